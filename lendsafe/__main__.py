@@ -1,0 +1,6 @@
+"""``python -m lendsafe``."""
+
+from lendsafe.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The command line: parse, call one function, print. One module per verb, imported when used.
+
+Results go to stdout, progress and logs to stderr. A user's mistake ends in one line.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from lendsafe import __version__
+from lendsafe.errors import LendSafeError
+
+# verb -> help line; the command of verb "x-y" is `command` in lendsafe/cli/x_y.py
+VERBS = {
+    "demo": "Run the whole flow on granite-tiny, offline.",
+    "doctor": "Report machine, back end, versions, and what is missing or slow.",
+    "data": "Make, import and check data.",
+    "risk": "Train, score, explain and report the risk model.",
+    "plan": "Predict memory and time of a run, and what would fit.",
+    "train": "Fine-tune a model with LoRA.",
+    "eval": "Generate and score held-out explanations.",
+    "explain": "Explain one application; write the letter.",
+    "export": "Write adapters and merged models that other tools load.",
+    "import-adapter": "Turn a PEFT or mlx-lm adapter into a run.",
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb's module only when the verb is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb that is built, in the order of the flow."""
+        return [verb for verb in VERBS if importlib.util.find_spec(_module(verb))]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the verb's module and return its command."""
+        if name not in self.list_commands(ctx):
+            return None
+        command: click.Command = importlib.import_module(_module(name)).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs from the table above, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, VERBS[verb]) for verb in self.list_commands(ctx)])
+
+
+def _module(verb: str) -> str:
+    return f"lendsafe.cli.{verb.replace('-', '_')}"
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lendsafe")
+def group() -> None:
+    """True, specific explanations of lending decisions, on your own machine."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the documented code."""
+    try:
+        code = group.main(args=arguments, prog_name="lendsafe", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except LendSafeError as error:
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("Interrupted.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)

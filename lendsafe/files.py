@@ -1,0 +1,94 @@
+"""Write files so that a crash leaves either the old content or the new, never a mixture.
+
+Also the one place that turns an ``OSError`` into a message with path, reason and space.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lendsafe.errors import DiskError
+
+
+@contextmanager
+def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
+    """Turn any ``OSError`` inside the block into a :class:`DiskError` that names ``path``.
+
+    Args:
+        path: What was being read or written.
+        needed: Bytes that the operation needs, to be named when the disk is full.
+    """
+    try:
+        yield
+    except OSError as problem:
+        where = problem.filename or path
+        text = f"{where}: {problem.strerror or problem}."
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            text += f" {_space(path, needed)}"
+        raise DiskError(text) from problem
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file through a temporary neighbour, synced to the disk, then renamed.
+
+    Raises:
+        DiskError: If any step fails; the previous content is still there and no temporary is left.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    replace_file(path, lambda temporary: temporary.write_bytes(data), len(data))
+
+
+def replace_file(path: Path, write: Callable[[Path], Any], needed: int | None = None) -> None:
+    """Let ``write`` produce a temporary file, then put it in place of ``path``, durably."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    with disk_errors(path, needed):
+        try:
+            write(temporary)
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys and a final newline, atomically; NaN is refused."""
+    write_atomically(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def sync(path: Path) -> None:
+    """Force a file or folder to the disk; on macOS through the drive's own cache as well."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if sys.platform == "darwin":
+            import fcntl
+
+            try:
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+                return
+            except OSError:  # not every file system has it
+                pass
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with disk_errors(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _space(path: Path, needed: int | None) -> str:
+    folder = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    wanted = f"{needed / 1e6:.1f} MB needed, " if needed else ""
+    return f"{wanted}{free / 1e6:.1f} MB free. Free some space or choose another folder."
