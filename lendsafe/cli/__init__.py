@@ -44,8 +44,9 @@ class Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs from the table above, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(verb, VERBS[verb]) for verb in self.list_commands(ctx)])
+        if verbs := self.list_commands(ctx):
+            with formatter.section("Commands"):
+                formatter.write_dl([(verb, VERBS[verb]) for verb in verbs])
 
 
 def _module(verb: str) -> str:
