@@ -1,0 +1,79 @@
+"""Every setting of a fine-tuning run, declared once: default, help text, flag and TOML key."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lendsafe.errors import ConfigError
+from lendsafe.fields import check, knob
+
+# What the recipe asks for. Names that a model has no layer for are reported, not refused:
+# in a mixture of experts gate, up and down are no linears.
+DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraConfig:
+    """Which layers get an adapter, and its shape."""
+
+    rank: int = knob(16, "Rank of the adapters.", low=1, high=1024)
+    alpha: float = knob(32.0, "Adapter scale times rank.", low=0)
+    dropout: float = knob(0.05, "Dropout on the adapters' input.", low=0, high=0.95)
+    targets: tuple[str, ...] = knob(
+        DEFAULT_TARGETS, "Layers to adapt: attention, experts, router, all, or layer names."
+    )
+    rslora: bool = knob(False, "Scale by alpha / sqrt(rank) instead of alpha / rank.")
+
+    def __post_init__(self) -> None:
+        check(self, ConfigError)
+
+    @property
+    def scale(self) -> float:
+        """Factor of the low-rank product: alpha / rank, or alpha / sqrt(rank) (rsLoRA)."""
+        return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig(LoraConfig):
+    """Settings of one fine-tuning run; saved beside the adapter it made."""
+
+    epochs: int = knob(3, "Passes over the training examples.", low=1, high=1000)
+    max_steps: int | None = knob(None, "Stop after this many optimiser steps.", low=1)
+    batch_size: int = knob(4, "Examples per batch.", low=1, high=4096)
+    grad_accum: int = knob(4, "Batches per optimiser step.", low=1, high=4096)
+    learning_rate: float = knob(2e-4, "Peak learning rate.", low=0)
+    warmup_steps: int = knob(100, "Steps of linear warm-up; then linear decay to 0.", low=0)
+    weight_decay: float = knob(0.0, "AdamW's decoupled weight decay.", low=0)
+    clip_norm: float = knob(1.0, "Largest norm of the gradient; 0 switches clipping off.", low=0)
+    max_length: int = knob(512, "Longest example.", unit="tokens", low=2)
+    overlong: Literal["truncate", "refuse"] = knob(
+        "truncate", "Cut replies that are too long, keeping their end mark, or refuse the file."
+    )
+    precision: Literal["auto", "float16", "bfloat16", "float32"] = knob(
+        "auto", "Type of base and activations; auto is float16 on a GPU, float32 on the CPU."
+    )
+    quantize: int | None = knob(None, "Quantise the base to this many bits (4 or 8).")
+    token_budget: int | None = knob(
+        None, "Tokens per micro-batch; changes memory and speed, never the gradient.", low=1
+    )
+    recompute: Literal["none", "experts", "layer"] = knob(
+        "none", "Activations to recompute in the backward pass, to save memory."
+    )
+    seed: int = knob(42, "Seed of initial adapters, order and dropout.", low=0)
+    eval_every: int = knob(50, "Steps between validations; 0: only at the end.", low=0)
+    save_every: int = knob(200, "Steps between checkpoints.", low=1)
+    keep: int = knob(3, "Checkpoints to keep, beside the best.", low=1)
+    patience: int | None = knob(None, "Stop after this many validations without a better loss.", low=1)
+    samples: int = knob(2, "Sample generations at every validation.", low=0, high=100)
+    log_to: Literal["none", "tensorboard", "wandb", "mlflow"] = knob(
+        "none", "Also log to this library, if it is installed."
+    )
+
+    def __post_init__(self) -> None:
+        check(self, ConfigError)
+        if self.quantize not in (None, 4, 8):
+            raise ConfigError(f"'quantize' is {self.quantize}; expected 4 or 8")
+
+    @property
+    def window(self) -> int:
+        """Examples per optimiser step."""
+        return self.batch_size * self.grad_accum

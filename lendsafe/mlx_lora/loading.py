@@ -1,0 +1,279 @@
+"""The door to mlx-lm: a model name to a model, a tokenizer and their identity.
+
+Weights are validated before MLX reads them, and cast or quantised tensor by tensor: the published
+Granite 3.1 3B is 13.2 GB of float32 and must load on an 8 GB machine.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+from safetensors import SafetensorError, safe_open
+
+from lendsafe.errors import ConfigError, OfflineError, RefusedError
+from lendsafe.mlx_lora import backend
+
+GRANITE_3B = "ibm-granite/granite-3.1-3b-a800m-instruct"
+ALIASES = {"granite-3.1-3b": GRANITE_3B}
+EMBEDDED = {"granite-tiny": "granite_tiny"}
+SMALL = 1 << 30  # bytes; a base up to this size is identified by all of its content
+GROUP_SIZE = 64  # weights that share a quantisation scale
+
+
+@dataclass(frozen=True)
+class Base:
+    """A loaded base model.
+
+    Attributes:
+        name: As the user gave it.
+        path: Folder that it was read from.
+        model: mlx-lm model, frozen.
+        tokenizer: mlx-lm's wrapper of the tokenizer.
+        config: Content of ``config.json``.
+        identity: SHA-256 that changes if weights, tokenizer or template change.
+    """
+
+    name: str
+    path: Path
+    model: nn.Module
+    tokenizer: Any
+    config: dict[str, Any]
+    identity: str
+
+
+def resolve(name: str) -> Path:
+    """Folder of a model: embedded, local, in the Hub's cache, or fetched from the Hub.
+
+    Raises:
+        OfflineError: If it has to be fetched and the Hub cannot be reached.
+        ConfigError: If there is no such model.
+    """
+    if name in EMBEDDED:
+        return Path(str(files("lendsafe") / EMBEDDED[name]))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise ConfigError(f"{path}: no config.json; expected a model folder.")
+        return path
+    repository = ALIASES.get(name, name)
+    if repository.count("/") != 1:
+        known = ", ".join([*EMBEDDED, *ALIASES])
+        raise ConfigError(
+            f"No model '{name}'. Try {known}, a local folder, or a Hub id such as {GRANITE_3B}."
+        )
+    return _from_hub(repository)
+
+
+def _from_hub(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.jinja", "*.txt", "tokenizer.model"]
+    try:
+        return Path(snapshot_download(repository, allow_patterns=wanted))
+    except RepositoryNotFoundError as problem:
+        raise ConfigError(f"No model '{repository}' on the Hub.") from problem
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as problem:
+        raise OfflineError(
+            f"Model '{repository}' is not in the cache and the Hub cannot be reached."
+            f" Fetch it once with: hf download {repository}"
+        ) from problem
+
+
+def load(name: str, *, precision: str = "auto", quantize: int | None = None) -> Base:
+    """Load a model and its tokenizer, frozen, in the asked-for type.
+
+    Args:
+        name: ``granite-tiny``, ``granite-3.1-3b``, a local folder, or a Hub id.
+        precision: ``auto``, ``float16``, ``bfloat16`` or ``float32``.
+        quantize: Bits per weight (4 or 8), or None.
+
+    Raises:
+        RefusedError: If a weight file is damaged.
+    """
+    from mlx_lm.utils import load_tokenizer
+
+    path = resolve(name)
+    config = read_config(path)
+    model = load_model(path, config, precision=precision, quantize=quantize)
+    tokenizer = load_tokenizer(path, eos_token_ids=config.get("eos_token_id"))
+    return Base(name, path, model, tokenizer, config, identity(path))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read ``config.json``; the rotary base is put where both tools look for it.
+
+    Raises:
+        RefusedError: If it is not JSON, or asks for code to be run.
+    """
+    try:
+        config: dict[str, Any] = json.loads((path / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as problem:
+        raise RefusedError(f"{path / 'config.json'}: {problem}") from problem
+    if "model_file" in config:
+        raise RefusedError(
+            f"{path / 'config.json'}: 'model_file' asks for code to be run; that is never done."
+        )
+    rope = config.get("rope_parameters") or {}
+    if "rope_theta" not in config and "rope_theta" in rope:  # transformers 5 saves it inside
+        config["rope_theta"] = rope["rope_theta"]
+    return config
+
+
+def empty_model(config: dict[str, Any]) -> nn.Module:
+    """The architecture that a configuration describes, with lazy random weights (nothing is computed).
+
+    Raises:
+        ConfigError: If mlx-lm has no such architecture.
+    """
+    from mlx_lm.utils import _get_classes
+
+    try:
+        model_class, arguments_class = _get_classes(config=config)
+    except ValueError as problem:
+        raise ConfigError(
+            f"Architecture '{config.get('model_type')}' is not one that mlx-lm knows."
+        ) from problem
+    return model_class(arguments_class.from_dict(config))
+
+
+def load_model(path: Path, config: dict[str, Any], *, precision: str, quantize: int | None) -> nn.Module:
+    """Build the model and fill it, one module at a time.
+
+    Peak memory is the final size plus about the largest tensor in its stored type.
+    """
+    dtype = getattr(mx, backend.default_precision() if precision == "auto" else precision)
+    weights = _read_weights(path)
+    model = empty_model(config)
+    if hasattr(model, "sanitize"):
+        weights = model.sanitize(weights)
+    stored = config.get("quantization")
+    if stored:
+        _quantize(model, stored["bits"], stored["group_size"], stored, weights)
+    else:
+        weights = {name: array.astype(dtype) for name, array in weights.items()}
+    _check_names(model, weights, path)
+    model.load_weights(list(weights.items()))
+    weights.clear()
+    if quantize and not stored:
+        _quantize(model, quantize, GROUP_SIZE, None, None)
+    model.freeze()
+    model.eval()
+    _materialize(model)
+    return model
+
+
+def _read_weights(path: Path) -> dict[str, mx.array]:
+    shards = sorted(path.glob("model*.safetensors"))
+    if not shards:
+        pickles = sorted(one.name for pattern in ("*.bin", "*.pt", "*.pth") for one in path.glob(pattern))
+        if pickles:
+            raise RefusedError(
+                f"{path}: only {pickles[0]}, a pickle; convert the model to safetensors first."
+            )
+        raise RefusedError(f"{path}: no model*.safetensors.")
+    weights: dict[str, mx.array] = {}
+    for shard in shards:
+        validate_safetensors(shard)
+        weights.update(mx.load(str(shard)))  # lazy: nothing is read yet
+    return weights
+
+
+def validate_safetensors(path: Path) -> None:
+    """Refuse a file whose header is not sound; MLX's own reader hangs or crashes on some of those.
+
+    Raises:
+        RefusedError: Naming the file and the fault.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            file.keys()
+    except (SafetensorError, OSError) as problem:
+        raise RefusedError(f"{path}: not a sound safetensors file: {problem}") from problem
+
+
+def _check_names(model: nn.Module, weights: dict[str, mx.array], path: Path) -> None:
+    expected = {name: tuple(array.shape) for name, array in tree_flatten(model.parameters())}
+    missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    if missing or unknown:
+        what = f"no '{missing[0]}'" if missing else f"unknown '{unknown[0]}'"
+        raise RefusedError(
+            f"{path}: weights do not fit config.json: {what} ({len(missing)} missing, {len(unknown)} unknown)."
+        )
+    for name, shape in expected.items():
+        if tuple(weights[name].shape) != shape:
+            raise RefusedError(
+                f"{path}: '{name}' has shape {tuple(weights[name].shape)}; config.json says {shape}."
+            )
+
+
+def _quantize(
+    model: nn.Module,
+    bits: int,
+    group_size: int,
+    stored: dict[str, Any] | None,
+    weights: dict[str, mx.array] | None,
+) -> None:
+    """Quantise in place, lazily: as a stored model was, or by the architecture's own rule."""
+    rule = getattr(model, "quant_predicate", None)
+
+    def predicate(path: str, module: nn.Module) -> Any:
+        if not hasattr(module, "to_quantized"):
+            return False
+        if weights is not None and stored is not None:
+            return stored.get(path, f"{path}.scales" in weights)
+        if module.weight.shape[-1] % group_size:
+            return False
+        choice = rule(path, module) if rule else True
+        if isinstance(choice, dict):
+            choice = {**choice, "bits": max(bits, choice["bits"])}
+        return choice
+
+    nn.quantize(model, group_size, bits, class_predicate=predicate)
+
+
+def _materialize(model: nn.Module) -> None:
+    """Compute the weights module by module, so that only one is ever held in its stored type too."""
+    for _, module in model.named_modules():
+        own = [value for value in module.values() if isinstance(value, mx.array)]
+        if "gate_proj" in module and "up_proj" in module:  # halves of one stored tensor
+            own += [
+                array
+                for _, array in tree_flatten([module.gate_proj.parameters(), module.up_proj.parameters()])
+            ]
+        if own:
+            mx.eval(own)
+            mx.clear_cache()
+
+
+def identity(path: Path) -> str:
+    """SHA-256 that tells two bases apart: configuration, tokenizer, template and weights.
+
+    Weights up to 1 GB are hashed whole; of larger ones the headers, sizes and a sample of each file.
+    """
+    digest = hashlib.sha256()
+    small = sum(one.stat().st_size for one in path.glob("*.safetensors")) <= SMALL
+    for one in sorted([*path.glob("*.json"), *path.glob("*.jinja"), *path.glob("*.safetensors")]):
+        digest.update(f"{one.name} {one.stat().st_size}\n".encode())
+        with one.open("rb") as file:
+            if one.suffix != ".safetensors" or small:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+                continue
+            header = int.from_bytes(file.read(8), "little")
+            digest.update(file.read(min(header, 1 << 26)))
+            for start in range(8 + header, one.stat().st_size, 1 << 28):
+                file.seek(start)
+                digest.update(file.read(1 << 16))
+    return digest.hexdigest()
+
+
+def online() -> bool:
+    """Whether fetching is allowed at all."""
+    return os.environ.get("HF_HUB_OFFLINE", "0") in ("", "0")

@@ -1,0 +1,253 @@
+"""The training step's forward pass without a wasted token, for Granite (dense and mixture).
+
+Every token of a micro-batch sits on one flat axis: norms, projections, router, experts and adapters
+see no padding. The prefix that all sequences share is computed once. Attention alone is batched:
+the prefix attends to itself; each sequence's own part, padded on the right, attends to the prefix and to
+itself with MLX's causal mask, which aligns to the lower right, so that no mask array is needed. The last
+layer and the vocabulary projection are computed only where there is something to learn.
+
+Exact: equal to the plain forward pass up to rounding (``tests/mlx_lora/test_packed.py``). With dropout the
+shared prefix draws one mask per micro-batch instead of one per sequence: the same distribution.
+
+Shapes: N flat tokens, P prefix tokens, B sequences, L longest own part, M learned positions, D hidden,
+H heads, G key-value heads, K experts per token.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from lendsafe.mlx_lora.layers import Groups, group_rows, grouped_linear
+from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_pairs, permute_rows, sum_pairs
+from lendsafe.mlx_lora.tokens import Tokens
+
+ARCHITECTURES = ("granitemoe", "granite")
+
+
+@dataclass(frozen=True)
+class Techniques:
+    """What the packed step does, each to be switched off to see what it is worth."""
+
+    share_prefix: bool = field(default=True, metadata={"help": "Compute the common prefix once."})
+    gate_first: bool = field(default=True, metadata={"help": "Gate the expert's hidden activation."})
+    trim_last: bool = field(default=True, metadata={"help": "Last layer only where the loss looks."})
+    recompute: str = "none"
+
+
+class Layout:
+    """Where each token of a micro-batch sits, worked out on the host.
+
+    Args:
+        batch: Sequences with at least one learned token each.
+        share_prefix: Whether to place the common prefix once.
+    """
+
+    def __init__(self, batch: Sequence[Tokens], *, share_prefix: bool = True) -> None:
+        inputs = [one.ids[:-1] for one in batch]
+        prefix = common_prefix(batch) if share_prefix and len(batch) > 1 else 0
+        own = [len(ids) - prefix for ids in inputs]
+        starts = np.cumsum([0, *own[:-1]])
+        length = max(own)
+        self.prefix, self.length, self.sequences = prefix, length, len(batch)
+        self.tokens_N = mx.array(
+            np.concatenate([inputs[0][:prefix], *(i[prefix:] for i in inputs)]).astype(np.int32)
+        )
+        self.positions_N = mx.array(
+            np.concatenate([np.arange(prefix), *(prefix + np.arange(n) for n in own)]).astype(np.int32)
+        )
+        padded = np.full((len(batch), length), NOWHERE)
+        rows, slots = [], []
+        for b, (one, n, start) in enumerate(zip(batch, own, starts, strict=True)):
+            padded[b, :n] = start + np.arange(n)
+            learned = np.arange(one.reply_start - 1, len(one.ids) - 1) - prefix  # predicts the next token
+            rows.append(start + learned)
+            slots.append(b * length + learned)
+        flat_slots = np.flatnonzero(padded.ravel() != NOWHERE)
+        self.pad = RowMap(padded.ravel(), sum(own))
+        self.unpad = RowMap(flat_slots, len(batch) * length)
+        self.learned = RowMap(prefix + np.concatenate(rows), prefix + sum(own))
+        slot_of_row = np.full(len(batch) * length, NOWHERE)
+        slot_of_row[np.concatenate(slots)] = np.arange(sum(map(len, rows)))
+        self.pad_learned = RowMap(slot_of_row, sum(map(len, rows)))
+        self.unpad_learned = RowMap(np.concatenate(slots), len(batch) * length)
+        self.positions_M = mx.array((prefix + np.concatenate(slots) % length).astype(np.int32))
+        self.targets_M = mx.array(
+            np.concatenate([one.ids[one.reply_start :] for one in batch]).astype(np.int32)
+        )
+
+
+def common_prefix(batch: Sequence[Tokens]) -> int:
+    """Length of the prefix that all sequences share; the position before each reply stays outside."""
+    first = batch[0].ids
+    limit = min(one.reply_start - 1 for one in batch)
+    for one in batch[1:]:
+        differing = np.flatnonzero(first[:limit] != one.ids[:limit])
+        limit = int(differing[0]) if differing.size else limit
+    return limit
+
+
+def supports(model: nn.Module) -> bool:
+    """Whether the packed forward pass knows this model's layers."""
+    return getattr(model, "model_type", "") in ARCHITECTURES
+
+
+def hidden_states(model: nn.Module, layout: Layout, techniques: Techniques) -> mx.array:
+    """Final hidden states at the learned positions, ``(M, D)``, after the last norm."""
+    core = model.model
+    x = core.embed_tokens(layout.tokens_N) * core.embedding_multiplier
+    for layer in core.layers[:-1]:
+        x = _block(layer, x, layout, techniques)
+    last = core.layers[-1]
+    x = (
+        _trimmed_block(last, x, layout, techniques)
+        if techniques.trim_last
+        else layout.learned(_block(last, x, layout, techniques))
+    )
+    normed: mx.array = core.norm(x)
+    return normed
+
+
+def _block(layer: nn.Module, x_ND: mx.array, layout: Layout, techniques: Techniques) -> mx.array:
+    def block(layer: nn.Module, x_ND: mx.array) -> mx.array:
+        h = layer.input_layernorm(x_ND)
+        keys, values = _keys_values(layer.self_attn, h, layout)
+        a = _attention(layer.self_attn, h, keys, values, layout)
+        x_ND = x_ND + layer.self_attn.o_proj(a) * layer.residual_multiplier
+        return _feed_forward(layer, x_ND, techniques)
+
+    if techniques.recompute == "layer":
+        return recomputed(block, layer)(x_ND)
+    return block(layer, x_ND)
+
+
+def _trimmed_block(layer: nn.Module, x_ND: mx.array, layout: Layout, techniques: Techniques) -> mx.array:
+    """The last layer: keys and values everywhere, all else only at the learned positions."""
+
+    def block(layer: nn.Module, x_ND: mx.array) -> mx.array:
+        h = layer.input_layernorm(x_ND)
+        keys, values = _keys_values(layer.self_attn, h, layout)
+        a = _learned_attention(layer.self_attn, layout.learned(h), keys, values, layout)
+        x_MD = layout.learned(x_ND) + layer.self_attn.o_proj(a) * layer.residual_multiplier
+        return _feed_forward(layer, x_MD, techniques)
+
+    if techniques.recompute == "layer":
+        return recomputed(block, layer)(x_ND)
+    return block(layer, x_ND)
+
+
+def _keys_values(attention: nn.Module, h_ND: mx.array, layout: Layout) -> tuple[mx.array, mx.array]:
+    """Rotated keys and values on the flat axis, ``(N, G, head)`` each."""
+    keys = _rotate(attention, _heads(attention.k_proj(h_ND), attention.n_kv_heads), layout.positions_N)
+    return keys, _heads(attention.v_proj(h_ND), attention.n_kv_heads)
+
+
+def _attention(
+    attention: nn.Module, h_ND: mx.array, keys: mx.array, values: mx.array, layout: Layout
+) -> mx.array:
+    """Attention output before the output projection, ``(N, H * head)``."""
+    queries = _rotate(attention, _heads(attention.q_proj(h_ND), attention.n_heads), layout.positions_N)
+    own = _own_attention(attention, layout.pad(queries[layout.prefix :]), keys, values, layout)
+    out = layout.unpad(own)
+    if not layout.prefix:
+        return out
+    start = layout.prefix
+    shared = _sdpa(attention, queries[None, :start], keys[None, :start], values[None, :start])
+    return mx.concatenate([shared[0], out])
+
+
+def _learned_attention(
+    attention: nn.Module, h_MD: mx.array, keys: mx.array, values: mx.array, layout: Layout
+) -> mx.array:
+    """The same for the learned positions alone, ``(M, H * head)``."""
+    queries = _rotate(attention, _heads(attention.q_proj(h_MD), attention.n_heads), layout.positions_M)
+    own = _own_attention(attention, layout.pad_learned(queries), keys, values, layout)
+    return layout.unpad_learned(own)
+
+
+def _own_attention(
+    attention: nn.Module, queries: mx.array, keys: mx.array, values: mx.array, layout: Layout
+) -> mx.array:
+    """Each sequence's own part against the prefix and itself: ``(B * L, H * head)``."""
+    batch, length = layout.sequences, layout.length
+
+    def batched(flat: mx.array) -> mx.array:
+        shared, own = flat[: layout.prefix], layout.pad(flat[layout.prefix :])
+        own = own.reshape(batch, length, *own.shape[1:])
+        if not layout.prefix:
+            return own
+        return mx.concatenate([mx.broadcast_to(shared[None], (batch, *shared.shape)), own], axis=1)
+
+    queries = queries.reshape(batch, length, *queries.shape[1:])
+    out = _sdpa(attention, queries, batched(keys), batched(values))
+    return out.reshape(batch * length, -1)
+
+
+def _sdpa(attention: nn.Module, queries: mx.array, keys: mx.array, values: mx.array) -> mx.array:
+    """Causal attention, lower-right aligned: ``(B, T, heads, head)`` in, ``(B, T, H * head)`` out."""
+    out = mx.fast.scaled_dot_product_attention(
+        queries.transpose(0, 2, 1, 3),
+        keys.transpose(0, 2, 1, 3),
+        values.transpose(0, 2, 1, 3),
+        scale=attention.scale,
+        mask="causal",
+    )
+    return out.transpose(0, 2, 1, 3).flatten(2)
+
+
+def _heads(x: mx.array, heads: int) -> mx.array:
+    return x.reshape(x.shape[0], heads, -1)
+
+
+def _rotate(attention: nn.Module, x_NHd: mx.array, positions_N: mx.array) -> mx.array:
+    """Rotary embedding on the flat axis: each token is a batch of its own, with its own offset."""
+    rotated: mx.array = attention.rope(x_NHd[:, :, None], offset=positions_N)[:, :, 0]
+    return rotated
+
+
+def _feed_forward(layer: nn.Module, x_ND: mx.array, techniques: Techniques) -> mx.array:
+    h = layer.post_attention_layernorm(x_ND)
+    if "block_sparse_moe" not in layer:
+        return x_ND + layer.mlp(h) * layer.residual_multiplier
+    if techniques.recompute == "experts":
+        out = recomputed(lambda moe, h: _mixture(moe, h, techniques), layer.block_sparse_moe)(h)
+    else:
+        out = _mixture(layer.block_sparse_moe, h, techniques)
+    return x_ND + out * layer.residual_multiplier
+
+
+def _mixture(moe: nn.Module, x_ND: mx.array, techniques: Techniques) -> mx.array:
+    """Top-k experts of each row, gated: ``(N, D)`` to ``(N, D)``."""
+    experts_NK, gates_NK = moe.router(x_ND)
+    order, inverse, groups = _sorted_pairs(experts_NK)
+    gates_P = permute_rows(gates_NK.astype(x_ND.dtype).reshape(-1, 1), order, inverse)
+    glu = moe.switch_mlp
+    x_PD = copy_to_pairs(x_ND, order, inverse)
+    up, gate = grouped_linear(glu.up_proj, x_PD, groups), grouped_linear(glu.gate_proj, x_PD, groups)
+    hidden = glu.activation(up, gate)
+    if techniques.gate_first:  # linear, so equal; keeps no (pairs, D) product for the gate's backward pass
+        y_PD = grouped_linear(glu.down_proj, hidden * gates_P, groups)
+    else:
+        y_PD = grouped_linear(glu.down_proj, hidden, groups) * gates_P
+    return sum_pairs(y_PD, order, inverse, x_ND[:, :0])
+
+
+def _sorted_pairs(experts_NK: mx.array) -> tuple[mx.array, mx.array, Groups]:
+    """Sort (row, expert) pairs by expert: order, its inverse, and the groups."""
+    flat = mx.stop_gradient(experts_NK).flatten()
+    order = mx.argsort(flat)
+    return order, mx.argsort(order), group_rows(flat[order])
+
+
+def recomputed(function: Any, module: nn.Module) -> Any:
+    """``function(module, x)`` whose inner activations are computed again in the backward pass."""
+
+    def inner(parameters: Any, x: mx.array) -> mx.array:
+        module.update(parameters)
+        result: mx.array = function(module, x)
+        return result
+
+    return lambda x: mx.checkpoint(inner)(module.trainable_parameters(), x)
