@@ -11,7 +11,7 @@ from lendsafe.mlx_lora.tokens import Tokens
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
-    """A permutation of ``range(count)`` that depends on seed and epoch alone, on every version of everything."""
+    """A permutation of ``range(count)`` that depends on seed and epoch alone."""
     return sorted(range(count), key=lambda i: hashlib.sha256(f"{seed}/{epoch}/{i}".encode()).digest())
 
 

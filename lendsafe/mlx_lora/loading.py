@@ -200,7 +200,7 @@ def validate_safetensors(path: Path) -> None:
 
 
 def _check_names(model: nn.Module, weights: dict[str, mx.array], path: Path) -> None:
-    expected = {name: tuple(array.shape) for name, array in tree_flatten(model.parameters())}
+    expected = {name: tuple(array.shape) for name, array in named_arrays(model.parameters()).items()}
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unknown:
         what = f"no '{missing[0]}'" if missing else f"unknown '{unknown[0]}'"
@@ -244,10 +244,7 @@ def _materialize(model: nn.Module) -> None:
     for _, module in model.named_modules():
         own = [value for value in module.values() if isinstance(value, mx.array)]
         if "gate_proj" in module and "up_proj" in module:  # halves of one stored tensor
-            own += [
-                array
-                for _, array in tree_flatten([module.gate_proj.parameters(), module.up_proj.parameters()])
-            ]
+            own += named_arrays([module.gate_proj.parameters(), module.up_proj.parameters()]).values()
         if own:
             mx.eval(own)
             mx.clear_cache()
@@ -277,3 +274,9 @@ def identity(path: Path) -> str:
 def online() -> bool:
     """Whether fetching is allowed at all."""
     return os.environ.get("HF_HUB_OFFLINE", "0") in ("", "0")
+
+
+def named_arrays(tree: Any) -> dict[str, mx.array]:
+    """Arrays of a tree by their dotted names, sorted."""
+    flat: Any = tree_flatten(tree)  # its stub says it may return a dictionary
+    return {name: array for name, array in sorted(flat) if isinstance(array, mx.array)}

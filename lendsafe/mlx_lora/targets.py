@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
 from lendsafe.errors import ConfigError
 from lendsafe.mlx_lora.config import DEFAULT_TARGETS, LoraConfig
 from lendsafe.mlx_lora.layers import LORA_LAYERS, DropoutKeys, LoRALinear, LoRASwitchLinear, linear_shape
+from lendsafe.mlx_lora.loading import named_arrays
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
@@ -206,7 +206,7 @@ def _natural(path: str) -> list[tuple[int, str]]:
 
 def trainable_arrays(model: nn.Module) -> dict[str, mx.array]:
     """Adapter arrays by full name, in a fixed order."""
-    return dict(sorted(tree_flatten(model.trainable_parameters())))
+    return named_arrays(model.trainable_parameters())
 
 
 def table(matches: Iterable[Match]) -> str:

@@ -3,20 +3,22 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx.optimizers import AdamW, Optimizer
-from mlx.utils import tree_flatten, tree_map
+from mlx.utils import tree_map
 
 from lendsafe.mlx_lora.batches import micro_batches, windows
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.layers import DropoutKeys
+from lendsafe.mlx_lora.loading import named_arrays
 from lendsafe.mlx_lora.loss import learned_tokens, loss_sum
 from lendsafe.mlx_lora.packed import Techniques
+from lendsafe.mlx_lora.parallel import Parallel
 from lendsafe.mlx_lora.tokens import Tokens
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # AdamW, as in PyTorch
@@ -118,117 +120,130 @@ def learning_rate(config: TrainConfig, done: int, total: int) -> float:
     return config.learning_rate * (total - done) / max(total - config.warmup_steps, 1)
 
 
-def train(
-    model: nn.Module,
-    examples: Sequence[Tokens],
-    config: TrainConfig,
-    state: State,
-    *,
-    total: int,
-    keys: DropoutKeys,
-    budget: int,
-    techniques: Techniques | None,
-    reduce: Callable[[Any], Any] | None = None,
-    share: Callable[[list[int]], list[int]] = lambda window: window,
-) -> Iterator[Step]:
-    """Take optimiser steps from ``state.step`` to ``total``, yielding what each did.
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What to train on what, and how; fixed for the whole run.
 
-    Losses and gradients are summed over the window and divided once, by the tokens learned from, so the
-    step is the same however the window is cut.
-
-    Args:
+    Attributes:
         model: Adapted model; only adapters are trainable.
         examples: Training examples, at least one.
         config: Settings.
-        state: Updated in place.
         total: Optimiser steps of the whole run; fixes the schedule.
         keys: Dropout keys of the adapters.
         budget: Tokens per micro-batch.
         techniques: How the loss is computed (:func:`~lendsafe.mlx_lora.loss.loss_sum`).
-        reduce: Sums a tree of arrays over the processes of a data-parallel run.
-        share: This process's part of a window of example numbers.
+        parallel: The processes that share each window.
     """
-    gradient = nn.value_and_grad(model, _scaled_loss(model, keys, techniques))
-    per_epoch = len(windows(len(examples), config.window, config.seed, 0))
-    epoch, order = -1, []
-    while state.step < total:
+
+    model: nn.Module
+    examples: Sequence[Tokens]
+    config: TrainConfig
+    total: int
+    keys: DropoutKeys
+    budget: int
+    techniques: Techniques | None
+    parallel: Parallel
+
+
+def train(task: Task, state: State) -> Iterator[Step]:
+    """Take optimiser steps from ``state.step`` to ``task.total``, yielding what each did.
+
+    Losses and gradients are summed over the window and divided once, by the tokens learned from, so the
+    step is the same however the window is cut or shared between processes.
+
+    Args:
+        task: What to train.
+        state: Updated in place.
+    """
+    config, examples = task.config, task.examples
+    gradient = nn.value_and_grad(task.model, _scaled_loss(task))
+    per_epoch = -(-len(examples) // config.window)
+    epoch, order = -1, list[list[int]]()
+    while state.step < task.total:
         start = time.perf_counter()
         if state.step // per_epoch != epoch:
             epoch = state.step // per_epoch
             order = windows(len(examples), config.window, config.seed, epoch)
-        window = order[state.step % per_epoch]
-        whole = [examples[i] for i in window]
-        batches = micro_batches([examples[i] for i in share(window)], budget)
-        loss, grads = window_gradient(model, gradient, batches, state, config.seed)
-        if reduce is not None:
-            loss, grads = reduce((loss, grads))
-        count = learned_tokens(whole)
-        rate = learning_rate(config, state.step, total) * state.rate_factor
-        norm, finite = apply_update(
-            model, grads, loss, state, rate=rate, divisor=count, clip=config.clip_norm
-        )
-        used = state.scale.value
+        window = [examples[i] for i in order[state.step % per_epoch]]
+        batches = micro_batches(task.parallel.share(window), task.budget)
+        total_loss, grads = task.parallel.sum(window_gradient(task, gradient, batches, state))
+        learned, scale = learned_tokens(window), state.scale.value
+        rate = learning_rate(config, state.step, task.total) * state.rate_factor
+        loss = scalar(total_loss) / scale / learned
+        norm = apply_update(task, average(grads, 1 / (scale * learned)), state, rate=rate, loss=loss)
+        finite = math.isfinite(loss) and math.isfinite(norm)
         state.scale.update(finite=finite)
         state.step += 1
         yield Step(
             number=state.step,
             epoch=epoch,
-            loss=float(loss.item()) / used / count,
-            learned=count,
-            tokens=sum(map(len, whole)),
+            loss=loss,
+            learned=learned,
+            tokens=sum(map(len, window)),
             grad_norm=norm,
             learning_rate=rate,
-            loss_scale=used,
+            loss_scale=scale,
             seconds=time.perf_counter() - start,
             skipped=not finite,
         )
 
 
-def _scaled_loss(model: nn.Module, keys: DropoutKeys, techniques: Techniques | None) -> Any:
-    def scaled(batch: Sequence[Tokens], scale: float, key: mx.array | None) -> mx.array:
-        keys.set(key)
+def _scaled_loss(task: Task) -> Any:
+    def scaled(batch: Sequence[Tokens], scale: float, key: mx.array) -> mx.array:
+        task.keys.set(key)
         try:
-            return loss_sum(model, batch, techniques) * scale
+            return loss_sum(task.model, batch, task.techniques) * scale
         finally:
-            keys.set(None)
+            task.keys.set(None)
 
     return scaled
 
 
 def window_gradient(
-    model: nn.Module, gradient: Any, batches: Sequence[Sequence[Tokens]], state: State, seed: int
+    task: Task, gradient: Any, batches: Sequence[Sequence[Tokens]], state: State
 ) -> tuple[mx.array, Any]:
-    """Scaled loss sum and scaled gradient sum over the micro-batches of one window."""
+    """Scaled loss sum and scaled gradient sum over this process's micro-batches of one window."""
     loss = mx.array(0.0)
-    grads = tree_map(mx.zeros_like, model.trainable_parameters())
+    grads = tree_map(mx.zeros_like, task.model.trainable_parameters())
     for number, batch in enumerate(batches):
-        part, grad = gradient(batch, state.scale.value, dropout_key(seed, state.step, number))
+        key = dropout_key(task.config.seed, state.step, number * task.parallel.size + task.parallel.rank)
+        part, grad = gradient(batch, state.scale.value, key)
         loss, grads = loss + part, tree_map(mx.add, grads, grad)
         mx.async_eval(loss, grads)  # the host lays out the next micro-batch meanwhile
     return loss, grads
 
 
-def apply_update(
-    model: nn.Module, grads: Any, loss: mx.array, state: State, *, rate: float, divisor: float, clip: float
-) -> tuple[float, bool]:
-    """Unscale, average, clip and apply a gradient; do nothing if anything is not finite.
+def average(grads: Any, factor: float) -> Any:
+    """Unscale and average a summed gradient, in float32."""
+    return tree_map(lambda g: g.astype(mx.float32) * factor, grads)
+
+
+def apply_update(task: Task, grads: Any, state: State, *, rate: float, loss: float) -> float:
+    """Clip and apply an averaged gradient; do nothing if it or the loss is not finite.
 
     Returns:
-        Norm of the averaged gradient before clipping, and whether the update was made.
+        Norm of the gradient before clipping.
     """
-    factor = 1.0 / (state.scale.value * divisor)
-    grads = tree_map(lambda g: g.astype(mx.float32) * factor, grads)
-    norm = mx.sqrt(sum((mx.square(g).sum() for _, g in tree_flatten(grads)), mx.array(0.0)))
-    mx.eval(norm, loss)
-    value = float(norm.item())
-    if not (math.isfinite(value) and math.isfinite(float(loss.item()))):
-        return value, False
-    if clip and value > clip:
-        grads = tree_map(lambda g: g * (clip / value), grads)
+    norm = scalar(mx.sqrt(sum((mx.square(g).sum() for g in leaves(grads)), mx.array(0.0))))
+    if not (math.isfinite(norm) and math.isfinite(loss)):
+        return norm
+    clip = task.config.clip_norm
+    if clip and norm > clip:
+        grads = tree_map(lambda g: g * (clip / norm), grads)
     state.optimizer.learning_rate = rate
-    state.optimizer.update(model, grads)
-    mx.eval(model.trainable_parameters(), state.optimizer.state)
-    return value, True
+    state.optimizer.update(task.model, grads)
+    mx.eval(task.model.trainable_parameters(), state.optimizer.state)
+    return norm
+
+
+def leaves(tree: Any) -> list[mx.array]:
+    """The arrays of a tree."""
+    return list(named_arrays(tree).values())
+
+
+def scalar(array: mx.array) -> float:
+    """Value of a scalar array; waits for it."""
+    return float(array.item())  # type: ignore[arg-type]
 
 
 def dropout_key(seed: int, step: int, micro_batch: int) -> mx.array:
@@ -243,5 +258,5 @@ def mean_loss(
     """Loss in nats per learned token over all examples, without dropout."""
     total = 0.0
     for batch in micro_batches(examples, budget):
-        total += float(loss_sum(model, batch, techniques).item())
+        total += scalar(loss_sum(model, batch, techniques))
     return total / learned_tokens(examples)

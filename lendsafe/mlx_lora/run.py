@@ -1,0 +1,538 @@
+"""One fine-tuning run in its folder: adapt, train, validate, checkpoint, resume, finish.
+
+The run folder holds ``run.json`` (settings, versions, identities), ``metrics.jsonl``, ``checkpoints/``, ``best/``
+and, at the end, the last adapter in both formats, ``training_metrics.json``, ``loss.png`` and a model card.
+"""
+
+import hashlib
+import json
+import math
+import platform
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_unflatten
+
+import lendsafe
+from lendsafe.errors import ConfigError, DataError, DivergedError, ExistsError, LendSafeError, RefusedError
+from lendsafe.files import disk_errors, write_json
+from lendsafe.mlx_lora import adapter, backend, checkpoint, packed, targets
+from lendsafe.mlx_lora.batches import optimiser_steps
+from lendsafe.mlx_lora.card import write_card
+from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.generate import generate
+from lendsafe.mlx_lora.loading import Base, named_arrays
+from lendsafe.mlx_lora.parallel import Parallel
+from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
+from lendsafe.mlx_lora.train import LossScale, State, Step, Task, mean_loss, new_state, train
+from lendsafe.mlx_lora.watch import Watch, plot_loss, read_metrics, rewind_metrics
+from lendsafe.records import Message
+
+BAD_STEPS = 8  # non-finite steps in a row before a run goes back to its last checkpoint
+# Settings that may differ between a run and its resumption: they do not change what is computed.
+FREE_SETTINGS = (
+    "save_every",
+    "keep",
+    "eval_every",
+    "patience",
+    "samples",
+    "log_to",
+    "token_budget",
+    "recompute",
+)
+Conversation = Sequence[Message]
+
+
+class Interrupted(LendSafeError):
+    """A signal asked the run to stop; it saved a checkpoint first."""
+
+    def __init__(self, run: Path, step: int, number: int) -> None:
+        super().__init__(f"Stopped after step {step}. Continue with: lendsafe train --resume {run}")
+        self.exit_code = 128 + number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Conversations to train on and to validate on; the last message of each is the reply.
+
+    Attributes:
+        train: At least one.
+        valid: May be empty.
+        identity: SHA-256 of both.
+    """
+
+    train: Sequence[Conversation]
+    valid: Sequence[Conversation]
+    identity: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256()
+        for part in (self.train, self.valid):
+            for conversation in part:
+                digest.update(json.dumps([[m.role, m.content] for m in conversation]).encode())
+            digest.update(b"|")
+        object.__setattr__(self, "identity", digest.hexdigest())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a finished run reached.
+
+    Attributes:
+        run: Its folder.
+        steps: Optimiser steps done.
+        train_loss: Mean loss of the last epoch's steps, nats per token.
+        valid_loss: At the end, or None without validation data.
+        best_loss: Lowest validation loss, or None.
+        best_step: Where that was.
+        seconds: Training time of this process.
+    """
+
+    run: Path
+    steps: int
+    train_loss: float
+    valid_loss: float | None
+    best_loss: float | None
+    best_step: int | None
+    seconds: float
+
+
+def fine_tune(
+    base: Base,
+    data: Dataset,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+) -> Result:
+    """Train an adapter and write the run folder.
+
+    Args:
+        base: Loaded base model; gets adapters.
+        data: What to train on.
+        config: Settings.
+        out: Run folder; must be new or empty, unless resuming.
+        resume: Continue from the newest valid checkpoint of ``out``.
+        force: Resume although base, data or a setting has changed; recorded in ``run.json``.
+        quiet: Show no progress.
+
+    Raises:
+        ExistsError: If ``out`` holds something else, or another process trains in it.
+        DataError: If an example cannot be used.
+        RefusedError: If the run to resume is of another base, data set or setting.
+        DivergedError: If loss or gradients stayed non-finite.
+        Interrupted: After SIGINT or SIGTERM, with a checkpoint saved.
+    """
+    parallel = Parallel()
+    if not resume and out.exists() and any(one.name != ".lock" for one in out.iterdir()):
+        raise ExistsError(f"{out} is not empty. Choose another --out, or continue it with --resume {out}.")
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if not parallel.leads:
+        return _Run(base, data, config, out, parallel, quiet=True).execute(resume=resume, force=force)
+    with checkpoint.lock(out):
+        return _Run(base, data, config, out, parallel, quiet=quiet).execute(resume=resume, force=force)
+
+
+class _Run:
+    """The state of one call of :func:`fine_tune`."""
+
+    def __init__(
+        self, base: Base, data: Dataset, config: TrainConfig, out: Path, parallel: Parallel, *, quiet: bool
+    ) -> None:
+        if not data.train:
+            raise DataError("No training examples.")
+        self.base, self.data, self.config, self.out, self.parallel = base, data, config, out, parallel
+        self.checkpoints = out / "checkpoints"
+        self.examples = tokenize(base, data.train, config, "training")
+        self.valid = tokenize(base, data.valid, config, "validation") if data.valid else []
+        self.adapted = targets.add_adapters(base.model, config, seed=config.seed)
+        self.techniques = (
+            packed.Techniques(recompute=config.recompute) if packed.supports(base.model) else None
+        )
+        self.budget = config.token_budget or config.batch_size * config.max_length
+        steps = optimiser_steps(len(self.examples), config.window, config.epochs)
+        self.total = min(steps, config.max_steps or steps)
+        self.watch = Watch(out, self.total, log_to=config.log_to if parallel.leads else "none", quiet=quiet)
+        self.state = new_state(config, _activation_type(base))
+        self.best: dict[str, Any] = {"loss": None, "step": None, "stale": 0}
+        self.going_back = 0
+
+    def execute(self, *, resume: bool, force: bool) -> Result:
+        start = time.perf_counter()
+        if resume:
+            self._resume(force=force)
+        else:
+            self._begin()
+        try:
+            self._steps()
+        finally:
+            self.watch.close()
+        return self._finish(time.perf_counter() - start)
+
+    # -- the parts of a run, in order ------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self.parallel.leads:
+            write_json(self.out / "run.json", self._identity())
+            self._save()
+        self._announce()
+
+    def _announce(self) -> None:
+        self.watch.say(targets.table(self.adapted.matches))
+        for warning in self.adapted.warnings:
+            self.watch.say(f"warning: {warning}")
+        share = self.adapted.trainable / self.adapted.total
+        self.watch.say(
+            f"trainable parameters: {self.adapted.trainable:,} of {self.adapted.total:,} ({share:.4%});"
+            f" {len(self.examples):,} examples, {self.total} optimiser steps"
+        )
+        cut = sum(len(one) >= self.config.max_length for one in self.examples)
+        if cut:
+            self.watch.say(
+                f"warning: {cut} examples reach --max-length {self.config.max_length}; replies may be cut"
+            )
+
+    def _steps(self) -> None:
+        task = Task(
+            model=self.base.model,
+            examples=self.examples,
+            config=self.config,
+            total=self.total,
+            keys=self.adapted.keys,
+            budget=self.budget,
+            techniques=self.techniques,
+            parallel=self.parallel,
+        )
+        bad = 0
+        with _interruptible() as pending:
+            while self.state.step < self.total:
+                for step in train(task, self.state):
+                    self._lead(self.watch.step, step)
+                    bad = bad + 1 if step.skipped else 0
+                    if bad >= BAD_STEPS:
+                        self._go_back(step)
+                        bad = 0
+                        break
+                    self._between(step, pending)
+                    if self._stale():
+                        self.watch.say(
+                            f"no better validation loss for {self.config.patience} validations: stopping"
+                        )
+                        self.total = step.number
+                        return
+
+    def _between(self, step: Step, pending: list[int]) -> None:
+        """What happens after a step: validation, checkpoint, a pending signal."""
+        last = step.number == self.total
+        if self.valid and (last or (self.config.eval_every and step.number % self.config.eval_every == 0)):
+            self._validate(step.number)
+        if last or pending or step.number % self.config.save_every == 0:
+            self._lead(self._save)
+        if pending:
+            raise Interrupted(self.out, step.number, pending[0])
+
+    def _validate(self, number: int) -> None:
+        loss = mean_loss(self.base.model, self.valid, budget=self.budget, techniques=self.techniques)
+        better = self.best["loss"] is None or loss < self.best["loss"]
+        self.best = (
+            {"loss": loss, "step": number, "stale": 0}
+            if better
+            else self.best | {"stale": self.best["stale"] + 1}
+        )
+        if not self.parallel.leads:
+            return
+        self.watch.record("valid", {"number": number, "loss": loss})
+        self.watch.say(f"step {number}: validation loss {loss:.4f}" + (" (best)" if better else ""))
+        if better and math.isfinite(loss):
+            best = self.out / "best"
+            with disk_errors(best):
+                best.mkdir(exist_ok=True)
+            adapter.save(best, self.base.model, self.config, self.base)
+        self._sample(number)
+
+    def _sample(self, number: int) -> None:
+        chosen = self.data.valid[: self.config.samples]
+        if not chosen:
+            return
+        prompts = [prompt_ids(self.base.tokenizer, one[:-1]) for one in chosen]
+        replies = generate(self.base.model, self.base.tokenizer, prompts, max_tokens=self.config.max_length)
+        for one, reply in zip(chosen, replies, strict=True):
+            self.watch.record(
+                "sample",
+                {
+                    "number": number,
+                    "prompt": one[-2].content,
+                    "text": reply.text,
+                    "reference": one[-1].content,
+                },
+            )
+
+    def _finish(self, seconds: float) -> Result:
+        rows = read_metrics(self.out)
+        losses = [row["loss"] for row in rows if row["event"] == "step" and row["loss"] is not None]
+        per_epoch = -(-len(self.examples) // self.config.window)
+        tail = losses[-per_epoch:]
+        valid = [row["loss"] for row in rows if row["event"] == "valid"]
+        result = Result(
+            run=self.out,
+            steps=self.state.step,
+            train_loss=sum(tail) / len(tail) if tail else math.nan,
+            valid_loss=valid[-1] if valid else None,
+            best_loss=self.best["loss"],
+            best_step=self.best["step"],
+            seconds=seconds,
+        )
+        if self.parallel.leads:
+            adapter.save(self.out, self.base.model, self.config, self.base)
+            write_json(self.out / "training_metrics.json", self._summary(result, rows))
+            plot_loss(self.out)
+            write_card(self.out, self.base, self.config, self._summary(result, []))
+        return result
+
+    # -- going back and going on -----------------------------------------------------------------
+
+    def _go_back(self, step: Step) -> None:
+        """Return to the last checkpoint with half the learning rate; the second time, give up."""
+        self.going_back += 1
+        if self.going_back > 1:
+            raise DivergedError(
+                f"Loss or gradient was not finite in {BAD_STEPS} steps in a row, again after going back with half the"
+                f" learning rate (step {step.number}). {self.out} keeps the last good checkpoint."
+                f" Try a lower --learning-rate than {self.config.learning_rate:g}."
+            )
+        found, _ = checkpoint.newest_valid(self.checkpoints)
+        assert found is not None  # the run saved one before its first step
+        factor = self.state.rate_factor / 2
+        self._restore(found)
+        self.state.rate_factor = factor
+        self.watch.say(
+            f"step {step.number}: not finite; back to {found.path.name} with half the learning rate"
+        )
+
+    def _resume(self, *, force: bool) -> None:
+        stored = _read_run(self.out)
+        changed = _differences(stored, self._identity())
+        if changed and not force:
+            raise RefusedError(
+                f"{self.out}: cannot resume: {'; '.join(changed)}. --force resumes all the same."
+            )
+        checkpoint.clean(self.checkpoints) if self.parallel.leads else None
+        found, passed_over = checkpoint.newest_valid(self.checkpoints)
+        for why in passed_over:
+            self.watch.say(f"passed over {why}")
+        if found is None:
+            raise RefusedError(f"{self.checkpoints}: no valid checkpoint to resume from.")
+        self._restore(found)
+        self.watch.say(f"resuming from {found.path.name}")
+        if self.parallel.leads:
+            if changed:
+                write_json(self.out / "run.json", self._identity() | {"forced": changed})
+            rewind_metrics(self.out, self.state.step)
+        self.parallel.barrier()
+
+    def _restore(self, found: checkpoint.Checkpoint) -> None:
+        adapter.restore(self.base.model, found.adapter)
+        state = found.state
+        fresh = new_state(self.config, _activation_type(self.base))
+        if found.moments:
+            fresh.optimizer.state = tree_unflatten(list(found.moments.items()))
+        self.state.optimizer = fresh.optimizer
+        self.state.scale = LossScale(**state["loss_scale"])
+        self.state.step, self.state.rate_factor = state["step"], state["rate_factor"]
+        self.best, self.going_back = state["best"], state["going_back"]
+        self.watch.skipped = state["skipped"]
+
+    def _save(self) -> None:
+        arrays = adapter.arrays(self.base.model)
+        if not all(bool(mx.isfinite(array).all()) for array in arrays.values()):
+            raise DivergedError(f"{self.out}: the adapter is not finite; it was not saved.")
+        scale = self.state.scale
+        checkpoint.write(
+            self.checkpoints,
+            self.state.step,
+            adapter=arrays,
+            moments=named_arrays(self.state.optimizer.state) if self.state.step else {},
+            state={
+                "step": self.state.step,
+                "rate_factor": self.state.rate_factor,
+                "loss_scale": {
+                    "value": scale.value,
+                    "good_steps": scale.good_steps,
+                    "enabled": scale.enabled,
+                },
+                "best": self.best,
+                "going_back": self.going_back,
+                "skipped": self.watch.skipped,
+            }
+            | self._identity(),
+        )
+        checkpoint.prune(self.checkpoints, self.config.keep)
+
+    # -- small things ----------------------------------------------------------------------------
+
+    def _lead(self, action: Any, *arguments: Any) -> None:
+        if self.parallel.leads:
+            action(*arguments)
+
+    def _stale(self) -> bool:
+        return self.config.patience is not None and self.best["stale"] >= self.config.patience
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "settings": asdict(self.config) | {"targets": list(self.config.targets)},
+            "base": {"name": self.base.name, "identity": self.base.identity},
+            "data": {
+                "identity": self.data.identity,
+                "train": len(self.data.train),
+                "valid": len(self.data.valid),
+            },
+            "adapter": {"trainable": self.adapted.trainable, "total": self.adapted.total},
+            "versions": versions(),
+            "backend": backend.name(),
+            "total_steps": self.total,
+        }
+
+    def _summary(self, result: Result, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "train_loss": result.train_loss,
+            "eval_loss": result.valid_loss,
+            "best_eval_loss": result.best_loss,
+            "best_step": result.best_step,
+            "total_steps": result.steps,
+            "epochs": self.config.epochs,
+            "train_examples": len(self.examples),
+            "eval_examples": len(self.valid),
+            "trainable_parameters": self.adapted.trainable,
+            "total_parameters": self.adapted.total,
+            "trainable_percent": 100 * self.adapted.trainable / self.adapted.total,
+            "train_runtime": sum(r["seconds"] for r in rows if r["event"] == "step")
+            if rows
+            else result.seconds,
+            "peak_memory_gb": mx.get_peak_memory() / 1e9,
+            "skipped_steps": self.watch.skipped,
+            "log_history": [row for row in rows if row["event"] != "sample"],
+        }
+
+
+def tokenize(
+    base: Base, conversations: Sequence[Conversation], config: TrainConfig, what: str
+) -> list[Tokens]:
+    """Token ids of every conversation.
+
+    Raises:
+        DataError: Naming every example that cannot be used, at once.
+    """
+    found, problems, long = [], [], []
+    for number, conversation in enumerate(conversations, start=1):
+        try:
+            one = encode(base.tokenizer, conversation, config.max_length)
+        except DataError as problem:
+            problems.append(f"{what} example {number}: {problem}")
+            continue
+        found.append(one)
+        if config.overlong == "refuse" and len(one) >= config.max_length:
+            long.append(number)
+    if long:
+        problems.append(
+            f"{len(long)} {what} examples reach {config.max_length} tokens (first: {long[0]});"
+            " raise --max-length or pass --overlong truncate"
+        )
+    if problems:
+        raise DataError(
+            "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
+        )
+    return found
+
+
+def read_settings(run: Path) -> tuple[TrainConfig, str]:
+    """Settings and base name of an existing run.
+
+    Raises:
+        RefusedError: If the folder is not a run.
+    """
+    stored = _read_run(run)
+    known = {f.name for f in fields(TrainConfig)}
+    try:
+        settings = {k: v for k, v in stored["settings"].items() if k in known}
+        config = TrainConfig(**settings | {"targets": tuple(settings["targets"])})
+        return config, str(stored["base"]["name"])
+    except (KeyError, TypeError, AttributeError, ConfigError) as problem:
+        raise RefusedError(f"{run / 'run.json'}: not a run's record: {problem}") from problem
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    from importlib.metadata import version
+
+    packages = ("mlx", "mlx-lm", "safetensors", "transformers", "numpy")
+    return {"lendsafe": lendsafe.__version__, "python": platform.python_version()} | {
+        p: version(p) for p in packages
+    }
+
+
+def _read_run(run: Path) -> dict[str, Any]:
+    try:
+        stored: dict[str, Any] = json.loads((run / "run.json").read_text("utf-8"))
+    except FileNotFoundError as problem:
+        raise RefusedError(f"{run}: no run.json; not a training run.") from problem
+    except (OSError, ValueError) as problem:
+        raise RefusedError(f"{run / 'run.json'}: {problem}") from problem
+    if not isinstance(stored, dict):
+        raise RefusedError(f"{run / 'run.json'}: not an object.")
+    return stored
+
+
+def _differences(stored: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What has changed since a run began that would change its result, in words."""
+    changed = [
+        f"the {what} has changed"
+        for what in ("base", "data")
+        if stored.get(what, {}).get("identity") != now[what]["identity"]
+    ]
+    before, after = stored.get("settings", {}), now["settings"]
+    return changed + [
+        f"{key} was {before.get(key)!r} and is {after[key]!r}"
+        for key in after
+        if key not in FREE_SETTINGS and before.get(key) != after[key]
+    ]
+
+
+def _activation_type(base: Base) -> mx.Dtype:
+    """Type of the activations: that of the embedding, or of its scales if it is quantised."""
+    embedding = base.model.model.embed_tokens
+    return embedding.scales.dtype if "scales" in embedding else embedding.weight.dtype
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying; the second one leaves at once."""
+    pending: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if pending:
+            import os
+
+            os._exit(128 + number)
+        pending.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = [signal.signal(number, note) for number in numbers]
+    except ValueError:  # not the main thread: the caller handles signals
+        yield pending
+        return
+    try:
+        yield pending
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
