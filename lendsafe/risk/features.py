@@ -1,0 +1,142 @@
+"""From applications to the model's features, and from features to reasons.
+
+``features.toml`` gives every feature exactly one reason, or loading fails.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lendsafe.errors import ConfigError
+from lendsafe.fields import build, knob, parse_toml
+from lendsafe.reasons import catalogue
+from lendsafe.records import Applicant
+
+NO_FILE = "no_credit_file"
+APPLICANT_COLUMNS = tuple(f.name for f in fields(Applicant))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One input of the model.
+
+    Attributes:
+        name: Column.
+        reason: Code of the reason that the feature is given as.
+        risk: Business sign; empty if unknown, and then unconstrained.
+        when_missing: Code when the value is not known; the feature's own if empty.
+        bureau: Whether it comes from a credit file.
+    """
+
+    name: str = knob()
+    reason: str = knob()
+    risk: Literal["+", "-", ""] = knob("")
+    when_missing: str = knob("")
+    bureau: bool = knob(False)
+
+    @property
+    def constraint(self) -> int:
+        """The monotone constraint on the probability of default: 1, -1, or 0 for none."""
+        return {"+": 1, "-": -1, "": 0}[self.risk]
+
+
+@cache
+def application_features() -> tuple[Feature, ...]:
+    """The features of an :class:`~lendsafe.records.Applicant`, in the model's order."""
+    where = "lendsafe/risk/features.toml"
+    return read_features(
+        parse_toml((files("lendsafe.risk") / "features.toml").read_text("utf-8"), where), where
+    )
+
+
+def read_features(
+    table: Mapping[str, Any], where: str, codes: Sequence[str] | None = None
+) -> tuple[Feature, ...]:
+    """Read a feature table and check that every feature has one known reason.
+
+    Args:
+        table: Feature name to its entries.
+        where: Place to name in messages.
+        codes: Known reasons; the catalogue's by default.
+
+    Raises:
+        ConfigError: If a feature has no reason, more than one, or one that is not known.
+    """
+    known = set(catalogue() if codes is None else codes)
+    found = []
+    for name, entry in table.items():
+        feature = build(Feature, {"name": name, **entry}, f"{where} [{name}]")
+        for code in filter(None, (feature.reason, feature.when_missing)):
+            if code not in known:
+                raise ConfigError(
+                    f"{where} [{name}]: unknown reason '{code}'. Known: {', '.join(sorted(known))}."
+                )
+        found.append(feature)
+    return tuple(found)
+
+
+def to_frame(applicants: Sequence[Applicant]) -> pd.DataFrame:
+    """Applications as a frame with one column per field, unknown values as NaN or None."""
+    return pd.DataFrame(
+        [[getattr(a, c) for c in APPLICANT_COLUMNS] for a in applicants], columns=APPLICANT_COLUMNS
+    )
+
+
+def derive(frame: pd.DataFrame) -> pd.DataFrame:
+    """Compute the model's features from application columns.
+
+    ``amount_to_income`` is the amount in percent of yearly income (an income of 0 counts as 1 USD);
+    ``income_unverified`` and ``no_credit_file`` are flags, 0 or 1.
+
+    Args:
+        frame: Columns named as the fields of ``Applicant``; further columns are ignored.
+
+    Returns:
+        ``float64``, one column per feature, in the order of ``features.toml``.
+    """
+    names = [f.name for f in application_features()]
+    values = {
+        name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names if name in frame
+    }
+    income = frame["annual_income"].to_numpy(dtype=np.float64, na_value=np.nan)
+    amount = frame["loan_amount"].to_numpy(dtype=np.float64)
+    bureau = [values[f.name] for f in application_features() if f.bureau]
+    values["amount_to_income"] = 100 * amount / np.maximum(income, 1.0)
+    values["income_unverified"] = 1.0 - frame["income_verified"].to_numpy(dtype=np.float64)
+    values[NO_FILE] = np.all(np.isnan(bureau), axis=0).astype(np.float64)
+    return pd.DataFrame({name: values[name] for name in names}, index=frame.index)
+
+
+def code_index(
+    values: NDArray[np.float64], features: Sequence[Feature], codes: Sequence[str]
+) -> NDArray[np.int64]:
+    """Which reason each feature of each applicant counts towards.
+
+    A known value counts towards the feature's own reason. A value that is not known counts
+    towards ``when_missing``, or towards "No credit file" where there is none.
+
+    Args:
+        values: Features, ``(n, features)``, NaN where not known.
+        features: Their declarations.
+        codes: Reasons, in the catalogue's order.
+
+    Returns:
+        ``(n, features)``, indices into ``codes``.
+    """
+    position = {code: i for i, code in enumerate(codes)}
+    names = [f.name for f in features]
+    own = np.array([position[f.reason] for f in features], dtype=np.int64)
+    missing = np.array([position[f.when_missing or f.reason] for f in features], dtype=np.int64)
+    unknown = np.isnan(values)
+    index = np.where(unknown, missing, own)
+    if NO_FILE in names:
+        bureau = np.array([f.bureau for f in features])
+        without = values[:, names.index(NO_FILE)] > 0
+        index[without[:, None] & unknown & bureau] = position[NO_FILE]
+    return index
