@@ -93,7 +93,7 @@ def write(
 
 def newest_valid(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is whole, and why any newer one was passed over."""
-    passed_over = []
+    passed_over: list[str] = []
     for path in reversed(existing(folder)):
         try:
             return read(path), passed_over

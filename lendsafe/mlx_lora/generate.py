@@ -102,7 +102,7 @@ def _prefix_caches(model: nn.Module, prefix: Sequence[int], count: int) -> list[
     from mlx_lm.models.cache import make_prompt_cache
 
     cache = make_prompt_cache(model)
-    model(mx.array(prefix)[None], cache=cache)
+    model(mx.array(list(prefix))[None], cache=cache)
     mx.eval([layer.state for layer in cache])
     return [copy.deepcopy(cache) for _ in range(count)]
 

@@ -1,7 +1,7 @@
 """One fine-tuning run in its folder: adapt, train, validate, checkpoint, resume, finish.
 
-The run folder holds ``run.json`` (settings, versions, identities), ``metrics.jsonl``, ``checkpoints/``, ``best/``
-and, at the end, the last adapter in both formats, ``training_metrics.json``, ``loss.png`` and a model card.
+The run folder holds ``run.json`` (settings, versions, identities), ``metrics.jsonl``, ``checkpoints/``,
+``best/`` and, at the end, the last adapter in both formats, ``training_metrics.json``, ``loss.png`` and a model card.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.loading import Base, named_arrays
 from lendsafe.mlx_lora.parallel import Parallel
 from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
-from lendsafe.mlx_lora.train import LossScale, State, Step, Task, mean_loss, new_state, train
+from lendsafe.mlx_lora.train import LossScale, Step, Task, mean_loss, new_state, train
 from lendsafe.mlx_lora.watch import Watch, plot_loss, read_metrics, rewind_metrics
 from lendsafe.records import Message
 
@@ -50,7 +50,7 @@ FREE_SETTINGS = (
 Conversation = Sequence[Message]
 
 
-class Interrupted(LendSafeError):
+class InterruptedRunError(LendSafeError):
     """A signal asked the run to stop; it saved a checkpoint first."""
 
     def __init__(self, run: Path, step: int, number: int) -> None:
@@ -130,7 +130,7 @@ def fine_tune(
         DataError: If an example cannot be used.
         RefusedError: If the run to resume is of another base, data set or setting.
         DivergedError: If loss or gradients stayed non-finite.
-        Interrupted: After SIGINT or SIGTERM, with a checkpoint saved.
+        InterruptedRunError: After SIGINT or SIGTERM, with a checkpoint saved.
     """
     parallel = Parallel()
     if not resume and out.exists() and any(one.name != ".lock" for one in out.iterdir()):
@@ -228,7 +228,7 @@ class _Run:
                         self.watch.say(
                             f"no better validation loss for {self.config.patience} validations: stopping"
                         )
-                        self.total = step.number
+                        self._lead(self._save)
                         return
 
     def _between(self, step: Step, pending: list[int]) -> None:
@@ -239,11 +239,11 @@ class _Run:
         if last or pending or step.number % self.config.save_every == 0:
             self._lead(self._save)
         if pending:
-            raise Interrupted(self.out, step.number, pending[0])
+            raise InterruptedRunError(self.out, step.number, pending[0])
 
     def _validate(self, number: int) -> None:
         loss = mean_loss(self.base.model, self.valid, budget=self.budget, techniques=self.techniques)
-        better = self.best["loss"] is None or loss < self.best["loss"]
+        better = math.isfinite(loss) and (self.best["loss"] is None or loss < self.best["loss"])
         self.best = (
             {"loss": loss, "step": number, "stale": 0}
             if better
@@ -253,7 +253,7 @@ class _Run:
             return
         self.watch.record("valid", {"number": number, "loss": loss})
         self.watch.say(f"step {number}: validation loss {loss:.4f}" + (" (best)" if better else ""))
-        if better and math.isfinite(loss):
+        if better:
             best = self.out / "best"
             with disk_errors(best):
                 best.mkdir(exist_ok=True)
@@ -282,7 +282,7 @@ class _Run:
         losses = [row["loss"] for row in rows if row["event"] == "step" and row["loss"] is not None]
         per_epoch = -(-len(self.examples) // self.config.window)
         tail = losses[-per_epoch:]
-        valid = [row["loss"] for row in rows if row["event"] == "valid"]
+        valid = [row["loss"] for row in rows if row["event"] == "valid" and row["loss"] is not None]
         result = Result(
             run=self.out,
             steps=self.state.step,
@@ -306,8 +306,8 @@ class _Run:
         self.going_back += 1
         if self.going_back > 1:
             raise DivergedError(
-                f"Loss or gradient was not finite in {BAD_STEPS} steps in a row, again after going back with half the"
-                f" learning rate (step {step.number}). {self.out} keeps the last good checkpoint."
+                f"Loss or gradient was not finite in {BAD_STEPS} steps in a row, again after going back with"
+                f" half the learning rate (step {step.number}). {self.out} keeps the last good checkpoint."
                 f" Try a lower --learning-rate than {self.config.learning_rate:g}."
             )
         found, _ = checkpoint.newest_valid(self.checkpoints)
@@ -518,7 +518,7 @@ def _interruptible() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of dying; the second one leaves at once."""
     pending: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, _: FrameType | None) -> None:
         if pending:
             import os
 
