@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import click
 
-from lendsafe.fields import build, problems, read_toml
 from lendsafe.errors import ConfigError
+from lendsafe.fields import build, problems, read_toml
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,13 +45,16 @@ def config_option(command: Command) -> Command:
     )(command)
 
 
-def settings(kind: type[T], given: dict[str, Any], config: Path | None = None) -> T:
-    """Build a settings dataclass: flag over TOML file over default.
+def settings(
+    kind: type[T], given: dict[str, Any], config: Path | None = None, defaults: dict[str, Any] | None = None
+) -> T:
+    """Build a settings dataclass: flag over TOML file over ``defaults`` over the field's own default.
 
     Args:
         kind: Settings dataclass.
         given: Values of the flags; ``None`` means not given. Fields of ``kind`` are taken out.
         config: TOML file whose top-level keys are fields of ``kind``.
+        defaults: Defaults of this use, such as a model's own recipe.
 
     Raises:
         ConfigError: Naming every unknown, mistyped or out-of-range setting.
@@ -63,7 +66,7 @@ def settings(kind: type[T], given: dict[str, Any], config: Path | None = None) -
         wrong = [one for one in found if not one.endswith("is missing")]
         if wrong:
             raise ConfigError(f"{config}: " + "; ".join(wrong))
-    table |= {name: _split(value) for name, value in flags.items() if value is not None}
+    table = (defaults or {}) | table | {name: value for name, value in flags.items() if value is not None}
     return build(kind, table)
 
 
@@ -88,7 +91,3 @@ class _Names(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _split(value: Any) -> Any:
-    return value

@@ -71,6 +71,16 @@ def resolve(name: str) -> Path:
     return _from_hub(repository)
 
 
+def recipe(name: str) -> dict[str, Any]:
+    """Settings that an embedded model brings, under ``[train]`` of its ``recipe.toml``; others bring none."""
+    import tomllib
+
+    if name not in EMBEDDED:
+        return {}
+    table: dict[str, Any] = tomllib.loads((resolve(name) / "recipe.toml").read_text("utf-8"))
+    return dict(table.get("train", {}))
+
+
 def _from_hub(repository: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError

@@ -22,7 +22,7 @@ from mlx.utils import tree_unflatten
 
 import lendsafe
 from lendsafe.errors import ConfigError, DataError, DivergedError, ExistsError, LendSafeError, RefusedError
-from lendsafe.files import disk_errors, write_json
+from lendsafe.files import disk_errors, write_atomically, write_json
 from lendsafe.mlx_lora import adapter, backend, checkpoint, packed, targets
 from lendsafe.mlx_lora.batches import optimiser_steps
 from lendsafe.mlx_lora.card import write_card
@@ -65,20 +65,31 @@ class Dataset:
     Attributes:
         train: At least one.
         valid: May be empty.
+        source: Where it was read from; recorded, so that a run can be resumed by its folder alone.
         identity: SHA-256 of both.
     """
 
     train: Sequence[Conversation]
     valid: Sequence[Conversation]
+    source: str = ""
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256()
         for part in (self.train, self.valid):
-            for conversation in part:
-                digest.update(json.dumps([[m.role, m.content] for m in conversation]).encode())
-            digest.update(b"|")
+            digest.update("".join(map(row_hash, part)).encode() + b"|")
         object.__setattr__(self, "identity", digest.hexdigest())
+
+
+def row_hash(conversation: Conversation) -> str:
+    """SHA-256 of one conversation: which rows a run was trained on is kept by hash."""
+    return hashlib.sha256(json.dumps([[m.role, m.content] for m in conversation]).encode()).hexdigest()
+
+
+def trained_rows(run: Path) -> frozenset[str]:
+    """Hashes of the rows that a run was trained on; empty if it left no record."""
+    path = run / "training_rows.txt"
+    return frozenset(path.read_text("utf-8").split()) if path.exists() else frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +195,7 @@ class _Run:
     def _begin(self) -> None:
         if self.parallel.leads:
             write_json(self.out / "run.json", self._identity())
+            write_atomically(self.out / "training_rows.txt", "\n".join(map(row_hash, self.data.train)) + "\n")
             self._save()
         self._announce()
 
@@ -392,6 +404,7 @@ class _Run:
             "settings": asdict(self.config) | {"targets": list(self.config.targets)},
             "base": {"name": self.base.name, "identity": self.base.identity},
             "data": {
+                "source": self.data.source,
                 "identity": self.data.identity,
                 "train": len(self.data.train),
                 "valid": len(self.data.valid),
@@ -454,8 +467,8 @@ def tokenize(
     return found
 
 
-def read_settings(run: Path) -> tuple[TrainConfig, str]:
-    """Settings and base name of an existing run.
+def read_settings(run: Path) -> tuple[TrainConfig, str, str]:
+    """Settings, base name and data source of an existing run.
 
     Raises:
         RefusedError: If the folder is not a run.
@@ -465,7 +478,7 @@ def read_settings(run: Path) -> tuple[TrainConfig, str]:
     try:
         settings = {k: v for k, v in stored["settings"].items() if k in known}
         config = TrainConfig(**settings | {"targets": tuple(settings["targets"])})
-        return config, str(stored["base"]["name"])
+        return config, str(stored["base"]["name"]), str(stored["data"]["source"])
     except (KeyError, TypeError, AttributeError, ConfigError) as problem:
         raise RefusedError(f"{run / 'run.json'}: not a run's record: {problem}") from problem
 

@@ -1,0 +1,70 @@
+"""Restart a training process that the GPU driver or the system killed, from its last checkpoint.
+
+After a command-buffer error or an out-of-memory Metal's queue is poisoned, so a retry inside the process is
+unsafe: a process of its own watches, halves the micro-batch (which leaves the gradient as it is), and goes on.
+"""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lendsafe.errors import TooLargeError
+from lendsafe.mlx_lora import checkpoint
+
+RESTARTS = 3
+# How a process ends that was out of memory or that the driver aborted.
+OUT_OF_MEMORY = (TooLargeError.exit_code, -signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
+
+
+def supervise(
+    arguments: Sequence[str],
+    run: Path,
+    budget: int,
+    *,
+    say: Callable[[str], None],
+    program: Sequence[str] = (sys.executable, "-m", "lendsafe"),
+) -> int:
+    """Run ``lendsafe train`` in a child process, again and again if it is killed.
+
+    Args:
+        arguments: Of ``lendsafe train``, without ``--supervise``.
+        run: Run folder; its newest checkpoint is resumed.
+        budget: Tokens per micro-batch to begin with.
+        say: Called with each line for the user.
+        program: Command that starts LendSafe.
+
+    Returns:
+        The child's last exit code.
+
+    Raises:
+        TooLargeError: If the child was killed more than three times.
+    """
+    command = ["train", *arguments]
+    for restart in range(RESTARTS + 1):
+        code = _run([*program, *command])
+        if code not in OUT_OF_MEMORY or not checkpoint.existing(run / "checkpoints"):
+            return code
+        if restart < RESTARTS:
+            budget = max(budget // 2, 1)
+            say(f"The training process ended with {code}; resuming with {budget} tokens per micro-batch.")
+            command = ["train", "--resume", str(run), "--token-budget", str(budget)]
+    raise TooLargeError(
+        f"{run}: the training process was killed {RESTARTS + 1} times. Close other programs, or try --quantize 4,"
+        " --recompute layer or a smaller --max-length."
+    )
+
+
+def _run(command: Sequence[str]) -> int:
+    """Run a child; signals to us go to it, so that it can save."""
+    with subprocess.Popen(command) as child:  # noqa: S603  # our own program
+        before = {
+            number: signal.signal(number, lambda received, _: child.send_signal(received))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            return child.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
