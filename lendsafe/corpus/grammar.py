@@ -133,9 +133,9 @@ def blocks(assessment: Assessment, style: Style, voice: Voice) -> Iterator[Block
         turning = side == "against" and (index == 0 or order[index - 1][1] != "against")
         if turning and index:
             turn = voice.say("turn", several=len(assessment.reasons) > 1)
-            yield Block(f"{turn} {_sentence(block.weight)}", block.fact, block.why)
+            yield Block(f"{turn} {capitalized(block.weight)}", block.fact, block.why)
         else:
-            yield Block(_sentence(_linked(block.weight, index, len(order), voice)), block.fact, block.why)
+            yield Block(capitalized(_linked(block.weight, index, len(order), voice)), block.fact, block.why)
 
 
 def block_of(factor: Reason, side: Side, voice: Voice, known: set[str], *, explain: bool) -> Block:
@@ -194,7 +194,8 @@ def _target(style: Style, rng: Random) -> float:
     return TARGET_WORDS[style.detail] + SPREAD_WORDS * (2 * rng.random() - 1)
 
 
-def _sentence(text: str) -> str:
+def capitalized(text: str) -> str:
+    """``text`` with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 

@@ -4,11 +4,13 @@ For tests and pretraining text. A figure fits the side that its factor is on: an
 delinquency has late payments to show, a favorable one has none.
 """
 
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from lendsafe.corpus.wordings import Random
 from lendsafe.reasons import catalogue
 from lendsafe.records import Applicant, Assessment, Detail, Purpose, Reason, Register, Strength, Style
+
+T = TypeVar("T")
 
 MAX_STRENGTHS = {"standard": 3, "detailed": 3}
 MAX_AGAINST = 2  # factors that weighed against an approval
@@ -64,12 +66,12 @@ def _possible_codes(rng: Random) -> tuple[str, ...]:
     return codes if rng.random() < 0.8 else ("no_credit_file", *_OUTSIDE_FILE)
 
 
-def choose(options: tuple[Any, ...], rng: Random) -> Any:
+def choose(options: tuple[T, ...], rng: Random) -> T:
     """One of ``options``, all as likely."""
     return options[_below(len(options), rng)]
 
 
-def shuffled(items: tuple[Any, ...], rng: Random) -> tuple[Any, ...]:
+def shuffled(items: tuple[T, ...], rng: Random) -> tuple[T, ...]:
     """``items`` in an order drawn evenly from all orders."""
     rest, drawn = list(items), []
     while rest:

@@ -1,0 +1,319 @@
+"""Text from which a small base model learns the words of lending, but not the task of fine-tuning.
+
+Prose alone, sentences for single factors, lists sorted or turned into sentences, prose turned
+back into lists, and data-to-text in many layouts, key names and instructions, all of them other
+than ``lendsafe.prompts``. No document holds a prompt or a row of the fine-tuning set.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lendsafe import slots
+from lendsafe.corpus.grammar import Side, Voice, block_of, blocks, capitalized, factors, narrative, opening
+from lendsafe.corpus.scenarios import choose, random_assessment, shuffled
+from lendsafe.corpus.wordings import Wording
+from lendsafe.reasons import catalogue
+from lendsafe.records import Assessment, Message, Reason, Style
+
+Document = str | list[Message]
+
+_SYSTEMS = (
+    "You turn lending data into clear prose. Keep every name in braces as it is.",
+    "Write about the loan decision from the data. Copy the fields in braces; add no figures.",
+    "You are a careful writer at a lender. State the outcome, then each factor in its order.",
+    "Data to text. Plain sentences, every factor once, nothing added.",
+    "You help a lender to put its decisions into words.",
+    "",
+)
+_TASKS = (
+    "Write the letter.",
+    "Turn this into a letter.",
+    "Put this into words for the applicant.",
+    "Describe the outcome and what led to it.",
+    "Explain this to the person who applied.",
+)
+_DECISIONS = {
+    "approved": ("approved", "yes", "granted", "approve"),
+    "declined": ("declined", "no", "refused", "decline"),
+}
+_REGISTERS = {"plain": ("plain", "simple"), "formal": ("formal", "official"), "warm": ("warm", "friendly")}
+_DETAILS = {"standard": ("standard", "short", "normal"), "detailed": ("detailed", "full", "long")}
+_STRENGTHS = {"slight": ("slight", "low"), "moderate": ("moderate", "medium"), "strong": ("strong", "high")}
+_SIDES = {"adverse": ("against", "minus"), "against": ("against", "minus"), "favorable": ("for", "plus")}
+_KEYS = {
+    "decision": ("outcome", "result", "verdict", "status"),
+    "register": ("tone", "voice", "manner"),
+    "detail": ("depth", "length", "level"),
+    "amount": ("amount", "sum", "asked_for"),
+    "purpose": ("use", "loan_for", "goal"),
+    "factors": ("factors", "points", "items", "grounds"),
+    "factor": ("factor", "point", "item", "what"),
+    "strength": ("weight", "force", "size"),
+    "facts": ("fact", "field", "shows", "data"),
+    "side": ("side", "sign", "way"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The data of one task under names that this document uses.
+
+    Attributes:
+        head: Key and value of decision, tone, depth, amount and use, in any order.
+        items: Key of the list, and one row of keys and values for each factor.
+    """
+
+    head: list[tuple[str, str]]
+    items: tuple[str, list[dict[str, str]]]
+
+
+def documents(seed: int) -> Iterator[Document]:
+    """Endless pretraining documents; the same seed gives the same ones.
+
+    Args:
+        seed: Any number.
+
+    Yields:
+        Prose as text, or a conversation whose last message is the assistant's. Facts are slots.
+    """
+    rng = random.Random(seed)  # noqa: S311  # wordings, no secrets
+    makers = [maker for maker, share in _SHARES for _ in range(share)]
+    while True:
+        yield makers[rng.randrange(len(makers))](rng)
+
+
+# ---------------------------------------------------------------- prose and sentences
+
+
+def _prose(rng: random.Random) -> Document:
+    assessment, style = random_assessment(rng)
+    return narrative(assessment, style, rng, wording=_wording(rng))
+
+
+def _factor_prose(rng: random.Random) -> Document:
+    assessment, style = random_assessment(rng)
+    return _body(assessment, style, _voice(style, rng))
+
+
+def _sentences_of_list(rng: random.Random) -> Document:
+    """Factors in any order become sentences in that order."""
+    assessment, style = random_assessment(rng)
+    sheet = _sheet(assessment, style, rng)
+    order = "in this order" if rng.random() < 0.5 else "in the order given"
+    task = f"Write about these factors {order}, in a {style.register} tone, {_depth(style, rng)}."
+    return _talk(rng, f"{task}\n{_rows(sheet, rng)}", _body(assessment, style, _voice(style, rng)))
+
+
+def _sentence_of_factor(rng: random.Random) -> Document:
+    """``factor -> sentence``, several in a row."""
+    assessment, style = random_assessment(rng)
+    voice, known = _voice(style, rng), set(slots.facts(assessment))
+    arrow = choose((" -> ", " => ", "\n", " : "), rng)
+    lines = []
+    for factor, side in factors(assessment, style):
+        block = block_of(factor, side, voice, known, explain=style.detail == "detailed")
+        name = _name(factor, side, rng)
+        shown = " ".join(_shown(factor, known))
+        key = ", ".join(
+            filter(None, (name, choose(_STRENGTHS[factor.strength], rng), choose(_SIDES[side], rng), shown))
+        )
+        text = " ".join(filter(None, (capitalized(block.weight), block.fact, block.why)))
+        lines.append(f"{key}, {style.register}{arrow}{text}")
+    return "\n".join(lines)
+
+
+def _one_sentence(rng: random.Random) -> Document:
+    assessment, style = random_assessment(rng)
+    voice, known = _voice(style, rng), set(slots.facts(assessment))
+    factor, side = choose(tuple(factors(assessment, style)), rng)
+    block = block_of(factor, side, voice, known, explain=style.detail == "detailed")
+    asked = choose(("Word this factor", "Say this point", "Phrase this factor", "Word this point"), rng)
+    name = [_name(factor, side, rng), factor.strength, choose(_SIDES[side], rng), *_shown(factor, known)]
+    text = " ".join(filter(None, (capitalized(block.weight), block.fact, block.why)))
+    return _talk(rng, f"{asked} ({style.register}): {'; '.join(name)}", text)
+
+
+def _opening(rng: random.Random) -> Document:
+    assessment, style = random_assessment(rng)
+    decision = choose(_DECISIONS[assessment.decision], rng)
+    purpose = assessment.applicant.loan_purpose.replace("_", " ")
+    outcome = f"{choose(_KEYS['decision'], rng)} ({decision})"
+    asked = f"State the {outcome} for {{loan_amount}}, {purpose}, {style.register}."
+    return _talk(rng, asked, opening(assessment, _voice(style, rng)))
+
+
+# ---------------------------------------------------------------- lists
+
+
+def _sorted_list(rng: random.Random) -> Document:
+    """Factors out of order, sorted by how much they mattered."""
+    assessment, style = random_assessment(rng)
+    ranked = [
+        f"{_name(factor, side, rng)} ({abs(factor.contribution):.2f})"
+        for factor, side in factors(assessment, style)
+    ]
+    ranked.sort(key=lambda line: -float(line.rsplit("(", 1)[1][:-1]))
+    asked = choose(
+        ("Sort by weight, largest on top:", "Order these, heaviest on top:", "Rank by the number:"), rng
+    )
+    return _talk(rng, "\n".join([asked, *shuffled(tuple(ranked), rng)]), "\n".join(ranked))
+
+
+def _list_of_prose(rng: random.Random) -> Document:
+    """A letter, and what it says as a list."""
+    assessment, style = random_assessment(rng)
+    text = narrative(assessment, style, rng, wording=_wording(rng))
+    asked = choose(
+        ("List the factors in this text.", "What does this letter name, in order?", "Take out the factors."),
+        rng,
+    )
+    known = set(slots.facts(assessment))
+    found = [
+        " | ".join(
+            filter(None, (_plain_name(factor, side), factor.strength, " ".join(_shown(factor, known))))
+        )
+        for factor, side in factors(assessment, style)
+    ]
+    return _talk(rng, f"{asked}\n\n{text}", "\n".join([assessment.decision, *found]))
+
+
+# ---------------------------------------------------------------- data to text
+
+
+def _letter(rng: random.Random) -> Document:
+    assessment, style = random_assessment(rng)
+    text = narrative(assessment, style, rng, wording=_wording(rng))
+    layout = choose(_LAYOUTS, rng)
+    sheet = layout(_sheet(assessment, style, rng), rng)
+    asked = choose(_TASKS, rng)
+    return _talk(rng, choose((f"{asked}\n{sheet}", f"{sheet}\n\n{asked}", sheet), rng), text)
+
+
+def _sheet(assessment: Assessment, style: Style, rng: random.Random) -> Sheet:
+    keys = {name: choose(options, rng) for name, options in _KEYS.items()}
+    head = (
+        (keys["decision"], choose(_DECISIONS[assessment.decision], rng)),
+        (keys["register"], choose(_REGISTERS[style.register], rng)),
+        (keys["detail"], choose(_DETAILS[style.detail], rng)),
+        (keys["amount"], "{loan_amount}"),
+        (keys["purpose"], assessment.applicant.loan_purpose.replace("_", " ")),
+    )
+    known = set(slots.facts(assessment))
+    worded = bool(rng.random() < 0.5)
+    rows = []
+    for factor, side in factors(assessment, style):
+        name = _plain_name(factor, side) if worded else _name(factor, side, rng)
+        row = {keys["factor"]: name, keys["strength"]: choose(_STRENGTHS[factor.strength], rng)}
+        if assessment.decision == "approved":
+            row[keys["side"]] = choose(_SIDES[side], rng)
+        if shown := _shown(factor, known):
+            row[keys["facts"]] = " ".join(shown)
+        rows.append(row)
+    return Sheet(list(shuffled(head, rng)), (keys["factors"], rows))
+
+
+def _as_json(sheet: Sheet, rng: random.Random) -> str:
+    name, rows = sheet.items
+    table = {**dict(sheet.head), name: rows} if rng.random() < 0.5 else {name: rows, **dict(sheet.head)}
+    return json.dumps(table, indent=choose((None, 1), rng))
+
+
+def _as_table(sheet: Sheet, rng: random.Random) -> str:
+    rows = sheet.items[1]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    bar = choose((" | ", "\t", ", "), rng)
+    lines = [bar.join(columns), *(bar.join(row.get(key, "-") for key in columns) for row in rows)]
+    return "\n".join([*(f"{key}{bar}{value}" for key, value in sheet.head), *lines])
+
+
+def _as_semicolons(sheet: Sheet, rng: random.Random) -> str:
+    name, rows = sheet.items
+    equals = choose(("=", ": ", " "), rng)
+    head = "; ".join(f"{key}{equals}{value}" for key, value in sheet.head)
+    return f"{head}; {name}{equals}" + "; ".join(", ".join(row.values()) for row in rows)
+
+
+def _as_bullets(sheet: Sheet, rng: random.Random) -> str:
+    dash = choose(("- ", "* ", "+ ", "> "), rng)
+    head = [f"{key}: {value}" for key, value in sheet.head]
+    return "\n".join(
+        [*head, f"{sheet.items[0]}:", *(dash + ", ".join(row.values()) for row in sheet.items[1])]
+    )
+
+
+def _as_tags(sheet: Sheet, _: random.Random) -> str:
+    name, rows = sheet.items
+    head = "".join(f"<{key}>{value}</{key}>" for key, value in sheet.head)
+    body = "".join(f"<{name[:-1]}>{' / '.join(row.values())}</{name[:-1]}>" for row in rows)
+    return f"{head}\n{body}"
+
+
+def _as_ranks(sheet: Sheet, rng: random.Random) -> str:
+    """Rows out of order, each with its place: the text follows the places."""
+    name, rows = sheet.items
+    placed = shuffled(tuple((place, row) for place, row in enumerate(rows, start=1)), rng)
+    lines = [f"{', '.join(row.values())} [rank {place}]" for place, row in placed]
+    return "\n".join([*(f"{key} = {value}" for key, value in sheet.head), f"[{name}]", *lines])
+
+
+def _rows(sheet: Sheet, rng: random.Random) -> str:
+    between = choose(("\n", "; ", " / "), rng)
+    return between.join(", ".join(row.values()) for row in sheet.items[1])
+
+
+# ---------------------------------------------------------------- pieces
+
+
+def _talk(rng: random.Random, asked: str, reply: str) -> list[Message]:
+    system = choose(_SYSTEMS, rng)
+    start = [Message("system", system)] if system else []
+    return [*start, Message("user", asked), Message("assistant", reply)]
+
+
+def _body(assessment: Assessment, style: Style, voice: Voice) -> str:
+    return " ".join(map(str, blocks(assessment, style, voice)))
+
+
+def _voice(style: Style, rng: random.Random) -> Voice:
+    return Voice(rng, _wording(rng), style.register)
+
+
+def _wording(rng: random.Random) -> Wording:
+    """Mostly the likelier wordings, so that a text keeps one voice."""
+    draw = rng.random()
+    return "train" if draw < 0.8 else "held_out" if draw < 0.9 else "all"
+
+
+def _depth(style: Style, rng: random.Random) -> str:
+    return f"{choose(_DETAILS[style.detail], rng)} {choose(_KEYS['detail'], rng)}"
+
+
+def _shown(factor: Reason, known: set[str]) -> list[str]:
+    return [f"{{{name}}}" for name in catalogue()[factor.code].slots if name in known]
+
+
+def _plain_name(factor: Reason, side: Side) -> str:
+    entry = catalogue()[factor.code]
+    return entry.favourable if side == "favorable" else entry.statement
+
+
+def _name(factor: Reason, side: Side, rng: random.Random) -> str:
+    name = _plain_name(factor, side)
+    return choose((name, name, name.lower(), factor.code, factor.code.replace("_", " ")), rng)
+
+
+_LAYOUTS = (_as_json, _as_table, _as_semicolons, _as_bullets, _as_tags, _as_ranks)
+
+_SHARES: tuple[tuple[Callable[[random.Random], Document], int], ...] = (
+    (_letter, 45),
+    (_prose, 12),
+    (_sentences_of_list, 12),
+    (_sentence_of_factor, 8),
+    (_factor_prose, 5),
+    (_one_sentence, 6),
+    (_opening, 4),
+    (_list_of_prose, 4),
+    (_sorted_list, 4),
+)
