@@ -1,0 +1,143 @@
+"""Model folders as publishers write them: a few thousand random weights, saved by transformers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+VOCABULARY = 128
+TEMPLATE = (
+    "{% for message in messages %}<role>{{ message['role'] }}</role>{{ message['content'] }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<role>assistant</role>{% endif %}"
+)
+_GRANITE = {
+    "logits_scaling": 2.0,
+    "attention_multiplier": 0.3,
+    "embedding_multiplier": 3.0,
+    "residual_multiplier": 0.6,
+    "attention_bias": False,
+    "mlp_bias": False,
+}
+_MIXTURE = {"num_local_experts": 8, "num_experts_per_tok": 2}
+_HYBRID = {
+    "shared_intermediate_size": 40,
+    "layer_types": ["mamba", "attention", "mamba"],
+    "position_embedding_type": "rope",
+    "mamba_n_heads": 8,
+    "mamba_d_head": 16,
+    "mamba_d_state": 16,
+    "mamba_n_groups": 1,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+    "mamba_chunk_size": 16,
+    "mamba_conv_bias": True,
+    "mamba_proj_bias": False,
+}
+_OWN: dict[str, tuple[str, dict[str, Any]]] = {
+    "granitemoe": ("GraniteMoeForCausalLM", _GRANITE | _MIXTURE),
+    "granite": ("GraniteForCausalLM", _GRANITE),
+    "granitemoehybrid": ("GraniteMoeHybridForCausalLM", _GRANITE | _MIXTURE | _HYBRID),
+    "llama": ("LlamaForCausalLM", {"attention_bias": False, "mlp_bias": False}),
+    "qwen3": ("Qwen3ForCausalLM", {"head_dim": 16, "attention_bias": False}),
+    "qwen3_moe": (
+        "Qwen3MoeForCausalLM",
+        {
+            "head_dim": 16,
+            "num_experts": 8,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32,
+            "decoder_sparse_step": 1,
+            "mlp_only_layers": [],
+            "norm_topk_prob": True,
+            "attention_bias": False,
+        },
+    ),
+}
+ARCHITECTURES = tuple(_OWN)
+
+
+def folder_config(architecture: str = "granitemoe", **changes: Any) -> dict[str, Any]:
+    """``config.json`` as published before transformers 5."""
+    name, own = _OWN[architecture]
+    return (
+        {
+            "architectures": [name],
+            "model_type": architecture,
+            "hidden_size": 64,
+            "num_hidden_layers": 3,
+            "intermediate_size": 48,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "rms_norm_eps": 1e-5,
+            "vocab_size": VOCABULARY,
+            "max_position_embeddings": 512,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": True,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "pad_token_id": 0,
+        }
+        | own
+        | changes
+    )
+
+
+def torch_model(config: dict[str, Any], *, seed: int = 0) -> torch.nn.Module:
+    """transformers' model with random weights, large enough that every layer matters.
+
+    The router's are larger still, so that no rounding error chooses another expert.
+    """
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config)).float().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1 and "conv1d" not in name:
+                parameter.normal_(std=0.08)
+            if "router" in name or name.endswith("mlp.gate.weight"):
+                parameter.mul_(20)
+    return model
+
+
+def model_folder(path: Path, architecture: str = "granitemoe", *, seed: int = 0, **changes: Any) -> Path:
+    """Write a whole model folder: configuration, weights, tokenizer with a chat template."""
+    config = folder_config(architecture, **changes)
+    torch_model(config, seed=seed).save_pretrained(path)
+    (path / "config.json").write_text(json.dumps(config, indent=1))
+    tokenizer().save_pretrained(path)
+    return path
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of whole words, with Granite-like control tokens."""
+    words = ["<pad>", "<s>", "</s>", "<role>", "</role>", "<unk>", "user", "assistant", "system"]
+    words += [f"w{number}" for number in range(VOCABULARY - len(words))]
+    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        additional_special_tokens=["<role>", "</role>"],
+    )
+    made.chat_template = TEMPLATE
+    return made
+
+
+def torch_logits(model: torch.nn.Module, tokens: Any) -> Any:
+    """Logits of transformers' model, as NumPy."""
+    with torch.no_grad():
+        return model(torch.tensor(tokens)).logits.numpy()
+
+
+def quiet() -> None:
+    """No progress bars in the tests' output."""
+    transformers.utils.logging.disable_progress_bar()
+
+
+quiet()
