@@ -1,0 +1,238 @@
+"""The packed step computes the same loss and the same gradients as the plain padded one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_granite import (
+    adapt,
+    batches,
+    example,
+    loss_and_gradients,
+    relative_difference,
+    small_config,
+    small_model,
+)
+
+from lendsafe.mlx_lora import loading
+from lendsafe.mlx_lora.batches import micro_batches
+from lendsafe.mlx_lora.packed import Layout, Techniques, common_prefix, supports
+from lendsafe.mlx_lora.tokens import Tokens
+
+TOLERANCE = 1e-5
+ALL = Techniques()
+SWITCHES = {
+    "all": ALL,
+    "no shared prefix": replace(ALL, share_prefix=False),
+    "gate last": replace(ALL, gate_first=False),
+    "last layer whole": replace(ALL, trim_last=False),
+    "experts recomputed": replace(ALL, recompute="experts"),
+    "layers recomputed": replace(ALL, recompute="layer"),
+    "none": Techniques(share_prefix=False, gate_first=False, trim_last=False),
+}
+quick = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def assert_equal_to_plain(model, batch, techniques):
+    loss, grads = loss_and_gradients(model, batch, techniques)
+    plain_loss, plain_grads = loss_and_gradients(model, batch, None)
+    assert loss == pytest.approx(plain_loss, rel=TOLERANCE)
+    assert grads.keys() == plain_grads.keys()
+    norm = np.sqrt(sum(np.square(g).sum() for g in plain_grads.values()))
+    for name, plain in plain_grads.items():
+        # An adapter that a batch hardly touches has a gradient of rounding errors: measure those by the whole.
+        floor = 1e-3 * norm / np.sqrt(len(plain_grads))
+        scale = max(np.linalg.norm(plain), floor)
+        assert np.linalg.norm(grads[name] - plain) / scale < TOLERANCE, name
+
+
+@pytest.fixture(scope="module")
+def adapted_everywhere():
+    model = small_model()
+    adapt(model, "all")
+    return model
+
+
+@pytest.mark.parametrize("techniques", SWITCHES.values(), ids=SWITCHES.keys())
+def test_loss_and_every_gradient_equal_the_padded_computation(adapted_everywhere, techniques):
+    @quick
+    @given(batch=batches())
+    def check(batch):
+        assert_equal_to_plain(adapted_everywhere, batch, techniques)
+
+    check()
+
+
+@pytest.mark.parametrize("target", ["attention", "experts", "router"])
+def test_each_kind_of_adapter_alone_equals_the_padded_computation(target):
+    model = small_model(seed=1)
+    adapt(model, target)
+
+    @settings(quick, max_examples=20)
+    @given(batch=batches())
+    def check(batch):
+        assert_equal_to_plain(model, batch, ALL)
+
+    check()
+
+
+@pytest.mark.parametrize("target", ["attention", "all"])
+def test_the_grouped_product_of_gpus_equals_the_padded_computation(target, monkeypatch):
+    monkeypatch.setattr("lendsafe.mlx_lora.backend.dense_experts", lambda: False)
+    model = small_model(seed=2)
+    adapt(model, target)
+
+    @settings(quick, max_examples=20)
+    @given(batch=batches())
+    def check(batch):
+        assert_equal_to_plain(model, batch, ALL)
+
+    check()
+
+
+@settings(quick, max_examples=20)
+@given(batch=batches())
+def test_a_dense_granite_equals_the_padded_computation(batch):
+    model = small_model("granite")
+    adapt(model, "all")
+    assert_equal_to_plain(model, batch, ALL)
+
+
+def test_an_untied_vocabulary_projection_equals_the_padded_computation():
+    model = small_model(tie_word_embeddings=False, num_hidden_layers=1)
+    adapt(model, "attention")
+    rng = np.random.default_rng(0)
+    assert_equal_to_plain(model, [example(rng, rng.integers(3, 60, 4), n, 3) for n in (2, 5)], ALL)
+
+
+@quick
+@given(batch=batches(largest=6), budget=st.integers(1, 80))
+def test_cutting_a_window_into_micro_batches_changes_nothing(adapted_everywhere, batch, budget):
+    loss, grads = loss_and_gradients(adapted_everywhere, batch, ALL)
+    parts = [loss_and_gradients(adapted_everywhere, part, ALL) for part in micro_batches(batch, budget)]
+    assert sum(part for part, _ in parts) == pytest.approx(loss, rel=TOLERANCE)
+    for name, grad in grads.items():
+        summed = sum(part[name] for _, part in parts)
+        assert np.linalg.norm(summed - grad) <= TOLERANCE * max(np.linalg.norm(grad), 1e-2), name
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_base_equals_the_padded_computation(bits):
+    model = small_model(hidden_size=64, intermediate_size=64)
+    loading._quantize(model, bits, 64, None, None)
+    adapt(model, "all")
+    rng = np.random.default_rng(bits)
+    assert_equal_to_plain(model, [example(rng, rng.integers(3, 60, 5), n, 4) for n in (1, 3, 6)], ALL)
+
+
+def test_the_prefix_is_the_longest_that_leaves_each_reply_its_predecessor():
+    # 1 2 3 4 | 9 and 1 2 3 7 | 9: three tokens in common; identical prompts share all but the last.
+    def tokens(*ids):
+        return Tokens(np.array(ids, np.int32), 4)
+
+    assert common_prefix([tokens(1, 2, 3, 4, 9), tokens(1, 2, 3, 7, 9)]) == 3
+    assert common_prefix([tokens(1, 2, 3, 4, 9), tokens(1, 2, 3, 4, 8)]) == 3
+    assert common_prefix([tokens(5, 2, 3, 4, 9), tokens(1, 2, 3, 4, 9)]) == 0
+
+
+@given(batch=batches(largest=6))
+def test_no_token_is_computed_twice_and_none_is_padding(batch):
+    layout = Layout(batch)
+    prefix = common_prefix(batch) if len(batch) > 1 else 0
+    assert layout.tokens_N.size == sum(len(one) - 1 for one in batch) - prefix * (len(batch) - 1)
+    assert layout.targets_M.size == sum(len(one) - one.reply_start for one in batch)
+
+
+def test_dropout_is_drawn_from_the_key_and_only_from_the_key():
+    import mlx.core as mx
+
+    model = small_model()
+    keys = adapt(model, "all", dropout=0.5).keys
+    rng = np.random.default_rng(0)
+    batch = [example(rng, rng.integers(3, 60, 4), n, 3) for n in (2, 5)]
+    losses = []
+    for seed in (1, 1, 2):
+        keys.set(mx.random.key(seed))
+        losses.append(loss_and_gradients(model, batch, ALL)[0])
+    keys.set(None)
+    undropped = loss_and_gradients(model, batch, ALL)[0]
+    assert losses[0] == losses[1] != losses[2]
+    assert undropped not in losses
+    assert_equal_to_plain(model, batch, ALL)
+
+
+def test_recomputation_draws_the_same_dropout_again():
+    import mlx.core as mx
+
+    model = small_model()
+    keys = adapt(model, "all", dropout=0.3).keys
+    keys.set(mx.random.key(5))
+    rng = np.random.default_rng(0)
+    batch = [example(rng, rng.integers(3, 60, 4), n, 3) for n in (2, 5)]
+    loss, grads = loss_and_gradients(model, batch, ALL)
+    for recompute in ("experts", "layer"):
+        again, grads_again = loss_and_gradients(model, batch, replace(ALL, recompute=recompute))
+        assert again == pytest.approx(loss, rel=TOLERANCE)
+        for name, grad in grads.items():
+            assert relative_difference(grads_again[name], grad) < TOLERANCE, name
+
+
+def test_only_granite_is_claimed_to_be_supported():
+    from types import SimpleNamespace
+
+    assert supports(SimpleNamespace(model_type="granitemoe"))
+    assert supports(SimpleNamespace(model_type="granite"))
+    assert not supports(SimpleNamespace(model_type="llama"))
+
+
+@pytest.fixture(scope="module")
+def peft_model(tmp_path_factory):
+    """The same tiny model in transformers with PEFT's adapters, and ours with the same numbers."""
+    torch = pytest.importorskip("torch")
+    peft = pytest.importorskip("peft")
+    from transformers import GraniteMoeConfig, GraniteMoeForCausalLM
+
+    torch.manual_seed(0)
+    config = small_config()
+    theirs = GraniteMoeForCausalLM(GraniteMoeConfig(**config)).float().eval()
+    path = tmp_path_factory.mktemp("granite")
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.mul_(10 if parameter.ndim > 1 else 1)
+    theirs.save_pretrained(path)
+    ours = loading.load_model(path, loading.read_config(path), precision="float32", quantize=None)
+    adapt(ours, "attention")
+    wanted = peft.LoraConfig(
+        r=3, lora_alpha=6, lora_dropout=0.0, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]
+    )
+    theirs = peft.get_peft_model(theirs, wanted)
+    arrays = {name: module for name, module in ours.named_modules() if hasattr(module, "lora_a")}
+    with torch.no_grad():
+        for name, module in arrays.items():
+            layer = theirs.get_submodule(f"base_model.model.{name}")
+            layer.lora_A["default"].weight.copy_(torch.from_numpy(np.array(module.lora_a).T))
+            layer.lora_B["default"].weight.copy_(torch.from_numpy(np.array(module.lora_b).T))
+    return torch, theirs, ours
+
+
+def test_loss_and_gradients_equal_those_of_transformers_and_peft(peft_model):
+    torch, theirs, ours = peft_model
+    rng = np.random.default_rng(3)
+    batch = [example(rng, rng.integers(3, 60, 5), n, r) for n, r in ((2, 4), (5, 1), (0, 7))]
+    loss, grads = loss_and_gradients(ours, batch, ALL)
+    theirs.zero_grad()
+    total = torch.tensor(0.0)
+    for one in batch:  # one at a time: no padding, no mask, nothing to get wrong
+        logits = theirs(input_ids=torch.tensor(one.ids[None].astype(np.int64))).logits[0, :-1]
+        targets = torch.tensor(one.ids[1:].astype(np.int64))
+        start = one.reply_start - 1
+        total = total + torch.nn.functional.cross_entropy(logits[start:], targets[start:], reduction="sum")
+    total.backward()
+    assert loss == pytest.approx(total.item(), rel=TOLERANCE)
+    for name, grad in grads.items():
+        path, which = name.rsplit(".", 1)
+        layer = theirs.get_submodule(f"base_model.model.{path}")
+        weight = (layer.lora_A if which == "lora_a" else layer.lora_B)["default"].weight
+        assert relative_difference(grad, weight.grad.numpy().T) < 5 * TOLERANCE, name
