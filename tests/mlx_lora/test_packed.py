@@ -42,7 +42,7 @@ def assert_equal_to_plain(model, batch, techniques):
     assert grads.keys() == plain_grads.keys()
     norm = np.sqrt(sum(np.square(g).sum() for g in plain_grads.values()))
     for name, plain in plain_grads.items():
-        # An adapter that a batch hardly touches has a gradient of rounding errors: measure those by the whole.
+        # An adapter that a batch hardly touches has a gradient of rounding errors: measure it by the whole.
         floor = 1e-3 * norm / np.sqrt(len(plain_grads))
         scale = max(np.linalg.norm(plain), floor)
         assert np.linalg.norm(grads[name] - plain) / scale < TOLERANCE, name
