@@ -29,6 +29,23 @@ from lendsafe.mlx_lora.layers import linear_shape
 
 CONFIG, MLX_FILE, PEFT_FILE = "adapter_config.json", "adapters.safetensors", "adapter_model.safetensors"
 LARGEST_CONFIG = 1 << 20  # bytes
+PEFT_KEYS = (
+    "peft_type",
+    "task_type",
+    "base_model_name_or_path",
+    "inference_mode",
+    "r",
+    "lora_alpha",
+    "lora_dropout",
+    "use_rslora",
+    "rank_pattern",
+    "alpha_pattern",
+    "target_modules",
+    "target_parameters",
+    "bias",
+    "init_lora_weights",
+)
+MLX_KEYS = ("fine_tune_type", "num_layers", "lora_parameters")
 T = TypeVar("T")
 
 
@@ -57,11 +74,13 @@ class Origin:
 
     Attributes:
         version: Version of LendSafe that wrote it.
+        model: Name of the base model, as it was given.
         base: Identity of the base model.
         targets: Target names as they were asked for.
     """
 
     version: str
+    model: str
     base: str
     targets: tuple[str, ...]
 
@@ -95,14 +114,7 @@ def load(folder: Path, base: loading.Base) -> targets.Adapted:
         RefusedError: If a file is damaged, has unknown or impossible settings, or belongs to another base.
     """
     config = read_config(folder)
-    known = {"fine_tune_type", "num_layers", "lora_parameters", "lendsafe", *PEFT_KEYS}
-    if unknown := sorted(config.keys() - known):
-        raise refused(folder / CONFIG, f"unknown key {unknown[0]!r}; other tools' adapters: import-adapter")
-    mlx = read_mlx_keys(folder, config)
-    table = config.get("lendsafe")
-    if not isinstance(table, dict):
-        raise refused(folder / CONFIG, "no 'lendsafe' key; other tools' adapters: lendsafe import-adapter")
-    mine = checked(Origin, table, folder / CONFIG)
+    mlx, mine = read_mlx_keys(folder, config), read_origin(folder, config)
     if mine.base != base.identity:
         raise RefusedError(f"{folder}: trained on another base than '{base.name}' ({base.path}).")
     return attach(base.model, read_arrays(folder / MLX_FILE), mlx, folder)
@@ -169,24 +181,6 @@ def attach(
 # -- the parts of the folder ---------------------------------------------------------------------
 
 
-PEFT_KEYS = (
-    "peft_type",
-    "task_type",
-    "base_model_name_or_path",
-    "inference_mode",
-    "r",
-    "lora_alpha",
-    "lora_dropout",
-    "use_rslora",
-    "rank_pattern",
-    "alpha_pattern",
-    "target_modules",
-    "target_parameters",
-    "bias",
-    "init_lora_weights",
-)
-
-
 def peft_keys(
     model: nn.Module,
     config: LoraConfig,
@@ -196,7 +190,7 @@ def peft_keys(
 ) -> dict[str, Any]:
     """PEFT's part of ``adapter_config.json``; dropout is 0 where PEFT cannot have it."""
     every = {peft_layout.weight_of(path, model_type(base), transformers) for path, _ in model.named_modules()}
-    adapted = peft_layout.config(whole, every, rank=config.rank, scale=config.scale, rslora=config.rslora)
+    adapted = peft_layout.config(whole, every, scale=config.scale, rslora=config.rslora)
     return adapted | {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -225,7 +219,12 @@ def mlx_keys(model: nn.Module, config: LoraConfig) -> dict[str, Any]:
 
 def origin(config: LoraConfig, base: loading.Base) -> dict[str, Any]:
     """Our own part of ``adapter_config.json``."""
-    return {"version": lendsafe.__version__, "base": base.identity, "targets": list(config.targets)}
+    return {
+        "version": lendsafe.__version__,
+        "model": base.name,
+        "base": base.identity,
+        "targets": list(config.targets),
+    }
 
 
 def layer_keys(model: nn.Module, paths: list[str]) -> tuple[tuple[str, ...], int]:
@@ -298,11 +297,26 @@ def read_mlx_keys(folder: Path, config: Mapping[str, Any]) -> LoraParameters:
         RefusedError: Naming what is missing, of the wrong type, or not representable.
     """
     path = folder / CONFIG
-    given = {key: config[key] for key in ("fine_tune_type", "num_layers", "lora_parameters") if key in config}
+    given = {key: config[key] for key in MLX_KEYS if key in config}
     keys = checked(MlxKeys, given, path)
     if keys.fine_tune_type != "lora":
         raise refused(path, f"fine_tune_type {keys.fine_tune_type!r} cannot be represented; expected 'lora'")
     return checked(LoraParameters, keys.lora_parameters, path)
+
+
+def read_origin(folder: Path, config: Mapping[str, Any]) -> Origin:
+    """Our own part of a configuration, all of whose keys have to be ones that we write.
+
+    Raises:
+        RefusedError: If it is not of our making.
+    """
+    path = folder / CONFIG
+    if unknown := sorted(config.keys() - {*MLX_KEYS, "lendsafe", *PEFT_KEYS}):
+        raise refused(path, f"unknown key {unknown[0]!r}; other tools' adapters: lendsafe import-adapter")
+    table = config.get("lendsafe")
+    if not isinstance(table, dict):
+        raise refused(path, "no 'lendsafe' table; other tools' adapters: lendsafe import-adapter")
+    return checked(Origin, table, path)
 
 
 def read_arrays(path: Path) -> dict[str, mx.array]:

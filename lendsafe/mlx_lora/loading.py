@@ -160,7 +160,7 @@ def load_model(path: Path, config: dict[str, Any], *, precision: str, quantize: 
     Peak memory is the final size plus about the largest tensor in its stored type.
     """
     dtype = getattr(mx, backend.default_precision() if precision == "auto" else precision)
-    weights = _read_weights(path)
+    weights = read_weights(path)
     model = empty_model(config)
     if hasattr(model, "sanitize"):
         weights = model.sanitize(weights)
@@ -180,7 +180,12 @@ def load_model(path: Path, config: dict[str, Any], *, precision: str, quantize: 
     return model
 
 
-def _read_weights(path: Path) -> dict[str, mx.array]:
+def read_weights(path: Path) -> dict[str, mx.array]:
+    """Tensors of a model folder by their stored names; lazy: nothing but the headers is read yet.
+
+    Raises:
+        RefusedError: If there are none, or only pickles, or a header is not sound.
+    """
     shards = sorted(path.glob("model*.safetensors"))
     if not shards:
         pickles = sorted(one.name for pattern in ("*.bin", "*.pt", "*.pth") for one in path.glob(pattern))

@@ -8,11 +8,14 @@ parameter, gate and up fused into one, which PEFT adapts through ``target_parame
   block-diagonal. If both have the same A, it is kept once.
 - The experts are flattened, A expert-major to (E R, I), B rank-major and expert-minor to (O, R E).
 - Two adapted parameters of one module are nested; the module's last parameter is outermost.
+- Bare parameters share one rank, filled up with zeros: PEFT 0.21 reports ``rank_pattern`` names of parameters
+  as not found, although it obeys them. Linear layers keep their own rank through ``rank_pattern``.
 
 Shapes: E experts, I input, O output, R rank.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -170,7 +173,8 @@ def fused(
         if weight not in whole:
             names = [found[1] + part for part in found[0].parts] if found else [layer]
             whole[weight] = pair if len(names) == 1 else _stack(layers, names, outputs)
-    return whole
+    largest = max((pair.rank for weight, pair in whole.items() if weight.parameter), default=0)
+    return {w: pad(pair, largest) if w.parameter else pair for w, pair in whole.items()}
 
 
 def tensors(whole: Mapping[Weight, Pair], model_type: str, transformers: int) -> dict[str, np.ndarray]:
@@ -221,6 +225,7 @@ def read_tensors(
 def split(
     whole: Mapping[Weight, tuple[np.ndarray, np.ndarray]],
     shapes: Mapping[str, tuple[int, ...]],
+    ranks: Mapping[Weight, int],
     model_type: str,
 ) -> dict[str, Pair]:
     """Corrections of transformers' weights as corrections of mlx-lm's layers: the way back of :func:`fused`.
@@ -228,6 +233,7 @@ def split(
     Args:
         whole: Flat factors by weight.
         shapes: (O, I), or (E, O, I), of every adaptable layer of mlx-lm's model.
+        ranks: Rank of each weight, as configured.
         model_type: ``model_type`` of the base's configuration.
 
     Raises:
@@ -238,30 +244,31 @@ def split(
         names = _parts_of(weight, shapes, model_type)
         if missing := [name for name in names if name not in shapes]:
             raise RefusedError(f"'{weight.name}': this model has no layer '{missing[0]}'")
-        parts = zip(names, _cut(weight, a, b, [shapes[name] for name in names]), strict=True)
+        cut = _cut(weight, a, b, [shapes[name] for name in names], ranks[weight])
+        parts = zip(names, cut, strict=True)
         layers |= {name: pair for name, pair in parts if pair is not None}
     return layers
 
 
 def config(
-    whole: Mapping[Weight, Pair], every: Collection[Weight], *, rank: int, scale: float, rslora: bool
+    whole: Mapping[Weight, Pair], every: Collection[Weight], *, scale: float, rslora: bool
 ) -> dict[str, Any]:
     """The keys of PEFT's configuration that say what is adapted, and with which rank and alpha.
 
     Args:
-        whole: Factors by weight.
+        whole: Factors by weight, as :func:`fused` gives them.
         every: All weights of the model, so that a short name selects no other.
-        rank: Rank of most.
         scale: Factor of every correction.
         rslora: Whether alpha is divided by the root of the rank.
     """
     names = [weight.name for weight in every]
-    linears = [weight.name for weight in whole if not weight.parameter]
-    bare = [weight.name for weight in whole if weight.parameter]
+    linears = {weight.name: pair.rank for weight, pair in whole.items() if not weight.parameter}
+    bare = {weight.name: pair.rank for weight, pair in whole.items() if weight.parameter}
+    rank = Counter((bare or linears).values()).most_common(1)[0][0]
     patterns: dict[str, int] = {}
-    for other in sorted({pair.rank for pair in whole.values()} - {rank}):
-        chosen = [weight.name for weight, pair in whole.items() if pair.rank == other]
-        patterns |= dict.fromkeys(shortest_names(chosen, [weight.name for weight in whole], 2), other)
+    for other in sorted(set(linears.values()) - {rank}):
+        chosen = [name for name, one in linears.items() if one == other]
+        patterns |= dict.fromkeys(shortest_names(chosen, list(linears)), other)
     found = {
         "r": rank,
         "lora_alpha": alpha(scale, rank, rslora=rslora),
@@ -367,16 +374,17 @@ def _parts_of(weight: Weight, shapes: Mapping[str, tuple[int, ...]], model_type:
     return [weight.module]
 
 
-def _cut(weight: Weight, a: np.ndarray, b: np.ndarray, shapes: list[tuple[int, ...]]) -> list[Pair | None]:
+def _cut(
+    weight: Weight, a: np.ndarray, b: np.ndarray, shapes: list[tuple[int, ...]], rank: int
+) -> list[Pair | None]:
     """Factors of each part of a weight, or None for a part that is not corrected."""
     *stack, _, inputs = shapes[0]
     experts = stack[0] if stack else 1
     outputs = [shape[-2] for shape in shapes]
-    rank = a.shape[0] // experts
-    if a.shape != (rank * experts, inputs) or b.shape != (sum(outputs), rank * experts) or rank == 0:
+    if a.shape != (rank * experts, inputs) or b.shape != (sum(outputs), rank * experts):
         raise RefusedError(
-            f"'{weight.name}': factors of shape {a.shape} and {b.shape} do not fit a weight of"
-            f" {(*stack, sum(outputs), inputs)}"
+            f"'{weight.name}': factors of shape {a.shape} and {b.shape} do not fit rank {rank} and a weight"
+            f" of {(*stack, sum(outputs), inputs)}"
         )
     if stack:
         whole = Pair(a.reshape(experts, rank, inputs), b.reshape(-1, rank, experts).transpose(2, 0, 1))
