@@ -60,7 +60,7 @@ def small_model(architecture: str = "granitemoe", *, seed: int = 0, **changes: A
     for layer in model.model.layers:
         if "block_sparse_moe" in layer:
             router = layer.block_sparse_moe.router.layer
-            router.weight = router.weight * 20
+            router.weight = router.weight * 5
     model.freeze()
     mx.eval(model.parameters())
     return model

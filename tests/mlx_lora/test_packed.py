@@ -40,12 +40,13 @@ def assert_equal_to_plain(model, batch, techniques):
     plain_loss, plain_grads = loss_and_gradients(model, batch, None)
     assert loss == pytest.approx(plain_loss, rel=TOLERANCE)
     assert grads.keys() == plain_grads.keys()
-    norm = np.sqrt(sum(np.square(g).sum() for g in plain_grads.values()))
-    for name, plain in plain_grads.items():
-        # An adapter that a batch hardly touches has a gradient of rounding errors: measure it by the whole.
-        floor = 1e-3 * norm / np.sqrt(len(plain_grads))
-        scale = max(np.linalg.norm(plain), floor)
-        assert np.linalg.norm(grads[name] - plain) / scale < TOLERANCE, name
+    norms = {name: np.linalg.norm(plain) for name, plain in plain_grads.items()}
+    errors = {name: np.linalg.norm(grads[name] - plain) for name, plain in plain_grads.items()}
+    whole = np.linalg.norm(list(norms.values()))
+    assert np.linalg.norm(list(errors.values())) <= TOLERANCE * whole
+    for name, error in errors.items():
+        # A router's gradient is a small difference of large terms; what hardly counts is measured by the whole.
+        assert error <= 3 * TOLERANCE * max(norms[name], 1e-3 * whole), name
 
 
 @pytest.fixture(scope="module")
