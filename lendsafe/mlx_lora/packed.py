@@ -21,6 +21,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
+from lendsafe.mlx_lora import pointwise
 from lendsafe.mlx_lora.layers import Groups, group_rows, grouped_linear
 from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_pairs, permute_rows, sum_pairs
 from lendsafe.mlx_lora.tokens import Tokens
@@ -188,12 +189,11 @@ def _own_attention(
 
 def _sdpa(attention: nn.Module, queries: mx.array, keys: mx.array, values: mx.array) -> mx.array:
     """Causal attention, lower-right aligned: ``(B, T, heads, head)`` in, ``(B, T, H * head)`` out."""
-    out = mx.fast.scaled_dot_product_attention(
+    out = pointwise.attention(
         queries.transpose(0, 2, 1, 3),
         keys.transpose(0, 2, 1, 3),
         values.transpose(0, 2, 1, 3),
         scale=attention.scale,
-        mask="causal",
     )
     return out.transpose(0, 2, 1, 3).flatten(2)
 
@@ -227,7 +227,7 @@ def _mixture(moe: nn.Module, x_ND: mx.array, techniques: Techniques) -> mx.array
     glu = moe.switch_mlp
     x_PD = copy_to_pairs(x_ND, order, inverse)
     up, gate = grouped_linear(glu.up_proj, x_PD, groups), grouped_linear(glu.gate_proj, x_PD, groups)
-    hidden = glu.activation(up, gate)
+    hidden = pointwise.swiglu(gate, up)
     if techniques.gate_first:  # linear, so equal; keeps no (pairs, D) product for the gate's backward pass
         y_PD = grouped_linear(glu.down_proj, hidden * gates_P, groups)
     else:

@@ -1,0 +1,176 @@
+"""The one place that knows every room: assessment in, checked narrative out; data in, run out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lendsafe import prompts, slots, template
+from lendsafe.corpus import load as corpus
+from lendsafe.errors import DataError
+from lendsafe.eval.checks import check
+from lendsafe.fields import knob
+from lendsafe.mlx_lora import adapter, loading
+from lendsafe.mlx_lora import run as runs
+from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.generate import generate
+from lendsafe.mlx_lora.tokens import prompt_ids
+from lendsafe.records import Assessment, Explanation, Finding, Message, Style
+
+WRITTEN_BY_MODEL = ("approved", "declined")  # other decisions get the template: no model was taught them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateConfig:
+    """How narratives are generated."""
+
+    max_tokens: int = knob(400, "Longest narrative.", unit="tokens", low=1, high=8192)
+    temperature: float = knob(0.0, "Sampling temperature of the first try; 0 is greedy.", low=0, high=2)
+    retry_temperature: float = knob(0.5, "Sampling temperature of further tries.", low=0, high=2)
+    retries: int = knob(2, "Further tries after a narrative that fails a check.", low=0, high=10)
+    generation_seed: int = knob(0, "Seed of sampling.", low=0)
+    generation_batch: int = knob(32, "Narratives generated side by side.", low=1, high=1024)
+
+
+@dataclass(frozen=True)
+class Request:
+    """An assessment to explain, and how."""
+
+    assessment: Assessment
+    style: Style = field(default_factory=Style)
+
+
+@dataclass(frozen=True)
+class Narrator:
+    """A language model that writes narratives: a base, adapted or not."""
+
+    base: loading.Base
+    config: GenerateConfig = field(default_factory=GenerateConfig)
+
+    def write(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        temperature: float = 0.0,
+        seed: int = 0,
+        done: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        """Generate the assistant's reply to each conversation."""
+        if not conversations:
+            return []
+        replies = generate(
+            self.base.model,
+            self.base.tokenizer,
+            [prompt_ids(self.base.tokenizer, one) for one in conversations],
+            max_tokens=self.config.max_tokens,
+            temperature=temperature,
+            seed=seed,
+            batch_size=self.config.generation_batch,
+            done=done,
+        )
+        return [reply.text.strip() for reply in replies]
+
+
+def narrator(name: str, config: GenerateConfig | None = None) -> Narrator:
+    """Load a model, or a run with the base that it was trained on.
+
+    Args:
+        name: A run folder, ``granite-tiny``, ``granite-3.1-3b``, a local model folder, or a Hub id.
+        config: How to generate.
+    """
+    folder = Path(name)
+    if (folder / "adapter_config.json").exists():
+        trained, model, _ = runs.read_settings(folder)
+        base = loading.load(model, precision=trained.precision, quantize=trained.quantize)
+        adapter.load(folder, base)
+    else:
+        base = loading.load(name)
+    base.model.eval()
+    return Narrator(base, config or GenerateConfig())
+
+
+def train(
+    model: str,
+    data: Path,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+) -> runs.Result:
+    """Fine-tune ``model`` on ``data``; everything about the data is checked before the model is loaded.
+
+    Args:
+        model: Model name (:func:`lendsafe.mlx_lora.loading.resolve`).
+        data: File or folder (:func:`lendsafe.corpus.load.load`).
+        config: Settings.
+        out: Run folder.
+        resume: Continue the run in ``out``.
+        force: Resume although something has changed.
+        quiet: Show no progress.
+    """
+    train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
+    if len(train_rows) < config.batch_size:
+        raise DataError(f"{data}: {len(train_rows)} training examples; --batch-size is {config.batch_size}.")
+    dataset = runs.Dataset(
+        train=[row.messages for row in train_rows],
+        valid=[row.messages for row in valid_rows],
+        source=str(data.resolve()),
+    )
+    base = loading.load(model, precision=config.precision, quantize=config.quantize)
+    return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
+
+
+def explain(
+    requests: Sequence[Request], writer: Narrator | None, *, done: Callable[[int], None] | None = None
+) -> list[Explanation]:
+    """Narratives that pass every check, one a request.
+
+    The model's first try is greedy; a narrative that fails a check is generated again, with another seed; then
+    the deterministic template, which passes by construction, takes its place.
+
+    Args:
+        requests: What to explain.
+        writer: Language model; None takes the template for all.
+        done: Called with the number of narratives finished so far.
+    """
+    finished: dict[int, Explanation] = {}
+    failed: dict[int, tuple[Finding, ...]] = {}
+    tries: dict[int, int] = {}
+    pending = [i for i, r in enumerate(requests) if writer and r.assessment.decision in WRITTEN_BY_MODEL]
+    for attempt in range(1 + writer.config.retries if writer else 0):
+        if not pending or writer is None:
+            break
+        texts = writer.write(
+            [prompts.request(requests[i].assessment, requests[i].style) for i in pending],
+            temperature=writer.config.retry_temperature if attempt else writer.config.temperature,
+            seed=writer.config.generation_seed + attempt,
+            done=(lambda count, before=len(finished): done(before + count)) if done else None,
+        )
+        for i, text in zip(pending, texts, strict=True):
+            tries[i] = attempt + 1
+            found = tuple(check(text, requests[i].assessment, style=requests[i].style))
+            if found:
+                failed[i] = failed.get(i, ()) + found
+            else:
+                finished[i] = _explanation(requests[i], text, "model", tries[i], failed.get(i, ()))
+        pending = [i for i in pending if i not in finished]
+    for i, request in enumerate(requests):
+        if i not in finished:
+            text = template.template(request.assessment, request.style)
+            finished[i] = _explanation(request, text, "template", tries.get(i, 0), failed.get(i, ()))
+    return [finished[i] for i in range(len(requests))]
+
+
+def _explanation(
+    request: Request, slot_text: str, source: str, tries: int, findings: tuple[Finding, ...]
+) -> Explanation:
+    return Explanation(
+        assessment=request.assessment,
+        style=request.style,
+        slot_text=slot_text,
+        text=slots.render(slot_text, slots.facts(request.assessment)),
+        source="model" if source == "model" else "template",
+        tries=tries,
+        findings=findings,
+    )
