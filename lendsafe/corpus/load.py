@@ -1,0 +1,309 @@
+"""Training examples from files: JSON, JSONL or CSV, in any of three shapes.
+
+``messages`` | ``prompt``, ``completion`` | ``instruction``, ``input``, ``output``. Ours carry the
+assessment and the style beside them. All problems of a file are reported at once, and nothing of
+a file with problems is used.
+"""
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lendsafe.corpus.reading import BadFileError, Problem, Record, read
+from lendsafe.errors import DataError
+from lendsafe.fields import build, did_you_mean
+from lendsafe.records import Assessment, Message, NarrativeType, Style, assessment_from_json
+
+Split = Literal["train", "valid"]
+
+SHAPES: tuple[tuple[str, ...], ...] = (("messages",), ("prompt", "completion"), ("instruction", "output"))
+_EXTRAS = ("input", "decision", "assessment", "style", "type", "split", "id", "seed", "template", "text")
+KEYS = tuple(dict.fromkeys([*(key for shape in SHAPES for key in shape), *_EXTRAS]))
+ROLES = ("system", "user", "assistant")
+VALID_FRACTION = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One training conversation.
+
+    Attributes:
+        id: Identifier in its file, or file and line.
+        messages: The conversation; the last message is the assistant's reply to learn.
+        assessment: What the reply explains, if the file says so; the reply is then in slots.
+        style: How it was asked to be worded, if the file says so.
+        split: Which part of the data it belongs to, if the file says so.
+        type: Kind of narrative, if the file says so.
+        decision: Outcome as the file words it, if it does.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    assessment: Assessment | None = None
+    style: Style | None = None
+    split: Split | None = None
+    type: NarrativeType | None = None
+    decision: str | None = None
+
+    @property
+    def reply(self) -> str:
+        """The text to learn."""
+        return self.messages[-1].content
+
+    @property
+    def group(self) -> str:
+        """What must not be in both splits: the applicant, or the prompt where there is none."""
+        if self.assessment:
+            return self.assessment.applicant.applicant_id
+        return "\x1f".join(message.content for message in self.messages[:-1])
+
+
+def load(path: Path) -> list[Example]:
+    """Load and check every example of a file or folder.
+
+    Args:
+        path: A ``.json``, ``.jsonl`` or ``.csv`` file, or a folder with ``train.jsonl`` and
+            ``valid.jsonl``, whose rows get those splits.
+
+    Raises:
+        BadFileError: Naming every problem with file, line, column and field.
+        DataError: If there is no such file, or its kind is not known.
+    """
+    if path.is_dir():
+        return _load_folder(path)
+    examples, problems = parse(path)
+    if problems:
+        raise BadFileError(problems)
+    return examples
+
+
+def train_and_valid(
+    path: Path, *, seed: int, fraction: float = VALID_FRACTION
+) -> tuple[list[Example], list[Example]]:
+    """Load a file or folder as training and validation examples.
+
+    The splits that the data names are kept; data that names no validation rows is split by
+    applicant.
+    """
+    examples = load(path)
+    if any(one.split == "valid" for one in examples):
+        return [one for one in examples if one.split != "valid"], [
+            one for one in examples if one.split == "valid"
+        ]
+    return split(examples, seed, fraction)
+
+
+def split(
+    examples: Sequence[Example], seed: int, fraction: float = VALID_FRACTION
+) -> tuple[list[Example], list[Example]]:
+    """Split at random so that no applicant is on both sides; order is kept.
+
+    Args:
+        examples: What to split.
+        seed: Same seed, same split.
+        fraction: Share of validation examples, in [0, 1); rounded to a whole number of examples.
+
+    Returns:
+        Training and validation examples.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, one in enumerate(examples):
+        groups[one.group].append(index)
+    wanted = round(len(examples) * fraction)
+    order = list(groups.values())
+    random.Random(seed).shuffle(order)  # noqa: S311  # a split, no secret
+    valid: set[int] = set()
+    for members in order:
+        if len(valid) + len(members) <= wanted:
+            valid.update(members)
+    return (
+        [one for index, one in enumerate(examples) if index not in valid],
+        [one for index, one in enumerate(examples) if index in valid],
+    )
+
+
+def parse(path: Path) -> tuple[list[Example], list[Problem]]:
+    """The examples of one file that are sound, and every problem of the others."""
+    records, problems = read(path)
+    examples: list[Example] = []
+    seen: dict[str, dict[Any, int]] = {"id": {}, "row": {}}
+    for record in records:
+        example, found = _example(record, from_csv=path.suffix.lower() == ".csv")
+        problems += found
+        if example:
+            examples.append(example)
+            problems += _repeated(record, example, seen)
+    return examples, _merged(problems)
+
+
+def _load_folder(folder: Path) -> list[Example]:
+    examples: list[Example] = []
+    problems: list[Problem] = []
+    for name in get_args(Split):
+        path = folder / f"{name}.jsonl"
+        if not path.is_file():
+            raise DataError(f"{path}: no such file. A data folder holds train.jsonl and valid.jsonl.")
+        found, wrong = parse(path)
+        examples += [replace(one, split=name) for one in found]
+        problems += wrong
+    shared = {one.group for one in examples if one.split == "train"} & {
+        one.group for one in examples if one.split == "valid"
+    }
+    if shared:
+        message = f"shares {len(shared)} applicants or prompts with train.jsonl; a held-out row must be new."
+        problems.append(Problem(str(folder / "valid.jsonl"), 0, 0, "", message))
+    if problems:
+        raise BadFileError(problems)
+    return examples
+
+
+def _repeated(record: Record, example: Example, seen: dict[str, dict[Any, int]]) -> list[Problem]:
+    found = []
+    if "id" in record.values and (line := seen["id"].setdefault(example.id, record.line)) != record.line:
+        found.append(record.problem("id", f"is {example.id!r}, as on line {line}; identifiers must differ."))
+    if (line := seen["row"].setdefault(example.messages, record.line)) != record.line:
+        found.append(record.problem("", f"repeats line {line}; remove one of the two."))
+    return found
+
+
+def _merged(problems: Iterable[Problem]) -> list[Problem]:
+    """Name an unknown key once for all rows that have it."""
+    first: dict[tuple[str, str, str], list[Problem]] = defaultdict(list)
+    merged = []
+    for one in problems:
+        if one.message.startswith("is an unknown key"):
+            first[one.file, one.field, one.message].append(one)
+        else:
+            merged.append(one)
+    for same in first.values():
+        rows = f" ({len(same)} rows)" if len(same) > 1 else ""
+        head = same[0]
+        merged.append(Problem(head.file, head.line, head.column, head.field, head.message + rows))
+    return sorted(merged)
+
+
+def _example(record: Record, *, from_csv: bool) -> tuple[Example | None, list[Problem]]:
+    values = {key: value for key, value in record.values.items() if value is not None}
+    problems = [
+        record.problem(key, f"is an unknown key.{did_you_mean(str(key), list(KEYS))}")
+        for key in record.values
+        if key not in KEYS
+    ]
+    if from_csv:
+        values, odd = _from_cells(record, values)
+        problems += odd
+    messages, found = _messages(record, values)
+    problems += found
+    extras: dict[str, Any] = {}
+    for name, reader in (("assessment", _assessment), ("style", _style)):
+        if name in values:
+            try:
+                extras[name] = reader(values[name])
+            except DataError as bad:
+                problems.append(record.problem(name, f"is wrong: {bad}"))
+    for name, allowed in (
+        ("split", get_args(Split)),
+        ("type", get_args(NarrativeType)),
+        ("decision", ()),
+        ("id", ()),
+    ):
+        if name in values:
+            extras[name] = values[name]
+            problems += _word(record, name, values[name], allowed)
+    if problems or messages is None:
+        return None, problems
+    return Example(messages=messages, **{"id": f"{record.file}:{record.line}", **extras}), []
+
+
+def _from_cells(record: Record, cells: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Values of a CSV row: empty optional cells are absent, nested values are JSON."""
+    values = {key: cell for key, cell in cells.items() if cell or key in ("output", "completion", "input")}
+    problems = []
+    for name in ("messages", "assessment", "style"):
+        if name in values:
+            try:
+                values[name] = json.loads(values[name])
+            except (json.JSONDecodeError, RecursionError) as bad:
+                problems.append(record.problem(name, f"is not JSON: {bad}."))
+                del values[name]
+    return values, problems
+
+
+def _messages(record: Record, values: dict[str, Any]) -> tuple[tuple[Message, ...] | None, list[Problem]]:
+    shape = next((one for one in SHAPES if any(key in values for key in one)), None)
+    if shape is None:
+        wanted = "'messages', or 'prompt' and 'completion', or 'instruction' and 'output'"
+        return None, [record.problem("", f"has no conversation; expected {wanted}.")]
+    if shape == ("messages",):
+        return _conversation(record, values["messages"])
+    problems = [record.problem(name, "is missing.") for name in shape if name not in values]
+    texts = [name for name in (*shape, "input") if name in values]
+    problems += [
+        record.problem(name, f"is {values[name]!r}; expected text.")
+        for name in texts
+        if not isinstance(values[name], str)
+    ]
+    if problems:
+        return None, problems
+    asked, reply = values[shape[0]], values[shape[1]]
+    if shape[0] == "instruction" and values.get("input", "").strip():
+        asked = f"{asked}\n\n{values['input']}"
+    return _conversation(
+        record, [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}], shape
+    )
+
+
+def _conversation(
+    record: Record, turns: Any, fields: tuple[str, str] = ("messages", "messages")
+) -> tuple[tuple[Message, ...] | None, list[Problem]]:
+    """Messages from a list of turns; ``fields`` are the names of the prompt and the reply."""
+    if not isinstance(turns, list) or not turns:
+        return None, [record.problem("messages", f"is {turns!r}; expected a list of messages.")]
+    if wrong := [text for number, turn in enumerate(turns, start=1) for text in _turn_problems(number, turn)]:
+        return None, [record.problem("messages", text) for text in wrong]
+    messages = tuple(Message(turn["role"], turn["content"]) for turn in turns)
+    roles = [message.role for message in messages]
+    if roles[-1] != "assistant" or not messages[-1].content.strip():
+        return None, [record.problem(fields[1], "has no reply; there is nothing to learn.")]
+    if "user" not in roles or "system" in roles[1:]:
+        return None, [
+            record.problem(fields[0], "needs a user message, and a system message only at the start.")
+        ]
+    if not any(message.content.strip() for message in messages if message.role == "user"):
+        return None, [record.problem(fields[0], "is empty; there is nothing to reply to.")]
+    return messages, []
+
+
+def _turn_problems(number: int, turn: Any) -> list[str]:
+    if not isinstance(turn, dict) or set(turn) != {"role", "content"}:
+        return [f"needs 'role' and 'content', and nothing else, in message {number}."]
+    if turn["role"] not in ROLES:
+        return [f"has role {turn['role']!r} in message {number}; expected one of {', '.join(ROLES)}."]
+    if not isinstance(turn["content"], str):
+        return [f"has content {turn['content']!r} in message {number}; expected text."]
+    return []
+
+
+def _assessment(value: Any) -> Assessment:
+    if not isinstance(value, dict):
+        raise DataError(f"{value!r}; expected an object.")
+    return assessment_from_json(value)
+
+
+def _style(value: Any) -> Style:
+    if not isinstance(value, dict):
+        raise DataError(f"{value!r}; expected an object.")
+    return build(Style, value, error=DataError)
+
+
+def _word(record: Record, name: str, value: Any, allowed: tuple[str, ...]) -> list[Problem]:
+    if not isinstance(value, str):
+        return [record.problem(name, f"is {value!r}; expected text.")]
+    if allowed and value not in allowed:
+        near = did_you_mean(value, list(allowed))
+        return [record.problem(name, f"is {value!r}; expected one of {', '.join(allowed)}.{near}")]
+    return []

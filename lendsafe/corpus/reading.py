@@ -1,0 +1,292 @@
+"""Records of a JSON, JSONL or CSV file, each with its place, and every problem of the file.
+
+A record is what the file says: nothing is coerced. What a parser would let pass in silence is a
+problem here: duplicate keys, NaN, lone surrogates, NUL, a byte-order mark.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lendsafe.errors import DataError
+from lendsafe.fields import did_you_mean
+from lendsafe.files import disk_errors
+
+SHOWN = 20  # problems printed; the rest are counted
+_LONGEST_FIELD = 16_000_000  # characters of one CSV cell
+_SPACE = re.compile(r"\s*")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong with a data file.
+
+    Attributes:
+        file: Path as the user gave it.
+        line: Line, from 1; 0 if it is about the whole file.
+        column: Column in characters (in a CSV file: number of the cell), from 1; 0 if about the whole line.
+        field: Key or column name, or empty.
+        message: What is wrong and what to try, in one sentence.
+    """
+
+    file: str
+    line: int
+    column: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        place = ":".join(str(one) for one in (self.file, self.line, self.column) if one)
+        return f"{place}: {self.field and f'{self.field!r} '}{self.message}"
+
+
+class BadFileError(DataError):
+    """A data file with problems; nothing of it is used.
+
+    Attributes:
+        problems: All of them, in the order of the file.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems)
+        lines = [str(one) for one in self.problems[:SHOWN]]
+        if len(self.problems) > 1:
+            files = ", ".join(dict.fromkeys(one.file for one in self.problems))
+            lines.insert(0, f"{files}: {len(self.problems)} problems; nothing was loaded.")
+        if len(self.problems) > SHOWN:
+            lines.append(
+                f"... and {len(self.problems) - SHOWN} more; `lendsafe data check --json` lists all."
+            )
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a file.
+
+    Attributes:
+        file: Path as the user gave it.
+        line: Line where it starts, from 1.
+        values: Keys and values as read.
+        columns: Place of each key: line and column.
+    """
+
+    file: str
+    line: int
+    values: dict[str, Any]
+    columns: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def problem(self, name: str, message: str) -> Problem:
+        """A problem with the field ``name`` of this record (empty: with the record)."""
+        line, column = self.columns.get(name, (self.line, 0))
+        return Problem(self.file, line, column, name, message)
+
+
+def read(path: Path) -> tuple[list[Record], list[Problem]]:
+    """Read every record of a file that can be read, and list what cannot.
+
+    Args:
+        path: A ``.json`` (array of objects), ``.jsonl``, ``.ndjson`` or ``.csv`` file in UTF-8.
+
+    Raises:
+        DataError: If the file is missing or of another kind.
+        DiskError: If it cannot be read.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".json", ".jsonl", ".ndjson", ".csv"):
+        raise DataError(f"{path}: cannot tell what kind of data this is. Name it .json, .jsonl or .csv.")
+    if not path.is_file():
+        near = (
+            did_you_mean(path.name, [one.name for one in path.parent.glob(f"*{kind}")])
+            if path.parent.is_dir()
+            else ""
+        )
+        raise DataError(f"{path}: no such file.{near}")
+    with disk_errors(path):
+        raw = path.read_bytes()
+    text, problems = _decode(raw, str(path))
+    if text is None:
+        return [], problems
+    if not text.strip():
+        return [], [*problems, Problem(str(path), 0, 0, "", "is empty; expected at least one record.")]
+    parse = _csv if kind == ".csv" else _array if text.lstrip().startswith("[") else _lines
+    records: list[Record] = []
+    for one in parse(text, str(path)):
+        if isinstance(one, Problem):
+            problems.append(one)
+        else:
+            records.append(one)
+            problems += _characters(one)
+    return records, problems
+
+
+def _decode(raw: bytes, file: str) -> tuple[str | None, list[Problem]]:
+    problems = []
+    if raw.startswith(b"\xef\xbb\xbf"):
+        problems.append(
+            Problem(file, 1, 1, "", "starts with a byte-order mark; save it as UTF-8 without one.")
+        )
+        raw = raw[3:]
+    try:
+        return raw.decode("utf-8"), problems
+    except UnicodeDecodeError as bad:
+        line = raw.count(b"\n", 0, bad.start) + 1
+        column = bad.start - (raw.rfind(b"\n", 0, bad.start) + 1) + 1
+        problems.append(
+            Problem(file, line, column, "", f"is not UTF-8 (byte {raw[bad.start]:#04x}); save it as UTF-8.")
+        )
+        return None, problems
+
+
+def _lines(text: str, file: str) -> Iterator[Record | Problem]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            start = len(line) - len(line.lstrip())
+            yield from _object(line.rstrip("\r"), start, file, (number, 1), whole=True)[0]
+
+
+def _array(text: str, file: str) -> Iterator[Record | Problem]:
+    """Elements of a JSON array, each with its place; stops where the text is no longer JSON."""
+    position = text.index("[") + 1
+    lines = _LineCounter(text)
+    expect_more = False
+    while True:
+        position = _skip(text, position)
+        if text[position : position + 1] == "]" and not expect_more:
+            if rest := text[position + 1 :].strip():
+                yield Problem(
+                    file, *lines.at(position + 1), "", f"has text after the end of the array: {rest[:20]!r}."
+                )
+            return
+        found, position = _object(text, position, file, lines, whole=False)
+        yield from found
+        if position < 0:
+            return
+        position = _skip(text, position)
+        expect_more = text[position : position + 1] == ","
+        if not expect_more and text[position : position + 1] != "]":
+            yield Problem(file, *lines.at(position), "", "is not JSON: expected ',' or ']' after a record.")
+            return
+        position += expect_more
+
+
+class _LineCounter:
+    """Line and column of offsets that only grow."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._line, self._offset = text, 1, 0
+
+    def at(self, offset: int) -> tuple[int, int]:
+        self._line += self._text.count("\n", self._offset, offset)
+        self._offset = max(offset, self._offset)
+        return self._line, offset - self._text.rfind("\n", 0, offset)
+
+
+def _object(
+    text: str, start: int, file: str, where: "tuple[int, int] | _LineCounter", *, whole: bool
+) -> tuple[list[Record | Problem], int]:
+    """Read one JSON object at ``start``; the second value is the offset after it, or -1 after an error."""
+    odd: list[str] = []
+    line, column = where.at(start) if isinstance(where, _LineCounter) else (where[0], where[1] + start)
+    try:
+        value, end = _decoder(odd).raw_decode(text, start)
+        if whole and (rest := text[end:].strip()):
+            raise json.JSONDecodeError(f"Extra data {rest[:20]!r}", text, end)
+    except json.JSONDecodeError as bad:
+        row, place = (where.at(bad.pos)) if isinstance(where, _LineCounter) else (line, bad.pos + 1)
+        return [Problem(file, row, place, "", f"is not JSON: {bad.msg}.")], -1
+    except RecursionError:
+        return [Problem(file, line, column, "", "is not data: it is nested too deeply.")], -1
+    if not isinstance(value, dict):
+        return [
+            Problem(file, line, column, "", f"is {_kind(value)}; expected an object with named fields.")
+        ], end
+    found: list[Record | Problem] = [Problem(file, line, column, "", message) for message in odd]
+    places = {}
+    for key in value:
+        offset = text.find(json.dumps(key, ensure_ascii=False), start, end)
+        before = text.count("\n", start, offset)
+        places[key] = (line + before, offset - text.rfind("\n", 0, offset)) if offset >= 0 else (line, column)
+    return [*found, Record(file, line, value, places)], end
+
+
+def _decoder(odd: list[str]) -> json.JSONDecoder:
+    """A decoder that notes in ``odd`` what JSON forbids and Python would accept."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        table: dict[str, Any] = {}
+        for key, value in items:
+            if key in table:
+                odd.append(f"has the key '{key}' twice; only one value can be meant.")
+            table[key] = value
+        return table
+
+    def constant(name: str) -> None:
+        odd.append(f"holds {name}, which is no JSON number; write null or a number.")
+
+    return json.JSONDecoder(object_pairs_hook=pairs, parse_constant=constant)
+
+
+def _csv(text: str, file: str) -> Iterator[Record | Problem]:
+    csv.field_size_limit(_LONGEST_FIELD)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] = []
+    while True:
+        start = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as bad:
+            yield Problem(file, start, 0, "", f"is not CSV: {bad}.")
+            return
+        if not header:
+            header = row
+            twice = {name for name in header if header.count(name) > 1}
+            yield from (
+                Problem(file, 1, header.index(name) + 1, name, "is the name of two columns.")
+                for name in twice
+            )
+        elif row and len(row) != len(header):
+            yield Problem(file, start, 0, "", f"has {len(row)} cells; the header has {len(header)}.")
+        elif row:
+            places = {name: (start, number) for number, name in enumerate(header, start=1)}
+            yield Record(file, start, dict(zip(header, row, strict=True)), places)
+    if reader.line_num <= 1:
+        yield Problem(file, 0, 0, "", "has a header and no rows.")
+
+
+def _characters(record: Record) -> Iterator[Problem]:
+    for name, value in record.values.items():
+        for text in _texts(value):
+            if "\0" in text:
+                yield record.problem(name, "contains a NUL character.")
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                yield record.problem(name, "contains half of a surrogate pair, which is no character.")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield key
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
+def _skip(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _kind(value: Any) -> str:
+    names = {list: "a list", str: "text", int: "a number", float: "a number", bool: "true or false"}
+    return names.get(type(value), "null")
