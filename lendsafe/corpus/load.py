@@ -171,19 +171,14 @@ def _repeated(record: Record, example: Example, seen: dict[str, dict[Any, int]])
 
 
 def _merged(problems: Iterable[Problem]) -> list[Problem]:
-    """Name an unknown key once for all rows that have it."""
-    first: dict[tuple[str, str, str], list[Problem]] = defaultdict(list)
-    merged = []
+    """Name a problem that many rows have in the same field once, at the place of the first."""
+    same: dict[tuple[str, str, str], list[Problem]] = defaultdict(list)
     for one in problems:
-        if one.message.startswith("is an unknown key"):
-            first[one.file, one.field, one.message].append(one)
-        else:
-            merged.append(one)
-    for same in first.values():
-        rows = f" ({len(same)} rows)" if len(same) > 1 else ""
-        head = same[0]
-        merged.append(Problem(head.file, head.line, head.column, head.field, head.message + rows))
-    return sorted(merged)
+        same[one.file, one.field, one.message].append(one)
+    return sorted(
+        replace(found[0], message=f"{found[0].message} ({len(found)} rows)") if len(found) > 1 else found[0]
+        for found in same.values()
+    )
 
 
 def _example(record: Record, *, from_csv: bool) -> tuple[Example | None, list[Problem]]:
@@ -240,21 +235,20 @@ def _messages(record: Record, values: dict[str, Any]) -> tuple[tuple[Message, ..
         return None, [record.problem("", f"has no conversation; expected {wanted}.")]
     if shape == ("messages",):
         return _conversation(record, values["messages"])
+    prompt, reply = shape
     problems = [record.problem(name, "is missing.") for name in shape if name not in values]
-    texts = [name for name in (*shape, "input") if name in values]
     problems += [
         record.problem(name, f"is {values[name]!r}; expected text.")
-        for name in texts
-        if not isinstance(values[name], str)
+        for name in (prompt, reply, "input")
+        if not isinstance(values.get(name, ""), str)
     ]
     if problems:
         return None, problems
-    asked, reply = values[shape[0]], values[shape[1]]
-    if shape[0] == "instruction" and values.get("input", "").strip():
+    asked = values[prompt]
+    if prompt == "instruction" and values.get("input", "").strip():
         asked = f"{asked}\n\n{values['input']}"
-    return _conversation(
-        record, [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}], shape
-    )
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": values[reply]}]
+    return _conversation(record, turns, (prompt, reply))
 
 
 def _conversation(

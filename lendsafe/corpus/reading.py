@@ -122,6 +122,8 @@ def read(path: Path) -> tuple[list[Record], list[Problem]]:
         else:
             records.append(one)
             problems += _characters(one)
+    if not records and not problems:
+        problems.append(Problem(str(path), 0, 0, "", "is empty; expected at least one record."))
     return records, problems
 
 
