@@ -32,24 +32,7 @@ def _load_openblas() -> str | None:
     return None
 
 
-def _keep_memory() -> None:
-    """Let the C library keep freed memory on Linux, where MLX's CPU back end has no cache of its own.
-
-    Otherwise every large intermediate is mapped, zeroed page by page, and unmapped again: a quarter of a step.
-    """
-    if sys.platform != "linux" or "mlx.core" in sys.modules:
-        return
-    mmap_threshold, trim_threshold, largest = -3, -1, 2**31 - 1  # malloc.h
-    try:
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_threshold, largest)
-        libc.mallopt(trim_threshold, largest)
-    except (OSError, AttributeError):  # another C library
-        return
-
-
 openblas = _load_openblas()
-_keep_memory()
 
 import mlx.core as mx  # noqa: E402  # OpenBLAS has to be in the process first
 
