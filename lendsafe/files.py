@@ -28,7 +28,7 @@ def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        where = problem.filename or path
+        where = problem.filename if isinstance(problem.filename, str) else path
         text = f"{where}: {problem.strerror or problem}."
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             text += f" {_space(path, needed)}"

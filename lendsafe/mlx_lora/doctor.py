@@ -13,7 +13,18 @@ import mlx.core as mx
 from lendsafe.mlx_lora import backend
 
 SLOW_GFLOPS = 40.0  # a reference BLAS reaches 2-5 on a CPU, OpenBLAS about 90 a core
-PACKAGES = ("lendsafe", "mlx", "mlx-lm", "transformers", "safetensors", "numpy", "xgboost", "scikit-learn", "torch", "typst")
+PACKAGES = (
+    "lendsafe",
+    "mlx",
+    "mlx-lm",
+    "transformers",
+    "safetensors",
+    "numpy",
+    "xgboost",
+    "scikit-learn",
+    "torch",
+    "typst",
+)
 
 
 @dataclass(frozen=True)

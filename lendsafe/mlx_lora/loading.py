@@ -108,13 +108,17 @@ def load(name: str, *, precision: str = "auto", quantize: int | None = None) -> 
     Raises:
         RefusedError: If a weight file is damaged.
     """
-    from mlx_lm.utils import load_tokenizer
-
     path = resolve(name)
     config = read_config(path)
     model = load_model(path, config, precision=precision, quantize=quantize)
-    tokenizer = load_tokenizer(path, eos_token_ids=config.get("eos_token_id"))
-    return Base(name, path, model, tokenizer, config, identity(path))
+    return Base(name, path, model, load_tokenizer_of(path), config, identity(path))
+
+
+def load_tokenizer_of(path: Path) -> Any:
+    """The tokenizer of a model folder, in mlx-lm's wrapper, which knows all tokens that end a reply."""
+    from mlx_lm.utils import load_tokenizer
+
+    return load_tokenizer(path, eos_token_ids=read_config(path).get("eos_token_id"))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -124,9 +128,11 @@ def read_config(path: Path) -> dict[str, Any]:
         RefusedError: If it is not JSON, or asks for code to be run.
     """
     try:
-        config: dict[str, Any] = json.loads((path / "config.json").read_text("utf-8"))
+        config: Any = json.loads((path / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as problem:
         raise RefusedError(f"{path / 'config.json'}: {problem}") from problem
+    if not isinstance(config, dict):
+        raise RefusedError(f"{path / 'config.json'}: not a JSON object.")
     if "model_file" in config:
         raise RefusedError(
             f"{path / 'config.json'}: 'model_file' asks for code to be run; that is never done."
@@ -142,16 +148,22 @@ def empty_model(config: dict[str, Any]) -> nn.Module:
 
     Raises:
         ConfigError: If mlx-lm has no such architecture.
+        RefusedError: If the configuration lacks something that the architecture needs.
     """
     from mlx_lm.utils import _get_classes
 
     try:
         model_class, arguments_class = _get_classes(config=config)
-    except ValueError as problem:
+    except (KeyError, ValueError, AttributeError, TypeError) as problem:
         raise ConfigError(
-            f"Architecture '{config.get('model_type')}' is not one that mlx-lm knows."
+            f"Architecture {config.get('model_type')!r} is not one that mlx-lm knows."
         ) from problem
-    return model_class(arguments_class.from_dict(config))
+    try:
+        return model_class(arguments_class.from_dict(config))
+    except (KeyError, ValueError, AttributeError, TypeError, OverflowError) as problem:
+        raise RefusedError(
+            f"config.json does not describe a '{config['model_type']}' model: {problem}"
+        ) from problem
 
 
 def load_model(path: Path, config: dict[str, Any], *, precision: str, quantize: int | None) -> nn.Module:
@@ -163,7 +175,10 @@ def load_model(path: Path, config: dict[str, Any], *, precision: str, quantize: 
     weights = read_weights(path)
     model = empty_model(config)
     if hasattr(model, "sanitize"):
-        weights = model.sanitize(weights)
+        try:
+            weights = model.sanitize(weights)
+        except (KeyError, ValueError, IndexError) as problem:
+            raise RefusedError(f"{path}: weights do not fit config.json: {problem}") from problem
     stored = config.get("quantization")
     if stored:
         _quantize(model, stored["bits"], stored["group_size"], stored, weights)
@@ -220,7 +235,8 @@ def _check_names(model: nn.Module, weights: dict[str, mx.array], path: Path) -> 
     if missing or unknown:
         what = f"no '{missing[0]}'" if missing else f"unknown '{unknown[0]}'"
         raise RefusedError(
-            f"{path}: weights do not fit config.json: {what} ({len(missing)} missing, {len(unknown)} unknown)."
+            f"{path}: weights do not fit config.json: {what}"
+            f" ({len(missing)} missing, {len(unknown)} unknown)."
         )
     for name, shape in expected.items():
         if tuple(weights[name].shape) != shape:
@@ -255,11 +271,17 @@ def _quantize(
 
 
 def _materialize(model: nn.Module) -> None:
-    """Compute the weights module by module, so that only one is ever held in its stored type too."""
+    """Compute the weights module by module, so that only one is ever held in its stored type too.
+
+    The largest come first: their stored, cast and final forms exist at once while nothing else is there yet.
+    """
+    groups = []
     for _, module in model.named_modules():
         own = [value for value in module.values() if isinstance(value, mx.array)]
         if "gate_proj" in module and "up_proj" in module:  # halves of one stored tensor
             own += named_arrays([module.gate_proj.parameters(), module.up_proj.parameters()]).values()
+        groups.append(own)
+    for own in sorted(groups, key=lambda arrays: -sum(array.nbytes for array in arrays)):
         if own:
             mx.eval(own)
             mx.clear_cache()

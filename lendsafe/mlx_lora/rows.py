@@ -98,7 +98,7 @@ def sum_pairs(y_PD: mx.array, order_P: mx.array, inverse_P: mx.array, rows: mx.a
 
 @sum_pairs.vjp
 def _sum_pairs_vjp(primals: Any, cotangent_ND: mx.array, output: Any) -> Any:
-    y_PD, order_P, inverse_P, rows = primals
+    _, order_P, inverse_P, rows = primals
     grad = cotangent_ND[order_P // (order_P.size // rows.shape[0])]
     return grad, mx.zeros_like(order_P), mx.zeros_like(inverse_P), mx.zeros_like(rows)
 
