@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from lendsafe.mlx_lora import adapter, loading
+from lendsafe.mlx_lora.config import LoraConfig
+from lendsafe.mlx_lora.targets import adapters, add_adapters
 
 VOCABULARY = 128
+TOKENS = np.random.default_rng(0).integers(3, VOCABULARY, (2, 17))
 TEMPLATE = (
     "{% for message in messages %}<role>{{ message['role'] }}</role>{{ message['content'] }}</s>{% endfor %}"
     "{% if add_generation_prompt %}<role>assistant</role>{% endif %}"
@@ -86,11 +90,14 @@ def folder_config(architecture: str = "granitemoe", **changes: Any) -> dict[str,
     )
 
 
-def torch_model(config: dict[str, Any], *, seed: int = 0) -> torch.nn.Module:
+def torch_model(config: dict[str, Any], *, seed: int = 0) -> Any:
     """transformers' model with random weights, large enough that every layer matters.
 
     The router's are larger still, so that no rounding error chooses another expert.
     """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config)).float().eval()
     with torch.no_grad():
@@ -111,8 +118,11 @@ def model_folder(path: Path, architecture: str = "granitemoe", *, seed: int = 0,
     return path
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
+def tokenizer() -> Any:
     """A tokenizer of whole words, with Granite-like control tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
     words = ["<pad>", "<s>", "</s>", "<role>", "</role>", "<unk>", "user", "assistant", "system"]
     words += [f"w{number}" for number in range(VOCABULARY - len(words))]
     inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
@@ -129,15 +139,45 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return made
 
 
-def torch_logits(model: torch.nn.Module, tokens: Any) -> Any:
-    """Logits of transformers' model, as NumPy."""
+def torch_logits(model: Any, tokens: np.ndarray = TOKENS) -> np.ndarray:
+    """Logits of transformers' model."""
+    import torch
+
     with torch.no_grad():
         return model(torch.tensor(tokens)).logits.numpy()
 
 
-def quiet() -> None:
-    """No progress bars in the tests' output."""
-    transformers.utils.logging.disable_progress_bar()
+def mlx_logits(model: nn.Module, tokens: np.ndarray = TOKENS) -> np.ndarray:
+    """Logits of mlx-lm's model."""
+    return np.array(model(mx.array(tokens)))
 
 
-quiet()
+def adapted(folder: Path, *targets: str, rank: int = 4, **settings: Any) -> tuple[loading.Base, LoraConfig]:
+    """A base with adapters, none of whose arrays is zero."""
+    base = loading.load(str(folder))
+    config = LoraConfig(rank=rank, alpha=8.0, targets=targets, **settings)
+    add_adapters(base.model, config)
+    for number, layer in enumerate(adapters(base.model).values()):
+        layer.lora_b = mx.random.normal(layer.lora_b.shape, key=mx.random.key(number)) * 0.05
+    mx.eval(base.model.parameters())
+    return base, config
+
+
+def run_folder(folder: Path, out: Path, *targets: str, **settings: Any) -> loading.Base:
+    """Write an adapter folder as training does; the base that made it, still adapted."""
+    base, config = adapted(folder, *targets, **settings)
+    out.mkdir(parents=True)
+    adapter.save(out, base.model, config, base)
+    return base
+
+
+def numpy_arrays(base: loading.Base) -> dict[str, np.ndarray]:
+    """Adapter arrays of a model."""
+    return {name: np.array(array) for name, array in adapter.arrays(base.model).items()}
+
+
+def assert_same_arrays(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """Bit for bit."""
+    assert got.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)

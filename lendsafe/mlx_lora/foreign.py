@@ -70,7 +70,7 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeftKeys:
-    """The keys of PEFT's ``adapter_config.json`` that say what an adapter computes, with the values we can take."""
+    """The keys of PEFT's configuration that say what an adapter computes, with the values we take."""
 
     peft_type: Literal["LORA"]
     r: int = knob(low=1, high=1 << 16)
