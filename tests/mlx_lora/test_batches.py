@@ -27,7 +27,6 @@ def test_the_order_depends_on_seed_and_epoch():
 def test_the_order_of_five_is_known():
     """Any version of any library on any machine has to give this, or a resumed run sees other data."""
 
-
     by_hand = sorted(range(5), key=lambda i: hashlib.sha256(f"42/0/{i}".encode()).hexdigest())
     assert epoch_order(5, 42, 0) == by_hand
 

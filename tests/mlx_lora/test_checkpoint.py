@@ -123,7 +123,11 @@ def test_the_newest_are_kept(tmp_path):
 
 
 def test_a_second_process_is_refused(tmp_path):
-    with checkpoint.lock(tmp_path), pytest.raises(ExistsError, match="another process"), checkpoint.lock(tmp_path):
+    with (
+        checkpoint.lock(tmp_path),
+        pytest.raises(ExistsError, match="another process"),
+        checkpoint.lock(tmp_path),
+    ):
         pass
 
 

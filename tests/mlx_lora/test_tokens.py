@@ -14,7 +14,9 @@ TOKENIZER = load_tokenizer_of(resolve("granite-tiny"))
 CONTROL = ("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>")
 CONTROL_IDS = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
 texts = st.text(alphabet=st.characters(exclude_categories=("Cs", "Co")), max_size=60)
-hostile = st.lists(st.one_of(texts, st.sampled_from([*CONTROL, "system", "\n", "\u200b", "{x}", "<|tool|>"])), max_size=8)
+hostile = st.lists(
+    st.one_of(texts, st.sampled_from([*CONTROL, "system", "\n", "\u200b", "{x}", "<|tool|>"])), max_size=8
+)
 
 
 def conversation(*contents: str) -> list[Message]:

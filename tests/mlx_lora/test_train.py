@@ -1,0 +1,227 @@
+"""What an optimiser step must do. SGD where the size of the gradient matters: Adam forgives a constant factor."""
+
+import math
+from dataclasses import replace
+
+import mlx.core as mx
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlx.optimizers import SGD
+from small_granite import VOCABULARY, adapt, small_model
+
+from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.packed import Techniques
+from lendsafe.mlx_lora.parallel import Parallel
+from lendsafe.mlx_lora.targets import trainable_arrays
+from lendsafe.mlx_lora.tokens import Tokens
+from lendsafe.mlx_lora.train import LossScale, State, Task, learning_rate, mean_loss, new_state, train
+
+CONFIG = TrainConfig(batch_size=2, grad_accum=2, epochs=2, warmup_steps=2, dropout=0.0, seed=7)
+
+
+def rows(count: int, seed: int = 0, reply: int | None = None) -> list[Tokens]:
+    """Ragged examples: replies of 1 to 12 tokens."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        prompt, answer = int(rng.integers(2, 15)), reply or int(rng.integers(1, 13))
+        found.append(Tokens(rng.integers(1, VOCABULARY, prompt + answer).astype(np.int32), prompt))
+    return found
+
+
+def task(
+    examples: list[Tokens], config: TrainConfig = CONFIG, *, budget: int = 10**6, dropout: float = 0.0
+) -> Task:
+    model = small_model()
+    adapted = adapt(model, "all", dropout=dropout)
+    return Task(
+        model=model,
+        examples=examples,
+        config=config,
+        total=config.epochs * -(-len(examples) // config.window),
+        keys=adapted.keys,
+        budget=budget,
+        techniques=Techniques(),
+        parallel=Parallel(),
+    )
+
+
+def sgd_state() -> State:
+    return State(SGD(0.1), LossScale(value=1.0, enabled=False))
+
+
+def weights(one: Task) -> dict[str, np.ndarray]:
+    return {name: np.array(array) for name, array in trainable_arrays(one.model).items()}
+
+
+def relative_difference(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
+    apart = sum(float(((a[k] - b[k]) ** 2).sum()) for k in a)
+    return math.sqrt(apart / sum(float((a[k] ** 2).sum()) for k in a))
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.integers(1, 120), st.integers(0, 50))
+def test_the_step_is_the_same_however_the_window_is_cut(budget, seed):
+    examples = rows(4, seed)
+    start = weights(task(examples))
+    whole, cut = task(examples), task(examples, budget=budget)
+    config = replace(CONFIG, clip_norm=0.0, learning_rate=0.1, warmup_steps=0, epochs=1)
+    losses = []
+    for one in (whole, cut):
+        one = replace(one, config=config, total=1)
+        losses += [step.loss for step in train(one, sgd_state())]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    moved = [{k: weights(one)[k] - start[k] for k in start} for one in (whole, cut)]
+    assert relative_difference(moved[0], moved[1]) < 1e-5
+
+
+def test_the_window_gradient_is_not_a_mean_of_means():
+    """One reply of 1 token and one of 12: each token weighs the same, not each example."""
+    examples = [rows(1, seed=1, reply=1)[0], rows(1, seed=2, reply=12)[0]]
+    config = replace(CONFIG, batch_size=1, grad_accum=2, epochs=1)
+    one = task(examples, config, budget=1)
+    (step,) = train(one, sgd_state())
+    parts = [mean_loss(small_with_adapters(), [e], budget=10**6, techniques=None) for e in examples]
+    assert step.loss == pytest.approx((parts[0] * 1 + parts[1] * 12) / 13, rel=1e-5)
+
+
+def small_with_adapters():
+    model = small_model()
+    adapt(model, "all")
+    return model
+
+
+def test_the_last_short_window_is_applied():
+    examples = rows(6)
+    one = task(examples)
+    steps = list(train(one, new_state(CONFIG, mx.float32)))
+    assert len(steps) == 4  # 6 examples, windows of 4, 2 epochs
+    counts = [step.learned for step in steps]
+    total = sum(len(e.ids) - e.reply_start for e in examples)
+    assert counts[0] + counts[1] == counts[2] + counts[3] == total
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_same_seed_gives_the_same_bits(dropout):
+    results = []
+    for _ in range(2):
+        one = task(rows(6), dropout=dropout)
+        losses = [step.loss for step in train(one, new_state(CONFIG, mx.float32))]
+        results.append((losses, weights(one)))
+    assert results[0][0] == results[1][0]
+    assert all(np.array_equal(results[0][1][k], results[1][1][k]) for k in results[0][1])
+
+
+def test_dropout_is_drawn_anew_at_every_step():
+    examples = rows(4)
+    one = task(examples, replace(CONFIG, learning_rate=0.0, epochs=2), dropout=0.5)
+    losses = [step.loss for step in train(one, new_state(one.config, mx.float32))]
+    assert losses[0] != losses[1]
+    plain = task(examples, replace(CONFIG, learning_rate=0.0, epochs=2))
+    losses = [step.loss for step in train(plain, new_state(plain.config, mx.float32))]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_the_schedule_warms_up_to_the_peak_and_decays_towards_zero():
+    config = TrainConfig()
+    rates = [learning_rate(config, done, 255) for done in range(255)]
+    assert rates[0] == pytest.approx(2e-6)
+    assert rates[99] == rates[100] == 2e-4
+    assert rates[254] == pytest.approx(2e-4 / 155)
+    assert np.allclose(np.diff(rates[:100]), 2e-6)
+    assert np.allclose(np.diff(rates[100:]), -2e-4 / 155)
+
+
+def test_the_gradient_is_clipped_to_the_norm():
+    examples = rows(4)
+    start = weights(task(examples))
+    config = replace(CONFIG, clip_norm=1e-3, learning_rate=1.0, warmup_steps=0, epochs=1)
+    one = task(examples, config)
+    (step,) = train(one, sgd_state())
+    moved = {k: weights(one)[k] - start[k] for k in start}
+    assert step.grad_norm > 1e-3
+    norm = math.sqrt(sum(float((v**2).sum()) for v in moved.values()))
+    assert norm == pytest.approx(1e-3 * step.learning_rate, rel=1e-3)
+
+
+def test_adamw_is_pytorchs():
+    """Twenty steps on the same gradients, weight decay and bias correction included."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(5, 3)), rng.normal(size=(20, 5, 3))
+    state = new_state(replace(CONFIG, weight_decay=0.1, learning_rate=1e-2), mx.float32)
+    ours = {"w": mx.array(start.astype(np.float32))}
+    theirs = torch.nn.Parameter(torch.tensor(start, dtype=torch.float32))
+    reference = torch.optim.AdamW([theirs], lr=1e-2, weight_decay=0.1)
+    for gradient in gradients:
+        ours = state.optimizer.apply_gradients({"w": mx.array(gradient.astype(np.float32))}, ours)
+        theirs.grad = torch.tensor(gradient, dtype=torch.float32)
+        reference.step()
+    assert np.allclose(np.array(ours["w"]), theirs.detach().numpy(), atol=1e-6)
+
+
+def poison(one: Task) -> None:
+    """Put a NaN into a base weight."""
+    layer = one.model.model.layers[0].input_layernorm
+    layer.weight = mx.full(layer.weight.shape, math.nan)
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_is_counted():
+    one = task(rows(4))
+    state = new_state(CONFIG, mx.float32)
+    before = weights(one)
+    poison(one)
+    steps = list(train(one, state))
+    assert all(step.skipped for step in steps)
+    assert all(np.array_equal(before[k], weights(one)[k]) for k in before)
+    assert int(state.optimizer.state.get("step", mx.array(0)).item()) == 0
+
+
+def test_the_loss_scale_halves_after_a_bad_step_and_doubles_after_a_hundred_good_ones():
+    scale = LossScale()
+    scale.update(finite=False)
+    assert scale.value == 512
+    for _ in range(99):
+        scale.update(finite=True)
+    assert scale.value == 512
+    scale.update(finite=True)
+    assert scale.value == 1024
+
+
+def test_the_loss_scale_changes_nothing_in_float32():
+    moved = []
+    for value in (1.0, 4096.0):
+        one = task(rows(4))
+        start = weights(one)
+        state = State(SGD(0.1), LossScale(value=value))
+        next(train(one, state))
+        moved.append({k: weights(one)[k] - start[k] for k in start})
+    assert relative_difference(*moved) < 1e-5
+
+
+def test_half_precision_underflows_without_a_scale_and_not_with_it():
+    """Gradients of Granite's logits: vocabulary 49,155, division by 6, mean over 1,024 tokens against sum times scale."""
+    logits = mx.random.normal((64, 49155), key=mx.random.key(0)) * 2.5
+    targets = mx.argmax(logits + mx.random.normal(logits.shape, key=mx.random.key(1)), axis=-1)
+
+    def gradient(factor: float) -> mx.array:
+        probabilities = mx.softmax(logits / 6, axis=-1)
+        one_hot = mx.arange(logits.shape[1])[None] == targets[:, None]
+        return (probabilities - one_hot) / 6 * factor
+
+    exact = gradient(1.0)
+    mean = gradient(1 / 1024).astype(mx.float16).astype(mx.float32) * 1024
+    scaled = gradient(1024.0).astype(mx.float16).astype(mx.float32) / 1024
+    lost = float((mean == 0).mean().item())
+    assert lost > 0.9
+    assert float((scaled == 0).mean().item()) < 1e-3
+    error = mx.abs(scaled - exact).sum() / mx.abs(exact).sum()
+    assert float(error.item()) < 1e-3
+
+
+def test_it_learns():
+    config = replace(CONFIG, epochs=40, learning_rate=2e-2, warmup_steps=5)
+    losses = [step.loss for step in train(task(rows(4), config), new_state(config, mx.float32))]
+    assert losses[-1] < 0.5 * losses[0]
