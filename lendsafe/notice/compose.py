@@ -49,10 +49,20 @@ def compose(explanation: Explanation, contact: Contact, config: NoticeConfig, da
         DataError: If the assessment lacks what this letter has to say.
     """
     case = Case(
-        assessment=explanation.assessment, narrative=explanation.text, contact=contact, config=config, dates=dates
+        assessment=explanation.assessment,
+        narrative=explanation.text,
+        contact=contact,
+        config=config,
+        dates=dates,
     )
     _refuse_incomplete_input(case)
-    sections = [*_opening(case), *_body(case), *_outside_sources(case), *_ending(case), *_score_disclosure(case)]
+    sections = [
+        *_opening(case),
+        *_body(case),
+        *_outside_sources(case),
+        *_ending(case),
+        *_score_disclosure(case),
+    ]
     return Letter(title=TITLES[case.kind], sections=tuple(sections), case=case)
 
 
@@ -74,7 +84,12 @@ def slot_values(case: Case) -> dict[str, str]:
 def credit(case: Case) -> str:
     """The credit that was asked for, in words: amount, time, purpose."""
     applicant, facts = case.assessment.applicant, slots.facts(case.assessment)
-    purpose = {"other": "", "vehicle": " for a vehicle", "medical": " for medical expenses", "major_purchase": " for a major purchase"}
+    purpose = {
+        "other": "",
+        "vehicle": " for a vehicle",
+        "medical": " for medical expenses",
+        "major_purchase": " for a major purchase",
+    }
     ending = purpose.get(applicant.loan_purpose, f" for {applicant.loan_purpose.replace('_', ' ')}")
     return f"a loan of {facts['loan_amount']} over {facts['loan_term_months']}{ending}"
 
@@ -100,9 +115,13 @@ def _refuse_incomplete_input(case: Case) -> None:
     if case.kind == "incomplete" and not assessment.missing:
         raise DataError("A notice of incompleteness names what is missing; the assessment lists nothing.")
     if unknown := [name for name in assessment.missing if name not in information()]:
-        raise DataError(f"An applicant cannot supply {', '.join(unknown)}. Known: {', '.join(information())}.")
+        raise DataError(
+            f"An applicant cannot supply {', '.join(unknown)}. Known: {', '.join(information())}."
+        )
     if case.adverse and case.report_used and config.bureau is None:
-        raise ConfigError("A consumer report was used, and the configuration has no [bureau] (15 USC 1681m(a)(3)).")
+        raise ConfigError(
+            "A consumer report was used, and the configuration has no [bureau] (15 USC 1681m(a)(3))."
+        )
     if _discloses_score(case) and case.dates.score_created is None:
         raise DataError("A disclosed score is dated (15 USC 1681g(f)(1)(D)); set score_created.")
 
@@ -110,17 +129,26 @@ def _refuse_incomplete_input(case: Case) -> None:
 def _discloses_score(case: Case) -> bool:
     if case.score is None:
         return False
-    return (case.adverse and case.report_used) or (case.kind == "approval" and case.config.approval_score_notice)
+    return (case.adverse and case.report_used) or (
+        case.kind == "approval" and case.config.approval_score_notice
+    )
 
 
 def _opening(case: Case) -> list[Section]:
     config, applicant = case.config, case.contact
     marks = [_block("specimen", case)] if config.specimen else []
     return [
-        Section(heading="", look="letterhead", blocks=(_block("creditor", case, items=config.creditor.lines), *marks)),
         Section(
             heading="",
-            blocks=(_block("date", case), _block("applicant", case, items=(applicant.name, *applicant.address))),
+            look="letterhead",
+            blocks=(_block("creditor", case, items=config.creditor.lines), *marks),
+        ),
+        Section(
+            heading="",
+            blocks=(
+                _block("date", case),
+                _block("applicant", case, items=(applicant.name, *applicant.address)),
+            ),
         ),
     ]
 
@@ -131,14 +159,22 @@ def _body(case: Case) -> list[Section]:
         Row("Received", long_date(case.dates.received)),
         Row("Credit requested", credit(case)),
     ]
-    first = [_block("credit_requested", case, rows=request), _block("salutation", case), _block(ACTIONS[case.kind], case)]
+    first = [
+        _block("credit_requested", case, rows=request),
+        _block("salutation", case),
+        _block(ACTIONS[case.kind], case),
+    ]
     if case.kind == "incomplete":
         needed = [information()[name] for name in case.assessment.missing]
         first += [_block("information_needed", case, items=needed), _block("information_due", case)]
     sections = [Section(heading=TITLES[case.kind], blocks=tuple(first))]
     if case.adverse:
         stated = [catalogue()[reason.code].statement for reason in case.assessment.reasons]
-        heading = "Principal reasons for credit denial" if case.kind == "denial" else "Principal reasons for our decision"
+        heading = (
+            "Principal reasons for credit denial"
+            if case.kind == "denial"
+            else "Principal reasons for our decision"
+        )
         sections.append(Section(heading=heading, blocks=(_block("reasons", case, items=stated),)))
     if told := paragraphs(case.narrative):
         heading = "What these reasons mean" if case.adverse else "About our decision"
@@ -163,10 +199,16 @@ def _outside_sources(case: Case) -> list[Section]:
     sections = []
     if case.report_used and case.config.bureau:
         rights = [_block(name, case) for name in ("file_disclosure", "not_decider", "free_report", "dispute")]
-        blocks = (_block("report_used", case), _block("bureau", case, items=case.config.bureau.lines), *rights)
+        blocks = (
+            _block("report_used", case),
+            _block("bureau", case, items=case.config.bureau.lines),
+            *rights,
+        )
         sections.append(Section(heading="Use of information from a consumer report", blocks=blocks))
         if case.score is not None:
-            sections.append(Section(heading="Information about your credit score", look="panel", blocks=_score(case)))
+            sections.append(
+                Section(heading="Information about your credit score", look="panel", blocks=_score(case))
+            )
     if case.config.outside_source:
         blocks = (_block("outside_source", case),)
         sections.append(Section(heading="Use of information from another outside source", blocks=blocks))

@@ -110,7 +110,9 @@ class NoticeConfig:
     creditor: Party = knob(help="The lender.")
     creditor_type: str = knob(help="Row of appendix A that the lender belongs to.")
     agency: Agency = knob(help="Agency that administers compliance.")
-    score_disclosed: ScoreDisclosed = knob(help="Which score a letter discloses: bureau, proprietary or none.")
+    score_disclosed: ScoreDisclosed = knob(
+        help="Which score a letter discloses: bureau, proprietary or none."
+    )
     bureau: Party | None = knob(None, "Consumer reporting agency whose report is used.")
     score: ScoreSource | None = knob(None, "The disclosed score.")
     approval_score_notice: bool = knob(True, "Whether approvals carry the disclosure of 12 CFR 1022.74(e).")
@@ -180,11 +182,15 @@ def _agency(table: Mapping[str, Any], where: str) -> Agency:
         if len(lines) < 2 or not all(isinstance(line, str) and line.strip() for line in lines):
             raise ConfigError(f"{where} [agency]: give 'name' and 'address' (a list of lines).")
         as_of = table.get("as_of")
-        return Agency(offices=(lines,), item="", source=where, as_of=as_of if isinstance(as_of, date) else date.min)
+        return Agency(
+            offices=(lines,), item="", source=where, as_of=as_of if isinstance(as_of, date) else date.min
+        )
     kind = table.get("creditor_type", "")
     if kind not in agencies():
         hint = did_you_mean(str(kind), list(agencies()))
-        raise ConfigError(f"{where}: 'creditor_type' is {kind!r}; expected one of {', '.join(agencies())}.{hint}")
+        raise ConfigError(
+            f"{where}: 'creditor_type' is {kind!r}; expected one of {', '.join(agencies())}.{hint}"
+        )
     return agencies()[kind]
 
 
@@ -209,7 +215,9 @@ def _contradictions(config: NoticeConfig) -> Iterator[str]:
     if config.score_disclosed == "bureau" and config.bureau is None:
         yield "score_disclosed is 'bureau', and there is no [bureau]"
     if config.score:
-        yield from _score_problems(config.score, config.approval_score_notice and config.score_disclosed != "none")
+        yield from _score_problems(
+            config.score, config.approval_score_notice and config.score_disclosed != "none"
+        )
 
 
 def _score_problems(score: ScoreSource, needs_distribution: bool) -> Iterator[str]:
@@ -220,7 +228,9 @@ def _score_problems(score: ScoreSource, needs_distribution: bool) -> Iterator[st
         yield "approval_score_notice needs a [score] distribution of six bars or more (12 CFR 1022.74(e)(1)(ii)(F))"
     if bars and not 99 <= sum(bar.percent for bar in bars) <= 101:
         yield "the percentages of the [score] distribution do not add up to 100"
-    if any(bar.low > bar.high for bar in bars) or any(a.high >= b.low for a, b in zip(bars, bars[1:], strict=False)):
+    if any(bar.low > bar.high for bar in bars) or any(
+        a.high >= b.low for a, b in zip(bars, bars[1:], strict=False)
+    ):
         yield "the bars of the [score] distribution overlap or are out of order"
 
 

@@ -90,8 +90,13 @@ class Dates:
     score_created: date | None = None
 
     def __post_init__(self) -> None:
-        if self.notice < (self.completed or self.received) or (self.completed or self.received) < self.received:
-            raise DataError("Dates are out of order: an application is received, then complete, then answered.")
+        if (
+            self.notice < (self.completed or self.received)
+            or (self.completed or self.received) < self.received
+        ):
+            raise DataError(
+                "Dates are out of order: an application is received, then complete, then answered."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +114,16 @@ class Case:
         """Which letter the decision asks for; less than was asked is a counteroffer (1002.2(c)(1)(i))."""
         assessment = self.assessment
         offer = assessment.counteroffer_amount
-        if assessment.decision == "approved" and offer is not None and offer < assessment.applicant.loan_amount:
+        if (
+            assessment.decision == "approved"
+            and offer is not None
+            and offer < assessment.applicant.loan_amount
+        ):
             return "counteroffer"
         kinds: dict[str, Kind] = {"approved": "approval", "declined": "denial"}
-        return kinds.get(assessment.decision) or ("counteroffer" if assessment.decision == "counteroffer" else "incomplete")
+        return kinds.get(assessment.decision) or (
+            "counteroffer" if assessment.decision == "counteroffer" else "incomplete"
+        )
 
     @property
     def adverse(self) -> bool:
@@ -136,7 +147,9 @@ class Case:
     @property
     def deadline(self) -> date:
         """Last day on which the letter is in time (12 CFR 1002.9(a)(1)(i), (c)(1))."""
-        start = self.dates.received if self.kind == "incomplete" else self.dates.completed or self.dates.received
+        start = (
+            self.dates.received if self.kind == "incomplete" else self.dates.completed or self.dates.received
+        )
         return start + timedelta(days=NOTICE_DAYS)
 
     @property
@@ -177,7 +190,9 @@ class Block:
     @property
     def content(self) -> str:
         """Everything that it says, in reading order."""
-        return "\n".join(part for part in (self.text, *(f"{a}: {b}" for a, b in self.rows), *self.items) if part)
+        return "\n".join(
+            part for part in (self.text, *(f"{a}: {b}" for a, b in self.rows), *self.items) if part
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,10 @@ def render_pdf(letter: Letter) -> bytes:
     with _compiling:
         try:
             compiled = _compiler().compile(
-                _program(), format="pdf", pdf_standards="ua-1", sys_inputs={"letter": json.dumps(_data(letter), ensure_ascii=False)}
+                _program(),
+                format="pdf",
+                pdf_standards="ua-1",
+                sys_inputs={"letter": json.dumps(_data(letter), ensure_ascii=False)},
             )
         except typst.TypstError as problem:
             if "could not be displayed" not in problem.message:
@@ -73,7 +76,9 @@ def _text_block(block: Block) -> str:
     lines = textwrap.wrap(block.text, WIDTH)
     width = max((len(label) for label, _ in block.rows), default=0) + 2
     for label, value in block.rows:
-        lines += textwrap.wrap(f"{label + ':':<{width}}{value}", WIDTH, initial_indent="  ", subsequent_indent=" " * (width + 2))
+        lines += textwrap.wrap(
+            f"{label + ':':<{width}}{value}", WIDTH, initial_indent="  ", subsequent_indent=" " * (width + 2)
+        )
     for number, item in enumerate(block.items, start=1):
         if block.shape == "numbered":
             lines += textwrap.wrap(item, WIDTH, initial_indent=f"  {number}. ", subsequent_indent="     ")
@@ -88,7 +93,9 @@ def _text_block(block: Block) -> str:
 def _html_template() -> Any:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string((files("lendsafe.notice") / "letter.html.j2").read_text("utf-8"))
 
 
@@ -112,7 +119,11 @@ def _data(letter: Letter) -> dict[str, Any]:
         "creditor": case.config.creditor.name,
         "date": long_date(case.dates.notice),
         "description": f"Templates {templates_sha256()}; input {letter.input_sha256}; risk model {case.assessment.risk_model}",
-        "keywords": [_generator(), f"templates sha256:{templates_sha256()}", f"input sha256:{letter.input_sha256}"],
+        "keywords": [
+            _generator(),
+            f"templates sha256:{templates_sha256()}",
+            f"input sha256:{letter.input_sha256}",
+        ],
         "footer": letter.title,
         "own_bar": _own_bar(letter),
         "sections": [_breakable(asdict(section)) for section in letter.sections],
@@ -122,7 +133,9 @@ def _data(letter: Letter) -> dict[str, Any]:
 def _own_bar(letter: Letter) -> str:
     score, source = letter.case.score, letter.case.config.score
     bars = source.distribution if source else ()
-    return next((f"{bar.low}–{bar.high}" for bar in bars if score is not None and bar.low <= score <= bar.high), "")
+    return next(
+        (f"{bar.low}–{bar.high}" for bar in bars if score is not None and bar.low <= score <= bar.high), ""
+    )
 
 
 def _breakable(value: Any) -> Any:

@@ -1,0 +1,207 @@
+"""A record for the file: what was decided, what was sent, and proof that nobody changed it since.
+
+    DIR/ledger.jsonl              one line per record, each with the hash of the line before it
+    DIR/records/<id>/...          application, assessment, narrative, letter, and its renderings
+
+Records are only added. An id is the hash of what the record holds, so that a run that was killed
+and started again keeps each letter once. ``verify`` reads everything back and finds a flipped byte,
+a missing, added or renamed file, and a line that was changed, removed from within or put elsewhere.
+Whoever can rewrite the whole folder can rewrite the chain: keep the last line's hash elsewhere.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lendsafe import __version__
+from lendsafe.errors import RefusedError
+from lendsafe.files import disk_errors, sync
+from lendsafe.notice.letter import Letter, letter_to_json
+from lendsafe.records import to_json
+
+LEDGER, RECORDS = "ledger.jsonl", "records"
+_START = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What reading a ledger back found.
+
+    Attributes:
+        records: Number of records.
+        problems: One line each, naming the file; empty if every byte is as it was written.
+        last_sha256: Hash of the last line; to be kept elsewhere.
+    """
+
+    records: int
+    problems: tuple[str, ...]
+    last_sha256: str
+
+
+def record(
+    folder: Path, letter: Letter, application: Mapping[str, Any], renderings: Mapping[str, bytes | str]
+) -> str:
+    """Add one letter to the file.
+
+    Args:
+        folder: Ledger; made if it is not there, readable by its owner alone.
+        letter: The letter as sent.
+        application: The application as it came in, as JSON values.
+        renderings: By file ending, such as ``{"pdf": ..., "txt": ...}``.
+
+    Returns:
+        The record's id. A letter that is on file already is not written again.
+
+    Raises:
+        DiskError: If the disk fails; what was there before is still there.
+        RefusedError: If a rendering's file ending is not one.
+    """
+    contents = _contents(letter, application, renderings)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    name = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:32]
+    with _locked(folder):
+        lines = _whole_lines(folder / LEDGER)
+        if f'"id": "{name}"'.encode() in lines:
+            return name
+        _write_files(folder / RECORDS / name, contents)
+        entry = {
+            "id": name,
+            "files": hashes,
+            "kind": letter.case.kind,
+            "notified": letter.case.dates.notice.isoformat(),
+            "retain_until": letter.retain_until.isoformat(),
+            "retention": "25 months after notification (12 CFR 1002.12(b)(1))",
+            "late": letter.late,
+            "software": f"lendsafe {__version__}",
+            "previous": _sha256(lines.splitlines()[-1]) if lines else _START,
+        }
+        _append(folder / LEDGER, json.dumps(entry, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+    return name
+
+
+def verify(folder: Path) -> Verification:
+    """Read a ledger back and compare every byte with its hash.
+
+    Raises:
+        DiskError: If the folder cannot be read.
+    """
+    with disk_errors(folder):
+        lines = (folder / LEDGER).read_bytes().split(b"\n")
+    problems = [] if lines[-1] == b"" else [f"{LEDGER}: the last line was cut off"]
+    known: set[str] = set()
+    previous = _START
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            entry = json.loads(line)
+            name, files, before = str(entry["id"]), dict(entry["files"]), entry["previous"]
+        except (ValueError, KeyError, TypeError):
+            problems.append(f"{LEDGER}:{number}: not a record")
+        else:
+            if before != previous:
+                problems.append(f"{LEDGER}:{number}: does not follow the line before it")
+            if name != hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:32]:
+                problems.append(f"{LEDGER}:{number}: the record's id does not match its hashes")
+            problems += _file_problems(folder, name, files)
+            known.add(name)
+        previous = _sha256(line)
+    if (folder / RECORDS).is_dir():
+        there = {one.name for one in (folder / RECORDS).iterdir()}
+        problems += [f"{RECORDS}/{name}: not in the ledger" for name in sorted(there - known)]
+    return Verification(records=len(lines) - 1, problems=tuple(problems), last_sha256=previous)
+
+
+def _contents(
+    letter: Letter, application: Mapping[str, Any], renderings: Mapping[str, bytes | str]
+) -> dict[str, bytes]:
+    written: dict[str, bytes] = {
+        "application.json": _json(application),
+        "assessment.json": _json(to_json(letter.case.assessment)),
+        "letter.json": _json(letter_to_json(letter)),
+        "narrative.txt": letter.case.narrative.encode("utf-8", "backslashreplace"),
+    }
+    for ending, content in renderings.items():
+        if not ending.isalnum():
+            raise RefusedError(f"A rendering's file ending is {ending!r}; expected letters or digits.")
+        written[f"letter.{ending}"] = content.encode() if isinstance(content, str) else content
+    return written
+
+
+def _write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write beside, then rename: a record is there as a whole or not at all."""
+    with disk_errors(folder, sum(map(len, contents.values()))):
+        draft = folder.with_name(f".{folder.name}.draft")
+        draft.mkdir(parents=True, exist_ok=True)
+        for name, data in contents.items():
+            path = draft / name
+            path.unlink(missing_ok=True)
+            path.write_bytes(data)
+            path.chmod(0o400)
+            sync(path)
+        if folder.exists():  # left by a run that was killed before its line was written
+            for old in folder.iterdir():
+                old.unlink()
+            folder.rmdir()
+        draft.rename(folder)
+        sync(folder.parent)
+
+
+def _append(path: Path, line: bytes) -> None:
+    with disk_errors(path, len(line)):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _whole_lines(path: Path) -> bytes:
+    """The ledger up to its last whole line; half a line was never a record, and goes."""
+    if not path.exists():
+        return b""
+    with disk_errors(path):
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if whole != data:  # a run was killed while writing it
+            with path.open("r+b") as file:
+                file.truncate(len(whole))
+    return whole
+
+
+def _file_problems(folder: Path, name: str, files: Mapping[str, str]) -> Iterator[str]:
+    place = folder / RECORDS / Path(name).name
+    there = {one.name for one in place.iterdir()} if place.is_dir() else set()
+    for file, expected in sorted(files.items()):
+        if file not in there:
+            yield f"{RECORDS}/{name}/{file}: missing"
+        elif hashlib.sha256((place / file).read_bytes()).hexdigest() != expected:
+            yield f"{RECORDS}/{name}/{file}: changed since it was written"
+    for file in sorted(there - set(files)):
+        yield f"{RECORDS}/{name}/{file}: not in the ledger"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / RECORDS).mkdir(exist_ok=True, mode=0o700)
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True, default=str) + "\n").encode()
+
+
+def _sha256(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
