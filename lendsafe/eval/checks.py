@@ -1,0 +1,300 @@
+"""Is every claim of a narrative true of its assessment, and does it say nothing it must not?
+
+Pure Python, no model; the same code runs before anyone sees a narrative and in every evaluation.
+
+=====  ==============================================================================
+G1     The decision that is stated is the decision that was made.
+G2     Every figure is a fact in its own role; every slot exists.
+G3     The reasons are those of the assessment: none invented, none missing, in order.
+G4     No adverse factor is called favourable, no favourable one adverse.
+G5     No prohibited basis or proxy (12 CFR 1002.2(z)).
+G6     No reason that is no reason (12 CFR 1002.9(b)(2)).
+G8     No promise, no advice, no legal conclusion.
+G9     No blame, no sarcasm.
+G10    No personal data.
+G11    60 to 180 words of plain sentences: no markup, links or braces.
+G12    Flesch-Kincaid grade of 9 at most.
+G13    No trace of an instruction; no free text of the applicant; no disguised characters.
+=====  ==============================================================================
+
+G7, the mandated blocks of a notice, belongs to the notice.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lendsafe import slots
+from lendsafe.eval import decisions, readability, sentences
+from lendsafe.eval.lexicon import lexicon
+from lendsafe.eval.mentions import Mention, mentions, unknown_factors
+from lendsafe.eval.numbers import Limit, check_numbers
+from lendsafe.reasons import catalogue
+from lendsafe.records import Assessment, Finding, Style
+
+MIN_WORDS, MAX_WORDS, MAX_GRADE = 60, 180, 9.0
+TRUTH = ("G1", "G2", "G3", "G4")
+RULES = {
+    "G1": "Decision", "G2": "Figures", "G3": "Reasons", "G4": "Direction", "G5": "Prohibited basis",
+    "G6": "No reason given", "G8": "Promise or advice", "G9": "Tone", "G10": "Personal data",
+    "G11": "Form and length", "G12": "Readability", "G13": "Injection",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A text with all that a rule needs to know about it."""
+
+    text: str
+    lowered: str
+    slotted: bool
+    assessment: Assessment
+    style: Style | None
+    untrusted: Sequence[str]
+    limits: Mapping[str, Limit]
+
+
+def check(
+    text: str,
+    assessment: Assessment,
+    *,
+    style: Style | None = None,
+    rendered: bool | None = None,
+    untrusted: Sequence[str] = (),
+    limits: Mapping[str, Limit] | None = None,
+) -> list[Finding]:
+    """Find everything that is wrong with a narrative.
+
+    Args:
+        text: As written with ``{slots}``, or with the facts filled in.
+        assessment: What it has to be true of.
+        style: How it was asked to be worded; a detailed approval has to name what weighed against.
+        rendered: Whether facts are filled in, so that a brace is an error; None finds out from the text.
+        untrusted: Free text of the applicant (employer, purpose) that must not be echoed.
+        limits: Bounds of the lender's policy that the text may cite, by fact; none by default.
+
+    Returns:
+        Findings in the order of the rules, then of the text; empty if there is none.
+    """
+    slotted = bool(slots.SLOT.search(text)) if rendered is None else not rendered
+    case = _Case(text, _lower(text), slotted, assessment, style, untrusted, limits or {})
+    return [finding for rule in _CHECKS for finding in rule(case)]
+
+
+def reason_mentions(text: str, assessment: Assessment) -> tuple[list[str], list[str]]:
+    """Codes that a text gives as adverse and as favourable factors, in order of first mention."""
+    adverse, favourable, _ = _sorted_mentions(mentions(text, approved=assessment.decision == "approved"), assessment)
+    return list(adverse), list(favourable)
+
+
+def _lower(text: str) -> str:
+    lowered = text.replace("\u2019", "'").replace("\u00a0", " ").replace("\u2011", "-").lower()
+    return lowered if len(lowered) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
+def _decision(case: _Case) -> list[Finding]:
+    stated = decisions.statements(case.lowered)
+    wanted, fact = case.assessment.decision, f"decision = {case.assessment.decision}"
+    # a counteroffer refuses one amount and grants another; an open application decides nothing
+    allowed = {"counteroffer": {"counteroffer", "declined", "approved"}, "incomplete": {"incomplete"}}.get(wanted, {wanted})
+    if wanted in ("approved", "declined"):
+        stated = [one for one in stated if one.outcome != "incomplete"]
+    found = [
+        Finding("G1", f"Says that the application is {one.outcome}.", one.start, one.end, fact)
+        for one in stated
+        if one.outcome not in allowed
+    ]
+    if not found and not any(one.outcome == wanted for one in stated):
+        found.append(Finding("G1", "Does not state the decision.", fact=fact))
+    return found
+
+
+def _figures(case: _Case) -> list[Finding]:
+    found = []
+    for start, end in sentences.split(case.lowered):
+        found += [
+            Finding(one.rule, one.message, one.start + start, one.end + start, one.fact)
+            for one in check_numbers(case.lowered[start:end], case.assessment, case.limits, slotted=case.slotted)
+        ]
+    if case.slotted and not slots.SLOT.search(case.text) and "{" in case.text:
+        found.append(Finding("G2", "A brace that is no slot.", case.text.index("{"), case.text.index("{") + 1))
+    return found
+
+
+def _sorted_mentions(
+    found: Sequence[Mention], assessment: Assessment
+) -> tuple[dict[str, Mention], dict[str, Mention], list[Mention]]:
+    """First adverse and first favourable mention of each code, and those that belong to neither list."""
+    adverse_codes = {reason.code for reason in assessment.reasons}
+    favourable_codes = {reason.code for reason in assessment.strengths}
+    adverse: dict[str, Mention] = {}
+    favourable: dict[str, Mention] = {}
+    other = []
+    for one in found:
+        if one.code in adverse_codes:
+            adverse.setdefault(one.code, one)
+        elif one.code in favourable_codes:
+            favourable.setdefault(one.code, one)
+        elif one.asserted:
+            other.append(one)
+    return adverse, favourable, other
+
+
+def _reasons(case: _Case) -> list[Finding]:
+    assessment, approved = case.assessment, case.assessment.decision == "approved"
+    if assessment.decision == "incomplete":
+        return _missing_items(case)
+    everything = mentions(case.text, approved=approved)
+    adverse, favourable, other = _sorted_mentions([one for one in everything if one.asserted], assessment)
+    held = "reasons: " + (_listed(assessment.reasons) or "none") + "; strengths: " + (_listed(assessment.strengths) or "none")
+    found = [
+        Finding("G3", f"Names a factor that is not in the assessment: {_named(one.code)}.", one.start, one.end, held)
+        for one in _first_of_each(other)
+    ]
+    found += [
+        Finding("G3", "Names a factor that is in no catalogue.", one.start, one.end, held)
+        for one in unknown_factors(case.text, approved=approved)
+    ]
+    detailed = case.style is not None and case.style.detail == "detailed"
+    adverse_wanted = [one.code for one in assessment.reasons] if not approved or detailed else []
+    favourable_wanted = [one.code for one in assessment.strengths] if approved else []
+    for wanted, given in ((adverse_wanted, adverse), (favourable_wanted, favourable)):
+        found += [
+            Finding("G3", f"Leaves out a factor: {_named(code)}.", fact=held) for code in wanted if code not in given
+        ]
+        found += _out_of_order([code for code in wanted if code in given], given, held)
+    return found + _directions(everything, adverse, favourable)
+
+
+def _directions(everything: Sequence[Mention], adverse: Mapping[str, Mention], favourable: Mapping[str, Mention]) -> list[Finding]:
+    found = []
+    for one in everything:
+        if not one.explicit:
+            continue
+        if one.code in adverse and one.sign > 0:
+            found.append(Finding("G4", f"Speaks well of an adverse factor: {_named(one.code)}.", one.start, one.end, "adverse"))
+        if one.code in favourable and one.sign < 0:
+            found.append(Finding("G4", f"Speaks ill of a favourable factor: {_named(one.code)}.", one.start, one.end, "favourable"))
+    return found
+
+
+def _out_of_order(wanted: list[str], given: Mapping[str, Mention], held: str) -> list[Finding]:
+    order = sorted(wanted, key=lambda code: given[code].start)
+    for right, code in zip(wanted, order, strict=True):
+        if right != code:
+            one = given[code]
+            return [Finding("G3", f"Out of order: {_named(code)} stands before {_named(right)}.", one.start, one.end, held)]
+    return []
+
+
+def _missing_items(case: _Case) -> list[Finding]:
+    words = {name: name.replace("_", " ").split()[-2 if name.endswith(("m", "months")) else -1] for name in case.assessment.missing}
+    return [
+        Finding("G3", f"Does not name what is missing: {name.replace('_', ' ')}.", fact=f"missing: {', '.join(words)}")
+        for name, word in words.items()
+        if word not in case.lowered
+    ]
+
+
+def _first_of_each(found: Sequence[Mention]) -> list[Mention]:
+    first: dict[str, Mention] = {}
+    for one in found:
+        first.setdefault(one.code, one)
+    return list(first.values())
+
+
+def _named(code: str) -> str:
+    entry = catalogue().get(code)
+    return entry.statement.lower() if entry else code.replace("_", " ")
+
+
+def _listed(factors: Sequence[object]) -> str:
+    return ", ".join(getattr(one, "code", "") for one in factors)
+
+
+def _forbidden(case: _Case) -> list[Finding]:
+    words = lexicon()
+    plain = slots.SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", case.lowered)
+    return [
+        Finding(rule, f"{words.rules[rule].message}.", match.start(), match.end(), words.rules[rule].fact)
+        for match in words.forbidden.finditer(plain)
+        if (rule := match.lastgroup or "")
+    ]
+
+
+_PERSONAL = re.compile(
+    r"\b\d{3}[- ]\d{2}[- ]\d{4}\b|\b(?:\d[ -]?){9,}\b|\(\d{3}\)\s?\d{3}[- ]\d{4}|\b\d{3}[-. ]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b|[\w.+-]+@[\w-]+\.\w+|"
+    r"\b\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)?\d{2}\b|\b(?:19|20)\d{2}-\d{2}-\d{2}\b|"
+    r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December) \d{1,2}(?:st|nd|rd|th)?,? (?:19|20)\d{2}\b|"
+    r"\b[xX*]{2,}[- ]?\d{2,}\b|\b\d{1,5} (?:[A-Z]\w+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Way)\b|"
+    r"\b(?:Mr|Mrs|Ms|Dr)\.? [A-Z]\w+|\bDear (?!Applicant|Customer|Member|Borrower|Sir|Madam)[A-Z]\w+"
+)
+_MARKUP = re.compile(r"\*\*?|^#+\s|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;", re.MULTILINE)
+_BRACE = re.compile(r"[{}]")
+_TOLERATED = "\u2018\u2019\u201c\u201d\u2013\u2014\u2011\u00a0\u2026\n\t\u00bd\u00a7"
+
+
+def _personal_data(case: _Case) -> list[Finding]:
+    words = lexicon().rules["G10"]
+    return [Finding("G10", f"{words.message}.", one.start(), one.end(), words.fact) for one in _PERSONAL.finditer(case.text)]
+
+
+def _tone(case: _Case) -> list[Finding]:
+    return [
+        Finding("G9", "Exclaims.", one.start(), one.end(), lexicon().rules["G9"].fact) for one in re.finditer("!", case.text)
+    ]
+
+
+def _form(case: _Case) -> list[Finding]:
+    plain = "plain sentences, no markup"
+    found = [Finding("G11", "Markup or a link.", one.start(), one.end(), plain) for one in _MARKUP.finditer(case.text)]
+    outside = slots.SLOT.sub(lambda match: " " * len(match[0]), case.text) if case.slotted else case.text
+    found += [Finding("G11", "A brace in a finished text.", one.start(), one.end(), plain) for one in _BRACE.finditer(outside)]
+    words = len(_filled(case).split())
+    if not MIN_WORDS <= words <= MAX_WORDS:
+        found.append(Finding("G11", f"{words} words.", fact=f"{MIN_WORDS} to {MAX_WORDS} words"))
+    return found
+
+
+def _readable(case: _Case) -> list[Finding]:
+    grade = readability.grade(_filled(case))
+    if grade <= MAX_GRADE:
+        return []
+    return [Finding("G12", f"Flesch-Kincaid grade {grade:.1f}.", fact=f"grade {MAX_GRADE:g} at most")]
+
+
+def _filled(case: _Case) -> str:
+    known = slots.facts(case.assessment)
+    return slots.SLOT.sub(lambda match: known.get(match[1], match[1]), case.text)
+
+
+def _injected(case: _Case) -> list[Finding]:
+    found = []
+    for index, character in enumerate(case.text):
+        if not character.isascii() and character not in _TOLERATED and not _is_latin_letter(character):
+            found.append(Finding("G13", f"Unexpected character U+{ord(character):04X}.", index, index + 1, "Latin text"))
+        elif character.isascii() and not character.isprintable() and character not in "\n\t":
+            found.append(Finding("G13", f"Control character U+{ord(character):04X}.", index, index + 1, "plain text"))
+    for one in (*case.untrusted, case.assessment.applicant.applicant_id):
+        needle = one.strip().lower()
+        if len(needle) >= 4 and (at := case.lowered.find(needle)) >= 0:
+            found.append(Finding("G13", "Repeats free text of the applicant.", at, at + len(needle), needle))
+    return found
+
+
+def _is_latin_letter(character: str) -> bool:
+    return character.isalpha() and unicodedata.name(character, "").startswith("LATIN") and ord(character) < 0x250
+
+
+_CHECKS: tuple[Callable[[_Case], list[Finding]], ...] = (
+    _decision,
+    _figures,
+    _reasons,
+    _forbidden,
+    _tone,
+    _personal_data,
+    _form,
+    _readable,
+    _injected,
+)

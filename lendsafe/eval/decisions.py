@@ -1,0 +1,51 @@
+"""Which outcome a text states."""
+
+import re
+from typing import NamedTuple
+
+from lendsafe.eval import sentences
+from lendsafe.eval.lexicon import lexicon
+
+
+class Statement(NamedTuple):
+    """One place where a text states an outcome: ``approved``, ``declined``, ``counteroffer``, ``incomplete``."""
+
+    outcome: str
+    start: int
+    end: int
+
+
+_NO = re.compile(
+    r"\b(?:no|not|never|cannot|unable|nor|neither|without|\w+n['\u2019]t|impossible|fail(?:s|ed)? to|(?:kept|keeps?|prevent\w*|stop\w*|bar(?:red|s)) us from|"
+    r"not in a position|out of (?:our )?reach|short of|rather than|instead of|in the way of|against|too \w+ (?:for us )?to|hard(?:er)? (?:for us )?to|difficult (?:for us )?to|declin\w+ to|decided against)\b"
+)
+# not a statement of the outcome at all
+_OPEN = re.compile(r"\b(?:whether|if|before|until|would|could|should|enough|needed|required|order|hoped?|want(?:ed)?|in favou?r of|how we|deciding|criteria|when)\b")
+_GAP = re.compile(r"[;:\u2014]|\bbut\b|\bso\b|\band (?:we|it|this|your)\b|,")
+
+
+def statements(lowered: str) -> list[Statement]:
+    """Every statement of an outcome in a lower-case text, in order."""
+    found = []
+    for start, end in sentences.split(lowered):
+        sentence = lowered[start:end]
+        for match in lexicon().decision.finditer(sentence):
+            if outcome := _outcome(match, sentence):
+                found.append(Statement(outcome, start + match.start(), start + match.end()))
+    return found
+
+
+def _outcome(match: re.Match[str], sentence: str) -> str:
+    kind = match.lastgroup or ""
+    before = sentence[max(0, match.start() - 60) : match.start()]
+    before = before[max((gap.end() for gap in _GAP.finditer(before)), default=0) :]
+    if kind in ("counteroffer", "incomplete"):
+        return kind
+    negated = bool(_NO.search(before))
+    if kind == "declined":
+        return "" if negated or _OPEN.search(before) else "declined"
+    if negated:
+        return "declined"
+    if kind == "approval_noun" or _OPEN.search(before):
+        return ""
+    return "approved"

@@ -1,0 +1,366 @@
+"""Which factors a text speaks of, and which way it says they point.
+
+The reading is shallow and exact: phrases of ``lexicon.toml`` are found clause by clause; the
+words around a phrase (good, bad, much, little, negated, conceded, outweighed) give it a sign.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+from lendsafe.eval import sentences
+from lendsafe.eval.lexicon import lexicon
+from lendsafe.eval.sentences import Span
+from lendsafe.reasons import catalogue
+from lendsafe.slots import SLOT
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One place where a text speaks of a factor.
+
+    Attributes:
+        code: Code of the catalogue, or the name of a foreign factor, or ``unknown``.
+        start: Offset in the text.
+        end: Offset after it.
+        sign: 1 favourable, -1 adverse, 0 not said.
+        explicit: Whether words around it give the sign; else it is the decision's own.
+        asserted: Whether it is named as a factor, not just as something that was looked at.
+    """
+
+    code: str
+    start: int
+    end: int
+    sign: int
+    explicit: bool
+    asserted: bool = True
+
+
+class _Item(NamedTuple):
+    """A phrase found in a sentence, with the list it is from."""
+
+    start: int
+    end: int
+    name: str
+    kind: str
+    clause: int
+
+
+class _Cue(NamedTuple):
+    start: int
+    end: int
+    kind: str
+    sign: int  # -1 if turned by a negation or a wish, else 1
+    clause: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A sentence as read: mentions with offsets in it, and the tone of one without mentions."""
+
+    mentions: tuple[Mention, ...]
+    tone: int
+
+
+# the purpose of the loan and stock phrases that hold a factor's words without speaking of the factor
+_MASKED = re.compile(
+    r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
+    r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
+    r"credit (?:decision|request|application|bureau report)s?|on (?:balance|the whole)|taken together|all in all|in addition|"
+    r"(?:in|as) (?:a )?(?:good|short|brief)\b(?= (?:news|faith|summary))|good news|short (?:answer|version)|in short|in brief|"
+    r"more (?:information|about|detail\w*)|thank you for your (?:patience|interest|time|trust)|as well as|too,|too\.|"
+    r"(?:a|the) (?:longer|shorter) look|closer look|full(?:er)? (?:review|picture|amount)|whole picture|long(?:er)? term"
+)
+_HYPOTHETICAL = re.compile(
+    r"\b(?:lower|higher|longer|shorter|fewer|less|smaller|more|larger|stronger|better|lighter|steadier)\b.*\b(?:would|could|might)\b"
+    r"|\b(?:would|could|might|if)\b.*\b(?:been|were|better|lower|fewer|shorter|longer|stronger)\b"
+)
+_AMOUNT = re.compile(r"\b(?:amounts?|loans?|requests?|requested|sum|borrow\w*|asked|credit|payments?)\b")
+_INCOME = re.compile(r"\b(?:incomes?|earnings|earn|salary|wages|pay|paycheck|you make)\b")
+_WORD = re.compile(r"[\w'{}$%]+")
+_PASSIVE = re.compile(r"\b(?:is|was|are|were|been|being|be)\s+(?:\w+\s+)?$")
+
+_SLOT_CODES = {
+    slot: entry.code for entry in catalogue().values() for slot in entry.slots if slot != "loan_amount"
+} | {"credit_score": "credit_score", "open_accounts": "account_mix", "loan_term_months": "loan_terms"}
+
+
+def mentions(text: str, *, approved: bool) -> list[Mention]:
+    """Every mention of a factor in ``text``, in order.
+
+    Args:
+        text: A narrative, with slots or with figures.
+        approved: Whether the decision is an approval: an unsigned factor then speaks for the applicant.
+    """
+    outcome, found, frame = (1 if approved else -1), [], 0
+    lowered = text.lower()
+    lowered = lowered if len(lowered) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    for start, end in sentences.split(text):
+        reading = _read(lowered[start:end], outcome)
+        if not reading.mentions and reading.tone:
+            frame = reading.tone
+        for one in reading.mentions:
+            sign = one.sign if one.explicit or not frame or not one.asserted else frame
+            found.append(replace(one, start=one.start + start, end=one.end + start, sign=sign))
+    return found
+
+
+@lru_cache(maxsize=1 << 16)
+def _read(sentence: str, outcome: int) -> _Reading:
+    plain = _mask(sentence)
+    bounds = sentences.clauses(plain)
+    items = _items(sentence, plain, bounds)
+    cues = _cues(plain, bounds, items)
+    turned = _turned(plain, bounds, items, cues)
+    cues = [cue._replace(sign=-cue.sign) if index in turned[1] else cue for index, cue in enumerate(cues)]
+    items = _without_idle_weak(items, cues)
+    sentence_tone = sum(_tone(cue) for cue in cues)
+    found = []
+    for item in items:
+        sign, explicit = _sign(item, items, cues, plain, bounds, outcome, item in turned[0])
+        found.append(
+            Mention(item.name, item.start, item.end, sign or outcome, explicit, _asserted(item, items, cues, explicit, plain))
+        )
+    return _Reading(tuple(found), (sentence_tone > 0) - (sentence_tone < 0))
+
+
+def _mask(sentence: str) -> str:
+    plain = SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
+    return _MASKED.sub(lambda match: "," * 1 + " " * (len(match[0]) - 1) if match[0].endswith(",") else " " * len(match[0]), plain)
+
+
+def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
+    items = [
+        _Item(match.start(), match.end(), _SLOT_CODES[match[1]], "slot", _clause(match.start(), bounds))
+        for match in SLOT.finditer(sentence)
+        if match[1] in _SLOT_CODES
+    ]
+    for match in lexicon().factors.finditer(plain):
+        code, _, kind = (match.lastgroup or "").partition("__")
+        items.append(_Item(match.start(), match.end(), code, kind, _clause(match.start(), bounds)))
+    for match in lexicon().foreign.finditer(plain):
+        if not any(item.start < match.end() and match.start() < item.end for item in items):
+            items.append(
+                _Item(match.start(), match.end(), match.lastgroup or "", "foreign", _clause(match.start(), bounds))
+            )
+    return sorted(items)
+
+
+def _clause(offset: int, bounds: list[Span]) -> int:
+    for index, (start, end) in enumerate(bounds):
+        if start <= offset < end:
+            return index
+    return len(bounds) - 1
+
+
+def _cues(plain: str, bounds: list[Span], items: list[_Item]) -> list[_Cue]:
+    hypothetical = {
+        index for index, (start, end) in enumerate(bounds) if _HYPOTHETICAL.search(plain, start, end)
+    }
+    wishes = [(match.end(), _clause(match.start(), bounds)) for match in lexicon().wish.finditer(plain)]
+    cues = []
+    for match in lexicon().cues.finditer(plain):
+        clause, kind = _clause(match.start(), bounds), match.lastgroup or ""
+        if clause in hypothetical and kind in ("good", "bad", "more", "less"):
+            continue
+        wished = any(end <= match.start() and where == clause for end, where in wishes)
+        cues.append(_Cue(match.start(), match.end(), kind, -1 if wished else 1, clause))
+    return cues
+
+
+def _turned(
+    plain: str, bounds: list[Span], items: list[_Item], cues: list[_Cue]
+) -> tuple[set[_Item], set[int]]:
+    """The mentions and the cues (by index) that a negation turns: the first one after it, four words at most."""
+    turned_items: set[_Item] = set()
+    turned_cues: set[int] = set()
+    for match in lexicon().negation.finditer(plain):
+        clause = _clause(match.start(), bounds)
+        for item in items:
+            if item.start < match.start() < item.end and item.kind in ("adverse", "favourable"):
+                if item.name != "no_credit_file":
+                    turned_items ^= {item}
+                break
+        else:
+            _turn_next(match, clause, plain, items, cues, turned_items, turned_cues)
+    return turned_items, turned_cues
+
+
+def _turn_next(
+    match: re.Match[str],
+    clause: int,
+    plain: str,
+    items: list[_Item],
+    cues: list[_Cue],
+    turned_items: set[_Item],
+    turned_cues: set[int],
+) -> None:
+    after: list[tuple[int, int, int]] = [
+        (cue.start, 0, index)
+        for index, cue in enumerate(cues)
+        if cue.clause == clause and cue.start >= match.end() and cue.kind not in ("cause", "process")
+    ]
+    after += [
+        (item.start, 1, index)
+        for index, item in enumerate(items)
+        if item.clause == clause and item.start >= match.end() and item.kind != "slot"
+    ]
+    if not after:
+        return
+    start, is_item, index = min(after)
+    if len(_WORD.findall(plain, match.end(), start)) > 4:
+        return
+    if is_item:
+        turned_items ^= {items[index]}
+    else:
+        turned_cues ^= {index}
+
+
+def _without_idle_weak(items: list[_Item], cues: list[_Cue]) -> list[_Item]:
+    """Drop common words ("income", "credit history") that no cue or cause makes a factor."""
+    strong = {item.clause for item in items if item.kind != "weak"}
+    cued = {cue.clause for cue in cues if cue.kind in ("good", "bad", "more", "less")}
+    named = any(cue.kind == "cause" for cue in cues)
+    return [
+        item
+        for item in items
+        if item.kind != "weak" or (item.clause not in strong and (item.clause in cued or named))
+    ]
+
+
+def _tone(cue: _Cue) -> int:
+    return cue.sign * {"good": 1, "bad": -1}.get(cue.kind, 0)
+
+
+def _level(cue: _Cue, item: _Item, plain: str) -> int:
+    """Sign of "high" or "low" for a factor."""
+    level = cue.sign if cue.kind == "more" else -cue.sign
+    if item.name == "income_for_amount":
+        return level * _of_income(cue, plain)
+    return -level if item.name in lexicon().more_is_adverse or item.kind == "foreign" else level
+
+
+def _of_income(cue: _Cue, plain: str) -> int:
+    """1 if "high" speaks of the income, -1 if it speaks of the amount that was asked for."""
+
+    def distance(noun: re.Pattern[str]) -> int:
+        before = [cue.start - match.end() for match in noun.finditer(plain, 0, cue.start)]
+        after = [match.start() - cue.end for match in noun.finditer(plain, cue.end)]
+        subject = [gap for gap in before if re.search(r"\b(?:is|are|was|were|looks?|seems?)\b", plain[cue.start - gap : cue.start])]
+        # "the amount is large for your income": a copula ties an adjective to what stands before it
+        return min([*after, *(gap - 100 for gap in subject), *before], default=1000)
+
+    return 1 if distance(_INCOME) <= distance(_AMOUNT) else -1
+
+
+def _own(item: _Item, items: list[_Item], cues: Iterable[_Cue], plain: str) -> int:
+    """Sum of the cues of the mention's own clause."""
+    total = 0
+    neighbours = [one for one in items if one.clause == item.clause]
+    for cue in cues:
+        if cue.clause != item.clause:
+            continue
+        if cue.kind in ("good", "bad"):
+            total += _tone(cue)
+        elif cue.kind in ("more", "less") and item.kind != "favourable" and _nearest(cue, neighbours).name == item.name:
+            total += _level(cue, item, plain)
+    return total
+
+
+def _nearest(cue: _Cue, items: list[_Item]) -> _Item:
+    return min(items, key=lambda item: max(item.start - cue.end, cue.start - item.end, 0))
+
+
+def _sign(
+    item: _Item, items: list[_Item], cues: list[_Cue], plain: str, bounds: list[Span], outcome: int, turned: bool
+) -> tuple[int, bool]:
+    """Sign of a mention and whether words give it."""
+    if compared := _compared(item, cues, plain, outcome):
+        return compared, True
+    own = _own(item, items, cues, plain)
+    if own:
+        return (1 if own > 0 else -1), True
+    if item.kind in ("adverse", "favourable") and not _counted(item, plain):
+        return (1 if (item.kind == "favourable") != turned else -1), True
+    if turned and item.kind in ("neutral", "weak"):
+        return (1 if item.name in lexicon().more_is_adverse else -1), True
+    if any(cue.kind == "concession" and cue.clause == item.clause and cue.start < item.start for cue in cues):
+        return -outcome, True
+    if around := _around(item, items, cues, len(bounds), plain):
+        return around, True
+    whole = {_tone(cue) for cue in cues} - {0}
+    if len(whole) == 1:
+        return whole.pop(), False
+    return outcome, False
+
+
+def _counted(item: _Item, plain: str) -> bool:
+    """Whether a figure stands right before the phrase: "2 late payments" has the direction of its context."""
+    return bool(re.search(r"[\d}](?:\w*[ -]\w+)?[ -]$", plain[: item.start])) and "0 " != plain[max(0, item.start - 2) : item.start]
+
+
+def _compared(item: _Item, cues: list[_Cue], plain: str, outcome: int) -> int:
+    """Sign from "A outweighed B"; 0 if nothing of the kind is said."""
+    for cue in cues:
+        if cue.kind == "contrast":
+            before = (item.start < cue.start) != bool(_PASSIVE.search(plain[: cue.start]))
+            return outcome * cue.sign if before else -outcome * cue.sign
+    return 0
+
+
+def _around(item: _Item, items: list[_Item], cues: list[_Cue], clauses: int, plain: str) -> int:
+    """Tone of the clauses next to the mention's that hold no mention: the following ones first."""
+    occupied = {one.clause for one in items}
+    for step, stop in ((1, clauses), (-1, -1)):
+        for clause in range(item.clause + step, stop, step):
+            if clause in occupied:
+                break
+            total = sum(
+                _tone(cue) or (_level(cue, item, plain) if cue.kind in ("more", "less") else 0)
+                for cue in cues
+                if cue.clause == clause
+            )
+            if total:
+                return 1 if total > 0 else -1
+    return 0
+
+
+def _asserted(item: _Item, items: list[_Item], cues: list[_Cue], explicit: bool, plain: str) -> bool:
+    kinds = {cue.kind for cue in cues}
+    if item.kind == "foreign":
+        near = {cue.kind for cue in cues if cue.clause == item.clause}
+        return bool(near & {"good", "bad", "more", "less"} or kinds & {"cause"} or (explicit and kinds & {"good", "bad"}))
+    return explicit or "process" not in kinds or "cause" in kinds
+
+
+_OWNED = re.compile(r"\b(?:your|the applicant's)\s+((?:[a-z'-]+\s+){0,3}?[a-z'-]+)(?=[\s,.;:)]|$)")
+_FAMILIAR = re.compile(
+    r"^(?:\w+\s+){0,3}?(?:application|request\w*|loan|credit|report|file|record|history|decision|income|earnings|pay|accounts?|lenders?|bureau|case|situation|"
+    r"favou?r|side|ability|capacity|budget|finances|financial|debts?|payments?|repayments?|obligations|balances?|limits?|cards?|jobs?|work|employ\w+|"
+    r"month\w*|year\w*|own|present|current|new|existing|score|overall|time|interest|patience|understanding|questions?|needs?|plans?|money|factors?|"
+    r"strengths?|reasons?|standing|strong|stronger|strongest|main|figures?|facts?|information|details?|answers?|good|steady|careful|solid|amount|creditors?|"
+    r"borrow\w*|bills?|dues?|use|level|share|ratio|inquir\w+|collections?|bankruptc\w+|judgments?|purchase|home|vehicle|car|project|profile|picture|commitments?|"
+    r"position|circumstances|lines?|tenure|proof|documents?|stated|recent|last|past|first|trust|choice|thoughts|letter|business with|thanks|being|part|\w+ing)\b"
+)
+
+
+def unknown_factors(text: str, *, approved: bool) -> list[Mention]:
+    """What a text blames or praises that is no factor of any list: "your recent holiday weighed against you"."""
+    found = []
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        return found
+    for start, end in sentences.split(text):
+        sentence = lowered[start:end]
+        reading = _read(sentence, 1 if approved else -1)
+        if any(one.asserted for one in reading.mentions) or not lexicon().cues.search(_mask(sentence)):
+            continue
+        kinds = {match.lastgroup for match in lexicon().cues.finditer(_mask(sentence))}
+        if not kinds & {"good", "bad", "cause"}:
+            continue
+        for match in _OWNED.finditer(_mask(sentence)):
+            if not _FAMILIAR.match(match[1] + " " + sentence[match.end() : match.end() + 40]):
+                found.append(Mention("unknown", start + match.start(), start + match.end(), 0, False))
+    return found
