@@ -248,7 +248,8 @@ class _Run:
         last = step.number == self.total
         if self.valid and (last or (self.config.eval_every and step.number % self.config.eval_every == 0)):
             self._validate(step.number)
-        if last or pending or step.number % self.config.save_every == 0:
+        due = step.number % self.config.save_every == 0 and not step.skipped
+        if last or pending or due:
             self._lead(self._save)
         if pending:
             raise InterruptedRunError(self.out, step.number, pending[0])
@@ -315,8 +316,7 @@ class _Run:
 
     def _go_back(self, step: Step) -> None:
         """Return to the last checkpoint with half the learning rate; the second time, give up."""
-        self.going_back += 1
-        if self.going_back > 1:
+        if self.going_back:
             raise DivergedError(
                 f"Loss or gradient was not finite in {BAD_STEPS} steps in a row, again after going back with"
                 f" half the learning rate (step {step.number}). {self.out} keeps the last good checkpoint."
@@ -324,9 +324,9 @@ class _Run:
             )
         found, _ = checkpoint.newest_valid(self.checkpoints)
         assert found is not None  # the run saved one before its first step
-        factor = self.state.rate_factor / 2
+        factor, skipped = self.state.rate_factor / 2, self.watch.skipped
         self._restore(found)
-        self.state.rate_factor = factor
+        self.state.rate_factor, self.watch.skipped, self.going_back = factor, skipped, 1
         self.watch.say(
             f"step {step.number}: not finite; back to {found.path.name} with half the learning rate"
         )
@@ -338,7 +338,9 @@ class _Run:
             raise RefusedError(
                 f"{self.out}: cannot resume: {'; '.join(changed)}. --force resumes all the same."
             )
-        checkpoint.clean(self.checkpoints) if self.parallel.leads else None
+        if self.parallel.leads:
+            for folder in (self.out, self.checkpoints, self.out / "best"):
+                checkpoint.clean(folder)
         found, passed_over = checkpoint.newest_valid(self.checkpoints)
         for why in passed_over:
             self.watch.say(f"passed over {why}")

@@ -202,7 +202,7 @@ def test_the_loss_scale_changes_nothing_in_float32():
 
 
 def test_half_precision_underflows_without_a_scale_and_not_with_it():
-    """Gradients of Granite's logits: vocabulary 49,155, division by 6, mean over 1,024 tokens against sum times scale."""
+    """Gradients of Granite's logits (vocabulary 49,155, division by 6): a mean over 1,024 tokens, a scaled sum."""
     logits = mx.random.normal((64, 49155), key=mx.random.key(0)) * 2.5
     targets = mx.argmax(logits + mx.random.normal(logits.shape, key=mx.random.key(1)), axis=-1)
 

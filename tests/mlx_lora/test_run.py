@@ -1,0 +1,329 @@
+"""A run that was killed and resumed ends with the same bytes as one that was not; nothing bad is ever saved."""
+
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from model_folders import assert_same_arrays, model_folder, numpy_arrays
+
+from lendsafe.errors import DataError, DivergedError, ExistsError, RefusedError
+from lendsafe.mlx_lora import checkpoint, loading, run
+from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.watch import read_metrics
+from lendsafe.records import Message
+
+SCRIPT = Path(__file__).with_name("training_process.py")
+sys.path.insert(0, str(SCRIPT.parent))
+from training_process import SETTINGS, dataset  # noqa: E402
+
+CONFIG = TrainConfig(**SETTINGS)
+TOTAL = 12
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory):
+    return model_folder(tmp_path_factory.mktemp("base"), num_hidden_layers=2, hidden_size=32)
+
+
+@pytest.fixture(scope="module")
+def left_alone(base_folder, tmp_path_factory):
+    """The run that nothing happens to: adapter bytes and logged losses."""
+    out = tmp_path_factory.mktemp("runs") / "left_alone"
+    result = fine_tune(base_folder, out)
+    assert result.steps == TOTAL
+    return out
+
+
+@pytest.fixture(scope="module")
+def process_left_alone(base_folder, tmp_path_factory):
+    """The same in a process of its own, to compare with processes: what else is loaded may change last bits."""
+    out = tmp_path_factory.mktemp("runs") / "process"
+    assert finish(base_folder, out) == 0
+    return out
+
+
+def fine_tune(base_folder, out, config=CONFIG, **named):
+    named = {"quiet": True} | named
+    return run.fine_tune(loading.load(str(base_folder)), dataset(), config, out, **named)
+
+
+def outcome(out: Path) -> tuple[bytes, list[tuple[int, float]], list[tuple[int, float]]]:
+    rows = read_metrics(out)
+    return (
+        (out / "adapters.safetensors").read_bytes(),
+        [(row["number"], row["loss"]) for row in rows if row["event"] == "step"],
+        [(row["number"], row["loss"]) for row in rows if row["event"] == "valid"],
+    )
+
+
+def start(base_folder, out, *arguments):
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, base_folder, out, *arguments], stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(base_folder, out, *arguments) -> int:
+    with start(base_folder, out, *arguments) as process:
+        process.communicate(timeout=120)
+        return process.returncode
+
+
+def test_the_run_folder_holds_what_others_read(left_alone):
+    names = {path.name for path in left_alone.iterdir()}
+    assert {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "adapters.safetensors",
+        "training_metrics.json",
+        "metrics.jsonl",
+        "loss.png",
+        "run.json",
+        "README.md",
+        "checkpoints",
+        "best",
+    } <= names
+    assert [p.name for p in checkpoint.existing(left_alone / "checkpoints")] == [
+        "step-000008",
+        "step-000010",
+        "step-000012",
+    ]
+    metrics = json.loads((left_alone / "training_metrics.json").read_text())
+    assert metrics["total_steps"] == TOTAL
+    assert metrics["train_examples"] == 10
+    assert math.isfinite(metrics["train_loss"])
+
+
+def test_every_step_is_logged_with_what_a_reader_needs(left_alone):
+    rows = [row for row in read_metrics(left_alone) if row["event"] == "step"]
+    assert [row["number"] for row in rows] == list(range(1, TOTAL + 1))
+    wanted = {
+        "loss",
+        "learning_rate",
+        "grad_norm",
+        "loss_scale",
+        "tokens",
+        "tokens_per_second",
+        "skipped_steps",
+    }
+    assert wanted | {"peak_memory_gb"} <= rows[0].keys()
+
+
+def test_the_best_adapter_is_the_one_with_the_lowest_validation_loss(base_folder, left_alone):
+    valid = outcome(left_alone)[2]
+    best_step = min(valid, key=lambda one: one[1])[0]
+    assert json.loads((left_alone / "training_metrics.json").read_text())["best_step"] == best_step
+
+
+def test_the_same_seed_gives_the_same_bytes(base_folder, left_alone, tmp_path):
+    fine_tune(base_folder, tmp_path / "again")
+    assert outcome(tmp_path / "again") == outcome(left_alone)
+
+
+@pytest.mark.parametrize("step", [0, 2, 7])
+def test_a_run_stopped_by_a_signal_and_resumed_is_the_run_left_alone(
+    base_folder, left_alone, tmp_path, step, monkeypatch
+):
+    out = tmp_path / "stopped"
+    taken = run._Run._between
+
+    def between(self, one, pending):
+        if one.number == max(step, 1):
+            pending.append(signal.SIGTERM)
+        taken(self, one, pending)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run._Run, "_between", between)
+        with pytest.raises(run.InterruptedRunError, match="--resume") as caught:
+            fine_tune(base_folder, out)
+    assert caught.value.exit_code == 143
+    fine_tune(base_folder, out, resume=True)
+    assert outcome(out) == outcome(left_alone)
+
+
+@pytest.mark.parametrize("number", [2, 9, 13])
+def test_killed_inside_a_save_and_resumed_is_the_run_left_alone(
+    base_folder, process_left_alone, tmp_path, number
+):
+    killed_and_resumed(base_folder, process_left_alone, tmp_path, "--die-at-sync", str(number))
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.4, 0.9])
+def test_killed_at_any_moment_and_resumed_is_the_run_left_alone(
+    base_folder, process_left_alone, tmp_path, seconds
+):
+    killed_and_resumed(base_folder, process_left_alone, tmp_path, "--die-after", str(seconds))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(200))
+def test_killed_at_random_and_resumed_is_the_run_left_alone(base_folder, process_left_alone, tmp_path, seed):
+    rng = random.Random(seed)
+    how = (
+        ("--die-at-sync", str(rng.randint(1, 42))) if seed % 2 else ("--die-after", str(rng.uniform(0.01, 3)))
+    )
+    killed_and_resumed(base_folder, process_left_alone, tmp_path, *how)
+
+
+def killed_and_resumed(base_folder, left_alone, tmp_path, *how):
+    out = tmp_path / "killed"
+    code = finish(base_folder, out, *how)
+    assert code in (0, -signal.SIGKILL)
+    found, passed_over = checkpoint.newest_valid(out / "checkpoints")
+    assert not passed_over
+    if found is None:  # died before the first checkpoint was in place: begin again
+        assert not checkpoint.existing(out / "checkpoints")
+        checkpoint.shutil.rmtree(out)
+    arguments = ("--resume",) if found else ()
+    if code:
+        assert finish(base_folder, out, *arguments) == 0
+    assert outcome(out) == outcome(left_alone)
+    assert not list(out.rglob(".*.tmp-*"))
+
+
+def test_sigint_saves_and_leaves_with_130(base_folder, tmp_path):
+    out = tmp_path / "interrupted"
+    with start(base_folder, out, "--settings", '{"epochs": 400}') as process:
+        wait_for(out / "metrics.jsonl")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = read_metrics(out)[-1]["number"]
+    found, _ = checkpoint.newest_valid(out / "checkpoints")
+    assert found.state["step"] == last
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} did not appear")
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(base_folder, left_alone, tmp_path, capsys):
+    out = tmp_path / "damaged"
+    stop_at(base_folder, out, 7)
+    newest = checkpoint.existing(out / "checkpoints")[-1]
+    (newest / "optimizer.safetensors").write_bytes(b"")
+    fine_tune(base_folder, out, resume=True, quiet=False)
+    shown = capsys.readouterr().err
+    assert f"passed over {newest}" in shown
+    assert "resuming from step-000006" in shown
+    assert outcome(out) == outcome(left_alone)
+
+
+def stop_at(base_folder, out, number):
+    """Leave a run after ``number`` steps, as a signal would."""
+    taken = run._Run._between
+
+    def between(self, one, pending):
+        taken(self, one, [signal.SIGTERM] if one.number == number else pending)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run._Run, "_between", between)
+        with pytest.raises(run.InterruptedRunError):
+            fine_tune(base_folder, out)
+
+
+def test_a_changed_setting_is_refused_by_name_and_forced_on_record(base_folder, tmp_path):
+    out = tmp_path / "changed"
+    stop_at(base_folder, out, 3)
+    changed = replace(CONFIG, learning_rate=5e-3)
+    with pytest.raises(RefusedError, match="learning_rate was 0.01 and is 0.005"):
+        fine_tune(base_folder, out, changed, resume=True)
+    fine_tune(base_folder, out, changed, resume=True, force=True)
+    assert json.loads((out / "run.json").read_text())["forced"] == ["learning_rate was 0.01 and is 0.005"]
+
+
+def test_a_changed_base_and_changed_data_are_refused(base_folder, tmp_path, monkeypatch):
+    out = tmp_path / "changed"
+    stop_at(base_folder, out, 3)
+    other = model_folder(tmp_path / "other", num_hidden_layers=2, hidden_size=32, seed=1)
+    with pytest.raises(RefusedError, match="the base has changed"):
+        fine_tune(other, out, resume=True)
+    data = run.Dataset(train=dataset().train[:-1], valid=dataset().valid)
+    with pytest.raises(RefusedError, match="the data has changed"):
+        run.fine_tune(loading.load(str(base_folder)), data, CONFIG, out, resume=True, quiet=True)
+
+
+def test_memory_settings_may_change_on_resuming(base_folder, left_alone, tmp_path):
+    out = tmp_path / "smaller"
+    stop_at(base_folder, out, 5)
+    result = fine_tune(base_folder, out, replace(CONFIG, token_budget=8, recompute="layer"), resume=True)
+    assert result.steps == TOTAL
+
+
+def test_a_folder_in_use_is_refused(base_folder, tmp_path):
+    with checkpoint.lock(tmp_path / "run"), pytest.raises(ExistsError, match="another process"):
+        fine_tune(base_folder, tmp_path / "run")
+
+
+def test_a_folder_with_something_in_it_is_refused(base_folder, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ExistsError, match="not empty"):
+        fine_tune(base_folder, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_absurd_learning_rate_ends_the_run_and_keeps_the_last_good_adapter(base_folder, tmp_path):
+    out = tmp_path / "diverged"
+    config = replace(CONFIG, learning_rate=1e30, warmup_steps=0, epochs=20, clip_norm=0.0)
+    with pytest.raises(DivergedError, match="Try a lower --learning-rate"):
+        fine_tune(base_folder, out, config)
+    found, _ = checkpoint.newest_valid(out / "checkpoints")
+    assert found is not None
+    assert all(bool(mx.isfinite(array).all()) for array in found.adapter.values())
+    assert not (out / "adapters.safetensors").exists()
+
+
+def test_a_nan_in_the_base_ends_the_run(base_folder, tmp_path):
+    base = loading.load(str(base_folder))
+    layer = base.model.model.layers[0].input_layernorm
+    layer.weight = mx.full(layer.weight.shape, math.nan)
+    with pytest.raises(DivergedError):
+        run.fine_tune(base, dataset(), replace(CONFIG, epochs=20), tmp_path / "nan", quiet=True)
+
+
+def test_early_stopping_ends_a_run_that_no_longer_gets_better(base_folder, tmp_path):
+    config = replace(CONFIG, learning_rate=0.0, eval_every=1, patience=2)
+    result = fine_tune(base_folder, tmp_path / "stale", config)
+    assert result.steps == 3
+    assert result.best_step == 1
+
+
+def test_every_bad_row_is_named_before_training(base_folder, tmp_path):
+    good = dataset()
+    bad = [*good.train[:2], [Message("user", "w1"), Message("assistant", "")], [Message("user", "w1")]]
+    with pytest.raises(DataError, match="training example 3: .*training example 4: "):
+        run.fine_tune(
+            loading.load(str(base_folder)),
+            run.Dataset(train=bad, valid=[]),
+            CONFIG,
+            tmp_path / "run",
+            quiet=True,
+        )
+
+
+def test_samples_are_shown_at_every_validation(base_folder, tmp_path):
+    fine_tune(base_folder, tmp_path / "run", replace(CONFIG, samples=2, epochs=1, eval_every=2))
+    samples = [row for row in read_metrics(tmp_path / "run") if row["event"] == "sample"]
+    assert [row["number"] for row in samples] == [2, 2, 3, 3]
+    assert all(row["reference"] for row in samples)
+
+
+def test_the_adapter_of_a_run_is_the_one_that_was_trained(base_folder, left_alone):
+    from lendsafe.mlx_lora import adapter
+
+    base = loading.load(str(base_folder))
+    adapter.load(left_alone, base)
+    found, _ = checkpoint.newest_valid(left_alone / "checkpoints")
+    assert_same_arrays(numpy_arrays(base), {k: np.array(v) for k, v in found.adapter.items()})
