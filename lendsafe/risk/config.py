@@ -11,10 +11,11 @@ class RiskConfig:
     """How the model is fitted, where the cut-off lies, and what becomes a reason."""
 
     seed: int = knob(42, "Seed of every split and of the fit.", low=0)
-    max_depth: int = knob(3, "Deepest tree; shallow trees keep attributions attributable.", low=1, high=6)
+    max_depth: int = knob(3, "Deepest tree; shallow trees keep attributions attributable.", low=1, high=3)
     learning_rate: float = knob(0.1, "Shrinkage of each tree.", low=0.001, high=1)
     max_trees: int = knob(600, "Trees at most; early stopping ends sooner.", low=1, high=10_000)
     patience: int = knob(30, "Rounds without improvement before early stopping ends the fit.", low=1)
+    min_child_weight: float = knob(5.0, "Smallest sum of hessians in a leaf; larger is smoother.", low=0)
     monotone: bool = knob(True, "Constrain every feature whose business sign is known.")
     approval_rate: float = knob(
         0.61, "Share of applications to approve; sets the cut-off.", low=0.01, high=0.99
@@ -34,7 +35,7 @@ class RiskConfig:
     baseline_band: float = knob(
         0.5, "Width of the band of approved applicants above the cut-off.", unit="log-odds", low=0.01, high=5
     )
-    background_rows: int = knob(500, "Rows of the stored background, at most.", low=10, high=5_000)
+    background_rows: int = knob(2_000, "Rows of the stored background, at most.", low=10, high=10_000)
     max_reasons: int = knob(4, "Reasons given at most (comment 9(b)(2)-1).", low=1, high=4)
     materiality: float = knob(
         0.2,

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lendsafe.errors import ConfigError
+from lendsafe.errors import ConfigError, DataError
 from lendsafe.fields import build, knob, parse_toml
 from lendsafe.reasons import catalogue
 from lendsafe.records import Applicant
@@ -32,6 +32,9 @@ class Feature:
         risk: Business sign; empty if unknown, and then unconstrained.
         when_missing: Code when the value is not known; the feature's own if empty.
         bureau: Whether it comes from a credit file.
+        levels: Texts that it may take; empty for numbers.
+        ordered: Whether the levels are in order, so that they count as 0, 1, 2, ...; otherwise each
+            level is a column of its own.
     """
 
     name: str = knob()
@@ -39,11 +42,91 @@ class Feature:
     risk: Literal["+", "-", ""] = knob("")
     when_missing: str = knob("")
     bureau: bool = knob(False)
+    levels: tuple[str, ...] = knob(())
+    ordered: bool = knob(True)
 
     @property
     def constraint(self) -> int:
         """The monotone constraint on the probability of default: 1, -1, or 0 for none."""
         return {"+": 1, "-": -1, "": 0}[self.risk]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSet:
+    """What a model looks at, and the reasons that it may give.
+
+    Attributes:
+        kind: ``application`` for the fields of an Applicant, ``table`` for any other file.
+        features: Declared features.
+        statements: Reason code to its wording, in the order that breaks ties.
+    """
+
+    kind: Literal["application", "table"]
+    features: tuple[Feature, ...]
+    statements: Mapping[str, str]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Reasons, in the fixed order."""
+        return tuple(self.statements)
+
+    @property
+    def columns(self) -> tuple[Feature, ...]:
+        """Columns of the encoded matrix; a level without order is a column of its own."""
+        found: list[Feature] = []
+        for f in self.features:
+            if f.levels and not f.ordered:
+                found += [replace(f, name=f"{f.name}={level}", risk="", levels=()) for level in f.levels]
+            else:
+                found.append(f)
+        return tuple(found)
+
+    def encode(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The model's matrix, ``float64``, ``(n, columns)``, NaN where a value is not known.
+
+        Raises:
+            DataError: If a column is absent, or a value is of the wrong kind or an unknown level.
+        """
+        if self.kind == "application":
+            return derive(frame)
+        if absent := [f.name for f in self.features if f.name not in frame]:
+            raise DataError(f"Columns are missing: {', '.join(absent)}.")
+        parts = [encode_column(frame[f.name], f) for f in self.features]
+        return pd.concat(parts, axis=1)
+
+
+def application_set() -> FeatureSet:
+    """The features and the catalogue for an :class:`~lendsafe.records.Applicant`."""
+    statements = {code: entry.statement for code, entry in catalogue().items()}
+    return FeatureSet(kind="application", features=application_features(), statements=statements)
+
+
+def encode_column(column: pd.Series, feature: Feature) -> pd.DataFrame:
+    """Encode one column of a table: a number, an ordered level, or one column per level.
+
+    Raises:
+        DataError: Naming the first value that does not fit.
+    """
+    if not feature.levels:
+        numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+        wrong = numbers.isna() & column.notna()
+        if wrong.any():
+            raise DataError(f"'{feature.name}' is {column[wrong].iloc[0]!r}; expected a number.")
+        return numbers.to_frame(feature.name)
+    position = {level: i for i, level in enumerate(feature.levels)}
+    place = column.map(position).astype(np.float64)
+    wrong = place.isna() & column.notna()
+    if wrong.any():
+        raise DataError(
+            f"'{feature.name}' is {column[wrong].iloc[0]!r}; expected one of {', '.join(feature.levels)}."
+        )
+    if feature.ordered:
+        return place.to_frame(feature.name)
+    flags = {
+        f"{feature.name}={level}": np.where(place.isna(), np.nan, (place == i).astype(np.float64))
+        for level, i in position.items()
+    }
+    return pd.DataFrame(flags, index=column.index)
 
 
 @cache

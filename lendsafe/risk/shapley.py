@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from lendsafe.risk.trees import Ensemble, Tree
 
 Floats = NDArray[np.float64]
-SLOTS = 8  # inner nodes of a tree of depth 3, and one bit to fill the byte
-CHUNK = 512
+SLOTS = 7  # inner nodes of a tree of depth 3
+CHUNK = 4096  # rows at a time: the patterns of a chunk stay in the cache
+FEW = 16  # rows up to which one gather over all trees beats a loop over them
 
 
 class Attribution:
@@ -40,64 +41,67 @@ class Attribution:
 
     def __init__(self, ensemble: Ensemble, background: Floats) -> None:
         trees = len(ensemble.trees)
-        self._feature = np.zeros((trees, SLOTS), dtype=np.int64)
-        self._threshold = np.full((trees, SLOTS), -np.inf, dtype=np.float32)
-        self._default_left = np.zeros((trees, SLOTS), dtype=bool)
+        self._feature = np.zeros((SLOTS, trees), dtype=np.int64)
+        self._threshold = np.full((SLOTS, trees, 1), -np.inf, dtype=np.float32)
+        self._default_left = np.zeros((SLOTS, trees, 1), dtype=bool)
         inner = [np.flatnonzero(~tree.leaves) for tree in ensemble.trees]
         for t, (tree, nodes) in enumerate(zip(ensemble.trees, inner, strict=True)):
-            self._feature[t, : len(nodes)] = tree.feature[nodes]
-            self._threshold[t, : len(nodes)] = tree.threshold[nodes]
-            self._default_left[t, : len(nodes)] = tree.default_left[nodes]
+            self._feature[: len(nodes), t] = tree.feature[nodes]
+            self._threshold[: len(nodes), t, 0] = tree.threshold[nodes]
+            self._default_left[: len(nodes), t, 0] = tree.default_left[nodes]
         patterns = self._patterns(background)
-        tables = [_table(tree, nodes, patterns[:, t]) for t, (tree, nodes) in enumerate(zip(ensemble.trees, inner, strict=True))]
-        self._tables = np.stack([table for table, _ in tables])
-        self._scatter = np.zeros((trees * SLOTS, ensemble.features))
-        self._scatter[np.arange(trees * SLOTS), self._feature.ravel()] = 1.0
-        self.expected = ensemble.base + float(sum(mean for _, mean in tables))
+        self._tables = np.zeros((trees, 2**SLOTS, ensemble.features))
+        self.expected = ensemble.base
+        for t, (tree, nodes) in enumerate(zip(ensemble.trees, inner, strict=True)):
+            self.expected += _fill(self._tables[t], tree, nodes, patterns[t])
 
     def __call__(self, values: Floats) -> Floats:
         """Shapley values, ``(n, features)``, of rows ``(n, features)``; positive raises the log-odds."""
-        found = np.empty((len(values), self._scatter.shape[1]))
-        trees = np.arange(len(self._tables))
+        found = np.zeros((len(values), self._tables.shape[2]))
         for start in range(0, len(values), CHUNK):
             rows = slice(start, start + CHUNK)
-            picked = self._tables[trees, self._patterns(values[rows])]
-            found[rows] = picked.reshape(len(picked), -1) @ self._scatter
+            patterns = self._patterns(values[rows])
+            if patterns.shape[1] <= FEW:
+                found[rows] = self._tables[np.arange(len(patterns))[:, None], patterns].sum(axis=0)
+                continue
+            part = found[rows]
+            for table, pattern in zip(self._tables, patterns, strict=True):
+                part += np.take(table, pattern, axis=0)
         return found
 
     def _patterns(self, values: Floats) -> NDArray[np.uint8]:
-        """Which splits each row passes to the left, one byte per tree: ``(n, trees)``."""
-        rows = np.asarray(values, dtype=np.float32)  # XGBoost compares in float32
-        found = np.empty((len(rows), len(self._feature)), dtype=np.uint8)
-        for start in range(0, len(rows), CHUNK):
-            part = rows[start : start + CHUNK, self._feature]
-            left = (part < self._threshold) | (np.isnan(part) & self._default_left)
-            found[start : start + CHUNK] = np.packbits(left, axis=-1, bitorder="little")[..., 0]
+        """Which splits each row passes to the left, one bit per split: ``(trees, n)``."""
+        rows = np.ascontiguousarray(np.asarray(values, dtype=np.float32).T)  # XGBoost compares in float32
+        unknown = np.isnan(rows)
+        found = np.zeros((self._feature.shape[1], rows.shape[1]), dtype=np.uint8)
+        for slot, (feature, threshold, default_left) in enumerate(
+            zip(self._feature, self._threshold, self._default_left, strict=True)
+        ):
+            left = np.take(rows, feature, axis=0) < threshold
+            left |= np.take(unknown, feature, axis=0) & default_left
+            found |= left.view(np.uint8) << np.uint8(slot)
         return found
 
 
-def _table(tree: Tree, nodes: NDArray[np.int64], background: NDArray[np.uint8]) -> tuple[Floats, float]:
-    """Contribution of each slot's feature for each pattern ``(256, SLOTS)``, and the mean output."""
-    table = np.zeros((2**SLOTS, SLOTS))
+def _fill(table: Floats, tree: Tree, nodes: NDArray[np.int64], background: NDArray[np.uint8]) -> float:
+    """Add a tree's contributions to ``table``, ``(patterns, features)``; return its mean output."""
     mean = 0.0
     share = np.bincount(background, minlength=2**SLOTS) / len(background)
     for path, value in _paths(tree, nodes):
-        if not path:
-            mean += value
-            continue
-        passed = _passed(path)  # (256,), for each pattern the set of path features it passes, as bits
+        passed = _passed(path)  # for each pattern, the set of the path's features that it passes
         weights = np.bincount(passed, weights=share, minlength=2 ** len(path))
         mean += value * float(weights[-1])
-        by_set = np.einsum("b,abj->aj", weights, _leaf_values(len(path)))
-        for j, slots in enumerate(path.values()):
-            table[:, slots[0][0]] += value * by_set[passed, j]
-    return table, mean
+        by_set = np.einsum("z,xzj->xj", weights, _leaf_values(len(path)))
+        for j, feature in enumerate(path):
+            table[:, feature] += value * by_set[passed, j]
+    return mean
 
 
 def _paths(tree: Tree, nodes: NDArray[np.int64]) -> list[tuple[dict[int, list[tuple[int, bool]]], float]]:
     """Per leaf, the splits of its path by feature as ``(slot, goes left)``, and its value."""
     slot = {int(node): i for i, node in enumerate(nodes)}
-    found, stack = [], [(0, [])]  # type: ignore[var-annotated]
+    found = []
+    stack: list[tuple[int, list[tuple[int, tuple[int, bool]]]]] = [(0, [])]
     while stack:
         node, steps = stack.pop()
         if tree.left[node] < 0:

@@ -122,8 +122,14 @@ def _tree(row: Any, features: int, number: int) -> Tree:
     nodes = len(left)
     if not 0 < nodes < 2 ** (MAX_DEPTH + 1):
         raise RefusedError(f"{where} has {nodes} nodes; expected 1 to {2 ** (MAX_DEPTH + 1) - 1}.")
-    right, feature = _integers(row, "right_children", where, nodes), _integers(row, "split_indices", where, nodes)
-    conditions, hessian = _floats(row, "split_conditions", where, nodes), _floats(row, "sum_hessian", where, nodes)
+    right, feature = (
+        _integers(row, "right_children", where, nodes),
+        _integers(row, "split_indices", where, nodes),
+    )
+    conditions, hessian = (
+        _floats(row, "split_conditions", where, nodes),
+        _floats(row, "sum_hessian", where, nodes),
+    )
     default_left = _integers(row, "default_left", where, nodes) != 0
     if feature.min() < 0 or feature.max() >= features:
         raise RefusedError(f"{where} splits on a feature outside 0 to {features - 1}.")

@@ -1,0 +1,241 @@
+"""From applications to assessments: score, decision and reasons of one fitted model."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import xgboost
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from lendsafe.errors import DataError
+from lendsafe.records import Applicant, Assessment
+from lendsafe.risk import ranking
+from lendsafe.risk.config import RiskConfig
+from lendsafe.risk.decision import Policy, Scored, assessments, knocked_out, missing_items
+from lendsafe.risk.features import FeatureSet, code_index, to_frame
+from lendsafe.risk.model import Calibration
+from lendsafe.risk.shapley import Attribution
+from lendsafe.risk.trees import Ensemble, to_document
+
+Floats = NDArray[np.float64]
+OFFER_STEPS = 10
+OFFER_ROUNDING = 500.0
+
+
+@dataclass(frozen=True)
+class RiskEngine:
+    """Everything that a decision needs; immutable, and the same wherever it is loaded.
+
+    Attributes:
+        ensemble: Fitted trees.
+        features: What they look at.
+        calibration: Correction of their log-odds.
+        background: Encoded rows that applicants are compared with, ``(rows, columns)``.
+        cutoff: Largest default probability that is approved.
+        policy: Required items and knock-out rules.
+        config: Settings it was made with.
+        training: What it was trained on and how it did there, as plain JSON values.
+    """
+
+    ensemble: Ensemble
+    features: FeatureSet
+    calibration: Calibration
+    background: Floats
+    cutoff: float
+    policy: Policy
+    config: RiskConfig
+    training: dict[str, object]
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read and check a model folder.
+
+        Raises:
+            DiskError: If a file cannot be read.
+            RefusedError: If a file fails its checks.
+        """
+        from lendsafe.risk import store
+
+        return store.load(Path(folder), cls)
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``model.ubj`` and ``model.json``."""
+        from lendsafe.risk import store
+
+        store.save(self, Path(folder))
+
+    @cached_property
+    def identity(self) -> str:
+        """Short name that changes with anything that could change an assessment."""
+        facts = [
+            to_document(self.ensemble),
+            dataclasses.asdict(self.calibration),
+            self.background_hash,
+            self.cutoff,
+            dataclasses.asdict(self.policy),
+            dataclasses.asdict(self.config),
+        ]
+        return "risk-" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+    @cached_property
+    def background_hash(self) -> str:
+        """SHA-256 of the frozen background."""
+        return hashlib.sha256(np.ascontiguousarray(self.background).tobytes()).hexdigest()
+
+    @cached_property
+    def _booster(self) -> xgboost.Booster:
+        booster = xgboost.Booster({"nthread": 1})
+        booster.load_model(bytearray(json.dumps(to_document(self.ensemble)).encode()))
+        return booster
+
+    @cached_property
+    def _attribution(self) -> Attribution:
+        return Attribution(self.ensemble, self.background)
+
+    @cached_property
+    def _native_baseline(self) -> Floats:
+        return self._native(self.background).mean(axis=0)
+
+    def log_odds(self, values: Floats) -> Floats:
+        """Calibrated log-odds of default of encoded rows, ``(n,)``."""
+        margins = self._booster.inplace_predict(values, predict_type="margin", missing=np.nan)
+        return self.calibration.slope * np.asarray(margins, dtype=np.float64) + self.calibration.intercept
+
+    def default_probability(self, values: Floats) -> Floats:
+        """Calibrated probability of default of encoded rows, ``(n,)``."""
+        return np.asarray(expit(self.log_odds(values)), dtype=np.float64)
+
+    def attribute(self, values: Floats) -> Floats:
+        """Interventional Shapley values on the calibrated log-odds, ``(n, columns)``."""
+        return self.calibration.slope * self._attribution(values)
+
+    def _native(self, values: Floats) -> Floats:
+        matrix = xgboost.DMatrix(values, missing=np.nan, nthread=1)
+        contributions = np.asarray(self._booster.predict(matrix, pred_contribs=True), dtype=np.float64)
+        return self.calibration.slope * contributions[:, :-1]
+
+    def grouped(self, values: Floats, contributions: Floats) -> Floats:
+        """Contributions summed by reason, ``(n, codes)``."""
+        index = code_index(values, self.features.columns, self.features.codes)
+        return ranking.grouped(contributions, index, len(self.features.codes))
+
+    def score(self, frame: pd.DataFrame) -> Scored:
+        """Probability, contributions by reason, points and agreement of applications."""
+        values = self.features.encode(frame).to_numpy()
+        log_odds = self.log_odds(values)
+        contributions = self.grouped(values, self.attribute(values))
+        native = self.grouped(values, self._native(values) - self._native_baseline)
+        return Scored(
+            frame=frame,
+            default_probability=np.asarray(expit(log_odds), dtype=np.float64),
+            contributions=contributions,
+            codes=self.features.codes,
+            points=points(log_odds, self.config),
+            agreement=agreement(contributions, native, self.config),
+            counteroffers=self._counteroffers(frame, log_odds),
+            key_factors=self._key_factors(contributions),
+            risk_model=self.identity,
+        )
+
+    def assess(self, applicant: Applicant, key_factors: Sequence[str] = ()) -> Assessment:
+        """Assess one applicant.
+
+        Args:
+            applicant: The application.
+            key_factors: What most hurt the bureau's score, as the bureau sent it with the score.
+        """
+        found = self.assess_many([applicant])[0]
+        return dataclasses.replace(found, key_factors=tuple(key_factors)) if key_factors else found
+
+    def assess_many(self, applications: Sequence[Applicant] | pd.DataFrame) -> list[Assessment]:
+        """Assess applications, in their order.
+
+        Args:
+            applications: Records, or a frame with the fields of ``Applicant`` as columns.
+
+        Raises:
+            DataError: If the model is for another kind of table, or a value breaks its range.
+        """
+        if self.features.kind != "application":
+            raise DataError("This model scores tables of its own schema; use `lendsafe risk score`.")
+        frame = applications if isinstance(applications, pd.DataFrame) else to_frame(applications)
+        people = None if isinstance(applications, pd.DataFrame) else applications
+        if not len(frame):
+            return []
+        return assessments(self.score(frame), self.cutoff, self.policy, self.config, people)
+
+    def _counteroffers(self, frame: pd.DataFrame, log_odds: Floats) -> Floats | None:
+        """Largest smaller amount that would pass, in whole 500 USD; NaN where none."""
+        share = self.config.counteroffer_share
+        if not share or self.features.kind != "application":
+            return None
+        found = np.full(len(frame), np.nan)
+        failed = np.flatnonzero((expit(log_odds) > self.cutoff) & ~self.blocked(frame))
+        asked = frame["loan_amount"].to_numpy(dtype=np.float64)[failed]
+        for part in np.linspace(share, 1, OFFER_STEPS, endpoint=False):
+            amount = np.floor(asked * part / OFFER_ROUNDING) * OFFER_ROUNDING
+            usable = amount >= np.maximum(share * asked, OFFER_ROUNDING)
+            smaller = frame.iloc[failed].assign(loan_amount=np.where(usable, amount, asked))
+            passes = self.default_probability(self.features.encode(smaller).to_numpy()) <= self.cutoff
+            found[failed[passes & usable]] = amount[passes & usable]
+        return found
+
+    def blocked(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+        """Applications that a rule declines or that are incomplete, ``(n,)``."""
+        return knocked_out(frame, self.policy).any(axis=1) | missing_items(frame, self.policy).any(axis=1)
+
+    def _key_factors(self, contributions: Floats) -> list[tuple[str, ...]] | None:
+        """Key factors of this model's own score, if that is the score which is disclosed.
+
+        A bureau's key factors come with the bureau's score and are never inferred here.
+        """
+        if self.config.score_disclosed == "bureau":
+            return None
+        order = np.argsort(-np.round(contributions, 9), axis=1, kind="stable")
+        statements = list(self.features.statements.values())
+        inquiries = self.features.codes.index("inquiries") if "inquiries" in self.features.codes else -1
+        found = []
+        for row, picked in zip(contributions, order.tolist(), strict=True):
+            harmful = [c for c in picked if row[c] > 0]
+            kept = harmful[:4] + [c for c in harmful[4:] if c == inquiries]  # 15 USC 1681g(f)(9)
+            found.append(tuple(statements[c] for c in kept))
+        return found
+
+
+def points(log_odds: Floats, config: RiskConfig) -> NDArray[np.int64]:
+    """Internal score: ``base_points`` at ``base_odds`` of repayment, doubling every ``double_odds``.
+
+    Not on a bureau's scale of 300 to 850, so that nobody takes it for a bureau score.
+    """
+    factor = config.double_odds / math.log(2)
+    return np.round(config.base_points + factor * (-log_odds - math.log(config.base_odds))).astype(np.int64)
+
+
+def agreement(one: Floats, other: Floats, config: RiskConfig) -> Floats:
+    """Share of the reasons that two attributions have in common, ``(n,)``; 1 where neither has any."""
+    chosen = [_chosen(contributions, config) for contributions in (one, other)]
+    both = (chosen[0] & chosen[1]).sum(axis=1)
+    either = (chosen[0] | chosen[1]).sum(axis=1)
+    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+
+
+def needs_review(assessment: Assessment, config: RiskConfig) -> bool:
+    """Whether two attribution methods disagree so much that a person should look."""
+    return assessment.agreement is not None and assessment.agreement < config.review_below
+
+
+def _chosen(contributions: Floats, config: RiskConfig) -> NDArray[np.bool_]:
+    order, counts = ranking.top(contributions, config)
+    found = np.zeros(contributions.shape, dtype=bool)
+    used = np.arange(order.shape[1]) < counts[:, None]
+    np.put_along_axis(found, order, used, axis=1)
+    return found

@@ -1,0 +1,241 @@
+"""The classifier: monotone boosted trees with a checked calibration, in scikit-learn's terms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from scipy.stats import chi2
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lendsafe.errors import ConfigError
+from lendsafe.risk import splits
+from lendsafe.risk.config import RiskConfig
+from lendsafe.risk.trees import MAX_DEPTH
+
+Floats = NDArray[np.float64]
+DEFAULTS = RiskConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Platt's correction of the log-odds, ``slope * margin + intercept``, and whether it was needed.
+
+    Attributes:
+        slope: 1 if the margins need no correction.
+        intercept: 0 if they need none.
+        fitted_slope: Slope that out-of-fold margins ask for.
+        fitted_intercept: Intercept that they ask for.
+        p_value: Likelihood-ratio test of (1, 0) against the fitted pair; below 0.05 it is applied.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    fitted_slope: float = 1.0
+    fitted_intercept: float = 0.0
+    p_value: float = 1.0
+
+
+class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Probability of default from boosted trees of depth 3 at most.
+
+    Fitting takes three steps. Out-of-fold log loss picks the number of trees (early stopping, on
+    folds of its own). Other folds give out-of-fold margins, on which Platt's calibration is fitted;
+    it is applied only where a likelihood-ratio test says that the margins need it. The final trees
+    are fitted on all rows. Values that are not known stay NaN and are information to the trees.
+
+    Args:
+        max_depth: Deepest tree, 1 to 3.
+        learning_rate: Shrinkage of each tree.
+        max_trees: Trees at most.
+        patience: Rounds without improvement before early stopping ends.
+        min_child_weight: Smallest sum of hessians in a leaf.
+        folds: Folds of early stopping and of calibration.
+        constraints: Per feature 1 (riskier when higher), -1 or 0; None leaves all free.
+        random_state: Seed of the folds and of the trees.
+
+    Attributes:
+        classes_: Both labels; the second one is the default.
+        booster_: Fitted XGBoost booster.
+        calibration_: Fitted :class:`Calibration`.
+        out_of_fold_: Calibrated out-of-fold log-odds of the training rows, ``(n,)``.
+        n_trees_: Number of trees that early stopping chose.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_depth: int = DEFAULTS.max_depth,
+        learning_rate: float = DEFAULTS.learning_rate,
+        max_trees: int = DEFAULTS.max_trees,
+        patience: int = DEFAULTS.patience,
+        min_child_weight: float = DEFAULTS.min_child_weight,
+        folds: int = 3,
+        constraints: Sequence[int] | None = None,
+        random_state: int = DEFAULTS.seed,
+    ) -> None:
+        self.max_depth = max_depth
+        self.learning_rate = learning_rate
+        self.max_trees = max_trees
+        self.patience = patience
+        self.min_child_weight = min_child_weight
+        self.folds = folds
+        self.constraints = constraints
+        self.random_state = random_state
+
+    @classmethod
+    def from_config(cls, config: RiskConfig, constraints: Sequence[int] | None) -> Self:
+        """The estimator that a config describes; ``constraints`` count only if it wants them."""
+        return cls(
+            max_depth=config.max_depth,
+            learning_rate=config.learning_rate,
+            max_trees=config.max_trees,
+            patience=config.patience,
+            min_child_weight=config.min_child_weight,
+            constraints=constraints if config.monotone else None,
+            random_state=config.seed,
+        )
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+        """Fit trees and calibration.
+
+        Args:
+            X: Numeric features, ``(n, features)``; NaN where not known.
+            y: Two labels, ``(n,)``; the greater one is the default.
+            groups: Application of each row, ``(n,)``; rows of one are never split apart.
+
+        Raises:
+            ValueError: If the data are not numeric, of one class, or of more than two.
+            ConfigError: If a parameter is out of range.
+        """
+        rows, target = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        self._check_parameters()
+        self.classes_ = _two_classes(target)
+        outcome = (target == self.classes_[1]).astype(np.int64)
+        owner = np.arange(len(rows)) if groups is None else np.asarray(groups)
+        self.n_trees_ = self._early_stopping(rows, outcome, owner)
+        margins = self._out_of_fold(rows, outcome, owner)
+        self.calibration_ = calibrate(margins, outcome)
+        self.out_of_fold_ = self.calibration_.slope * margins + self.calibration_.intercept
+        self.booster_ = self._boost(rows, outcome, self.n_trees_)
+        return self
+
+    def decision_function(self, X: Any) -> Floats:
+        """Calibrated log-odds of default, ``(n,)``."""
+        margins = self.margins(X)
+        return self.calibration_.slope * margins + self.calibration_.intercept
+
+    def margins(self, X: Any) -> Floats:
+        """Log-odds before calibration, ``(n,)``; what attributions add up to."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        found = self.booster_.inplace_predict(rows, predict_type="margin", missing=np.nan)
+        return np.asarray(found, dtype=np.float64)
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probability of each class, ``(n, 2)``, default second."""
+        default = expit(self.decision_function(X))
+        return np.stack([1 - default, default], axis=1)
+
+    def predict(self, X: Any) -> Any:
+        """The more probable label, ``(n,)``; lending decisions use a cut-off instead."""
+        riskier = self.decision_function(X) > 0
+        return self.classes_[riskier.astype(int)]
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn: two classes only, NaN allowed."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _check_parameters(self) -> None:
+        if not 1 <= self.max_depth <= MAX_DEPTH:
+            raise ConfigError(f"'max_depth' is {self.max_depth}; expected 1 to {MAX_DEPTH}.")
+        if self.constraints is not None and len(self.constraints) != self.n_features_in_:
+            raise ConfigError(f"{len(self.constraints)} constraints for {self.n_features_in_} features.")
+
+    def _parameters(self) -> dict[str, Any]:
+        parameters = {
+            "objective": "binary:logistic",
+            "tree_method": "hist",
+            "max_depth": self.max_depth,
+            "eta": self.learning_rate,
+            "min_child_weight": self.min_child_weight,
+            "seed": self.random_state,
+            "verbosity": 0,
+            "nthread": 1,  # a fit takes seconds; threads that wait for each other take longer
+        }
+        if self.constraints is not None:
+            parameters["monotone_constraints"] = tuple(int(sign) for sign in self.constraints)
+        return parameters
+
+    def _boost(self, rows: Floats, outcome: NDArray[np.int64], trees: int) -> xgboost.Booster:
+        return xgboost.train(self._parameters(), xgboost.DMatrix(rows, outcome, nthread=1), trees)
+
+    def _early_stopping(self, rows: Floats, outcome: NDArray[np.int64], owner: NDArray[Any]) -> int:
+        fold = splits.folds(owner, outcome, self.folds, self.random_state)
+        parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(self.folds)]
+        parts = [pair for pair in parts if len(np.unique(outcome[pair[0]])) == 2 and len(pair[1])]
+        if not parts:  # too few rows to hold any out
+            return min(self.max_trees, self.patience)
+        history = xgboost.cv(
+            self._parameters(),
+            xgboost.DMatrix(rows, outcome, nthread=1),
+            self.max_trees,
+            folds=parts,
+            metrics="logloss",
+            early_stopping_rounds=self.patience,
+            as_pandas=False,
+        )
+        return int(np.argmin(history["test-logloss-mean"])) + 1
+
+    def _out_of_fold(self, rows: Floats, outcome: NDArray[np.int64], owner: NDArray[Any]) -> Floats:
+        fold = splits.folds(owner, outcome, self.folds, self.random_state + 1)
+        margins = np.full(len(rows), logit((outcome.sum() + 1) / (len(rows) + 2)))
+        for k in range(self.folds):
+            inside, outside = fold != k, fold == k
+            if outside.any() and len(np.unique(outcome[inside])) == 2:
+                booster = self._boost(rows[inside], outcome[inside], self.n_trees_)
+                margins[outside] = booster.inplace_predict(
+                    rows[outside], predict_type="margin", missing=np.nan
+                )
+        return margins
+
+
+def calibrate(margins: Floats, outcome: NDArray[np.int64]) -> Calibration:
+    """Fit Platt's slope and intercept and test whether they are needed.
+
+    Args:
+        margins: Log-odds of rows that the model has not seen, ``(n,)``.
+        outcome: 0 or 1, ``(n,)``.
+    """
+
+    def loss(pair: Floats) -> float:
+        z = np.exp(pair[0]) * margins + pair[1]  # the slope stays positive: ranks never turn round
+        return float(np.sum(np.logaddexp(0, z) - outcome * z))
+
+    best = minimize(loss, np.zeros(2), method="BFGS")
+    slope, intercept = float(np.exp(np.clip(best.x[0], -3, 3))), float(best.x[1])
+    p_value = float(chi2.sf(max(0.0, 2 * (loss(np.zeros(2)) - best.fun)), df=2))
+    if p_value >= 0.05:
+        return Calibration(1.0, 0.0, slope, intercept, p_value)
+    return Calibration(slope, intercept, slope, intercept, p_value)
+
+
+def _two_classes(target: Any) -> Any:
+    check_classification_targets(target)
+    classes = np.unique(target)
+    if type_of_target(target) not in ("binary",) or len(classes) > 2:
+        raise ValueError(
+            f"Only binary classification is supported. The type of the target is {type_of_target(target)}."
+        )
+    if len(classes) < 2:
+        raise ValueError(f"The target has only one class, {classes[0]!r}; both outcomes are needed.")
+    return classes

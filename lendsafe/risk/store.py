@@ -1,0 +1,166 @@
+"""A risk model on disk: ``model.ubj`` (trees) and ``model.json`` (everything else, and hashes).
+
+Nothing here runs code from a file, and XGBoost never reads one: bytes are decoded and checked by
+``ubjson`` and ``trees``, every table is built by ``lendsafe.fields``, and both hashes must match.
+"""
+
+import dataclasses
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lendsafe.errors import LendSafeError, RefusedError
+from lendsafe.fields import build
+from lendsafe.files import disk_errors, write_atomically, write_json
+from lendsafe.risk import ubjson
+from lendsafe.risk.config import RiskConfig
+from lendsafe.risk.decision import Policy, read_policy
+from lendsafe.risk.features import FeatureSet, read_features
+from lendsafe.risk.model import Calibration
+from lendsafe.risk.trees import Ensemble, from_document, to_document
+
+if TYPE_CHECKING:
+    from lendsafe.risk.engine import RiskEngine
+
+E = TypeVar("E", bound="RiskEngine")
+FORMAT = 1
+TREES, TABLE = "model.ubj", "model.json"
+MOST_BYTES = 256_000_000
+
+
+def save(engine: "RiskEngine", folder: Path) -> None:
+    """Write both files; ``model.json`` last, because it carries the hash of the other."""
+    import xgboost
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(json.dumps(to_document(engine.ensemble)).encode()))
+    trees = bytes(booster.save_raw("ubj"))
+    write_atomically(folder / TREES, trees)
+    table = {
+        "format": FORMAT,
+        "identity": engine.identity,
+        "kind": engine.features.kind,
+        "features": [dataclasses.asdict(f) for f in engine.features.features],
+        "statements": [list(pair) for pair in engine.features.statements.items()],
+        "calibration": dataclasses.asdict(engine.calibration),
+        "background": [[None if np.isnan(v) else v for v in row] for row in engine.background.tolist()],
+        "cutoff": engine.cutoff,
+        "policy": dataclasses.asdict(engine.policy),
+        "config": dataclasses.asdict(engine.config),
+        "training": engine.training,
+        "versions": {
+            "python": platform.python_version(),
+            "xgboost": xgboost.__version__,
+            "numpy": np.__version__,
+        },
+        "manifest": {TREES: hashlib.sha256(trees).hexdigest()},
+    }
+    write_json(folder / TABLE, table | {"sha256": digest(table)})
+
+
+def load(folder: Path, kind: type[E]) -> E:
+    """Read and check both files.
+
+    Raises:
+        DiskError: If one cannot be read.
+        RefusedError: If anything in them is not as it was written.
+    """
+    table = _read_table(folder / TABLE)
+    trees = _read(folder / TREES)
+    expected = table["manifest"].get(TREES) if isinstance(table["manifest"], dict) else None
+    if hashlib.sha256(trees).hexdigest() != expected:
+        raise RefusedError(f"{folder / TREES}: its SHA-256 is not the one in {TABLE}; copy the model again.")
+    try:
+        return _build(table, from_document(ubjson.loads(trees)), kind)
+    except RefusedError as problem:
+        raise RefusedError(f"{folder}: {problem}") from problem
+    except (LendSafeError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as problem:
+        raise RefusedError(f"{folder / TABLE}: {problem}") from problem
+
+
+def digest(table: dict[str, Any]) -> str:
+    """SHA-256 of a table's canonical JSON."""
+    text = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    with disk_errors(path):
+        if path.stat().st_size > MOST_BYTES:
+            raise RefusedError(f"{path}: larger than {MOST_BYTES} bytes; no risk model is.")
+        return path.read_bytes()
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(_read(path), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as problem:
+        raise RefusedError(f"{path}: not readable JSON: {problem}") from problem
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        raise RefusedError(f"{path}: not a risk model of format {FORMAT}.")
+    found = table.pop("sha256", None)
+    if found != digest(table):
+        raise RefusedError(f"{path}: its content was changed after it was written; copy the model again.")
+    if absent := [key for key in KEYS if key not in table]:
+        raise RefusedError(f"{path}: {', '.join(absent)} missing.")
+    return table
+
+
+KEYS = (
+    "kind", "features", "statements", "calibration", "background", "cutoff", "policy", "config", "training", "manifest",
+)  # fmt: skip
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _build(table: dict[str, Any], ensemble: Ensemble, kind: type[E]) -> E:
+    statements = {str(code): str(text) for code, text in table["statements"]}
+    rows = {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in table["features"]}
+    if table["kind"] not in ("application", "table"):
+        raise RefusedError(f"'kind' is {str(table['kind'])[:40]!r}; expected application or table.")
+    features = FeatureSet(
+        kind=table["kind"], features=read_features(rows, "features", tuple(statements)), statements=statements
+    )
+    if len(features.columns) != ensemble.features:
+        raise RefusedError(f"{len(features.columns)} columns declared, {ensemble.features} in the trees.")
+    policy = Policy() if features.kind == "table" else read_policy(table["policy"], "policy")
+    return kind(
+        ensemble=ensemble,
+        features=features,
+        calibration=_finite(build(Calibration, table["calibration"], "calibration")),
+        background=_background(table["background"], ensemble.features),
+        cutoff=_probability(table["cutoff"]),
+        policy=policy,
+        config=build(RiskConfig, table["config"], "config"),
+        training=dict(table["training"]),
+    )
+
+
+def _finite(calibration: Calibration) -> Calibration:
+    if not 0 < calibration.slope < 100 or not abs(calibration.intercept) < 100:
+        raise RefusedError(f"The calibration is {calibration.slope}, {calibration.intercept}.")
+    return calibration
+
+
+def _probability(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise RefusedError(f"'cutoff' is {str(value)[:40]!r}; expected a probability.")
+    return float(value)
+
+
+def _background(rows: Any, columns: int) -> NDArray[np.float64]:
+    values = np.array([[np.nan if v is None else float(v) for v in row] for row in rows], dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != columns or not len(values):
+        raise RefusedError(f"The background is {values.shape}; expected rows of {columns} columns.")
+    if np.isinf(values).any():
+        raise RefusedError("The background holds an infinite value.")
+    return values

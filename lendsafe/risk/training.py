@@ -1,0 +1,166 @@
+"""Fit a risk model on past applications: split, trees, calibration, cut-off, background."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from lendsafe.errors import DataError
+from lendsafe.risk import splits
+from lendsafe.risk.config import RiskConfig
+from lendsafe.risk.decision import (
+    Policy,
+    cutoff_for_approval_rate,
+    cutoff_for_expected_loss,
+    default_policy,
+    knocked_out,
+    missing_items,
+)
+from lendsafe.risk.engine import RiskEngine
+from lendsafe.risk.features import FeatureSet, application_set
+from lendsafe.risk.model import RiskModel
+from lendsafe.risk.trees import from_document
+
+OUTCOME, IDENTIFIER = "defaulted", "applicant_id"
+TEST_SHARE = 0.2
+FEWEST_DEFAULTS = 20
+FEWEST_BACKGROUND = 30
+Floats = NDArray[np.float64]
+
+
+def train(
+    frame: pd.DataFrame,
+    config: RiskConfig | None = None,
+    features: FeatureSet | None = None,
+    policy: Policy | None = None,
+) -> RiskEngine:
+    """Fit a model on past applications with outcomes.
+
+    A fifth of the applications is held out and never seen; :func:`test_rows` finds it again.
+
+    Args:
+        frame: One row per loan: features, ``defaulted`` (0, 1, or NaN where the outcome is not
+            known; such rows are left out), and ``applicant_id`` if rows belong together.
+        config: Settings.
+        features: What the model looks at; the fields of ``Applicant`` by default.
+        policy: Rules around the score; the packaged policy for applications, none for tables.
+
+    Raises:
+        DataError: If the outcome is missing or too rare to learn from.
+    """
+    settings = config or RiskConfig()
+    chosen = features or application_set()
+    rules = policy or (default_policy() if chosen.kind == "application" else Policy())
+    rows = with_outcome(frame)
+    rows = rows[~test_rows(rows, settings)].reset_index(drop=True)
+    values = chosen.encode(rows)
+    target = rows[OUTCOME].to_numpy(dtype=np.int64)
+    if min(target.sum(), len(target) - target.sum()) < FEWEST_DEFAULTS:
+        raise DataError(
+            f"{int(target.sum())} defaults in {len(target)} training rows; "
+            f"at least {FEWEST_DEFAULTS} of each outcome are needed."
+        )
+    model = RiskModel.from_config(settings, [f.constraint for f in chosen.columns])
+    model.fit(values, target, groups=identifiers(rows))
+    blocked = knocked_out(rows, rules).any(axis=1) | missing_items(rows, rules).any(axis=1)
+    cutoff = _cutoff(np.asarray(expit(model.out_of_fold_)), blocked, settings)
+    probability = model.predict_proba(values)[:, 1]
+    return RiskEngine(
+        ensemble=from_document(_document(model)),
+        features=chosen,
+        calibration=model.calibration_,
+        background=background(values.to_numpy(), probability, blocked, cutoff, settings),
+        cutoff=cutoff,
+        policy=rules,
+        config=settings,
+        training={
+            "rows": len(rows),
+            "rows_without_outcome": len(frame) - int(frame[OUTCOME].notna().sum()),
+            "defaults": int(target.sum()),
+            "trees": model.n_trees_,
+            "test_share": TEST_SHARE,
+            "data_sha256": data_hash(frame),
+        },
+    )
+
+
+def with_outcome(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose outcome is known.
+
+    Raises:
+        DataError: If there is no outcome column, or it holds something other than 0 and 1.
+    """
+    if OUTCOME not in frame:
+        raise DataError(f"There is no column '{OUTCOME}' (0 repaid, 1 defaulted); training needs outcomes.")
+    known = frame[frame[OUTCOME].notna()]
+    wrong = ~known[OUTCOME].isin([0, 1, True, False])
+    if wrong.any():
+        raise DataError(f"'{OUTCOME}' is {known[OUTCOME][wrong].iloc[0]!r}; expected 0 or 1.")
+    return known
+
+
+def test_rows(frame: pd.DataFrame, config: RiskConfig) -> NDArray[np.bool_]:
+    """Which rows are held out from training, ``(n,)``; the same whatever the order of the file."""
+    return splits.held_out(list(identifiers(frame)), TEST_SHARE, config.seed)
+
+
+def identifiers(frame: pd.DataFrame) -> NDArray[Any]:
+    """Application of each row: ``applicant_id``, or a hash of the row itself without one."""
+    if IDENTIFIER in frame:
+        return frame[IDENTIFIER].astype(str).to_numpy()
+    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+
+
+def data_hash(frame: pd.DataFrame) -> str:
+    """SHA-256 of a table, independent of the order of its rows."""
+    rows = np.sort(pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy())
+    return hashlib.sha256(rows.tobytes() + "|".join(map(str, frame.columns)).encode()).hexdigest()
+
+
+def background(
+    values: Floats, probability: Floats, blocked: NDArray[np.bool_], cutoff: float, config: RiskConfig
+) -> Floats:
+    """Rows that applicants are compared with, frozen with the model.
+
+    ``near_cutoff``: approved applicants within a band of the cut-off, "at or slightly above the
+    minimum passing score" (comment 9(b)(2)-5, first method); at least 30, the nearest, if the band
+    holds fewer. ``all_applicants``: the second method. A seeded draw where there are too many.
+
+    Args:
+        values: Encoded rows, ``(n, columns)``.
+        probability: Default probability of each, ``(n,)``.
+        blocked: Rows that a rule declines, ``(n,)``.
+        cutoff: Largest probability that is approved.
+        config: Baseline, band width and size.
+    """
+    rows = np.arange(len(values))
+    if config.baseline == "near_cutoff":
+        distance = _logit(cutoff) - _logit(probability)
+        approved = np.flatnonzero((distance >= -1e-9) & ~blocked)
+        nearest = approved[np.argsort(distance[approved], kind="stable")]
+        inside = int(np.count_nonzero(distance[approved] <= config.baseline_band))
+        rows = nearest[: max(inside, FEWEST_BACKGROUND)]
+    if not len(rows):
+        raise DataError("No application is approved at this cut-off; there is nobody to compare with.")
+    if len(rows) > config.background_rows:
+        rows = np.random.default_rng(config.seed).choice(rows, config.background_rows, replace=False)
+    return values[np.sort(rows)]
+
+
+def _cutoff(probability: Floats, blocked: NDArray[np.bool_], config: RiskConfig) -> float:
+    if config.loss_ratio > 0:
+        return cutoff_for_expected_loss(config.loss_ratio)
+    return cutoff_for_approval_rate(probability, blocked, config.approval_rate)
+
+
+def _document(model: RiskModel) -> Any:
+    from lendsafe.risk import ubjson
+
+    return ubjson.loads(bytes(model.booster_.save_raw("ubj")))
+
+
+def _logit(probability: Any) -> Any:
+    return np.log(probability) - np.log1p(-probability)
