@@ -126,7 +126,7 @@ def _value_problems(name: str, value: Any, hint: Any, metadata: Mapping[str, Any
         return [f"'{name}' is {value!r}; expected {_describe(hint)}"]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return []
-    if not math.isfinite(value):
+    if not _finite(value):
         return [f"'{name}' is {value!r}; expected a finite number"]
     low, high, unit = metadata.get("low"), metadata.get("high"), metadata.get("unit", "")
     if (low is not None and value < low) or (high is not None and value > high):
@@ -135,6 +135,13 @@ def _value_problems(name: str, value: Any, hint: Any, metadata: Mapping[str, Any
         )
         return [f"'{name}' is {value}; expected {span}{' ' + unit if unit else ''}"]
     return []
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def _fits(value: Any, hint: Any) -> bool:
