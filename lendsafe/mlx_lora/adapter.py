@@ -54,7 +54,7 @@ class LoraParameters:
     """mlx-lm's ``lora_parameters``."""
 
     rank: int = knob(low=1, high=1 << 16)
-    scale: float = knob()
+    scale: float = knob(low=-1e9, high=1e9)
     dropout: float = knob(0.0, low=0, high=0.95)
     keys: tuple[str, ...] | None = None
 

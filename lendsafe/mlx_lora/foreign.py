@@ -65,6 +65,7 @@ MLX_DESCRIPTIVE = (
     "wandb",
     "lendsafe",
 )
+LARGEST = 1e9  # rank or alpha
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -74,7 +75,7 @@ class PeftKeys:
 
     peft_type: Literal["LORA"]
     r: int = knob(low=1, high=1 << 16)
-    lora_alpha: float = knob()
+    lora_alpha: float = knob(low=-LARGEST, high=LARGEST)
     lora_dropout: float = knob(0.0, low=0, high=0.95)
     use_rslora: bool = False
     rank_pattern: dict[str, Any] | None = None
@@ -185,14 +186,16 @@ def _read_peft(
         raise adapter.refused(source, str(problem)) from problem
     rank = max(pair.rank for pair in layers.values())
     found = peft_layout.arrays({name: peft_layout.pad(pair, rank) for name, pair in layers.items()})
-    config = LoraConfig(
-        rank=rank,
-        alpha=peft_layout.alpha(scale, rank, rslora=keys.use_rslora),
-        dropout=_dropout(keys, table),
-        targets=_targets(table, base, list(layers)),
-        rslora=keys.use_rslora,
-    )
-    return config, {name: mx.array(array) for name, array in found.items()}
+    settings = {
+        "rank": rank,
+        "alpha": peft_layout.alpha(scale, rank, rslora=keys.use_rslora),
+        "dropout": _dropout(keys, table),
+        "targets": _targets(table, base, list(layers)),
+        "rslora": keys.use_rslora,
+    }
+    return adapter.checked(LoraConfig, settings, path), {
+        name: mx.array(array) for name, array in found.items()
+    }
 
 
 def _read_mlx(
@@ -205,13 +208,13 @@ def _read_mlx(
     for name in found:
         if not name.endswith((".lora_a", ".lora_b")):
             raise adapter.refused(source / adapter.MLX_FILE, f"tensor {name!r} is no LoRA factor")
-    config = LoraConfig(
-        rank=parameters.rank,
-        alpha=parameters.scale * parameters.rank,
-        dropout=parameters.dropout,
-        targets=_targets(table, base, sorted({name.rpartition(".")[0] for name in found})),
-    )
-    return config, found
+    settings = {
+        "rank": parameters.rank,
+        "alpha": peft_layout.alpha(parameters.scale, parameters.rank, rslora=False),
+        "dropout": parameters.dropout,
+        "targets": _targets(table, base, sorted({name.rpartition(".")[0] for name in found})),
+    }
+    return adapter.checked(LoraConfig, settings, path), found
 
 
 def _refuse_unknown(path: Path, table: Mapping[str, Any], known: set[str]) -> None:
@@ -228,7 +231,7 @@ def _pattern(patterns: Mapping[str, Any] | None, name: str, default: float) -> f
         if not re.fullmatch(r"[\w.-]+", literal):  # never run a stranger's regular expression
             raise RefusedError(f"pattern {pattern!r} is not the name of a layer")
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (number and 0 < value < math.inf):
+        if not (number and 0 < value < LARGEST):
             raise RefusedError(f"pattern {pattern!r} has the value {value!r}; expected a positive number")
         if f".{name}".endswith(f".{literal}"):
             return float(value)
@@ -250,14 +253,17 @@ def _rescaled(b: np.ndarray, own: float, scale: float) -> np.ndarray:
     """B for the run's scale in place of the weight's own."""
     if math.isclose(own, scale, rel_tol=1e-9):
         return b
-    return (b * np.float32(own / scale)).astype(np.float32)
+    scaled: np.ndarray = b * np.float32(own / scale)
+    if not np.isfinite(scaled).all():
+        raise RefusedError(f"alpha and rank give a factor of {own / scale:g}, beyond float32")
+    return scaled
 
 
-def _dropout(keys: PeftKeys, table: Mapping[str, Any]) -> float:
-    """Dropout; PEFT cannot have any with experts, so if we wrote the folder, ours is in mlx-lm's keys."""
+def _dropout(keys: PeftKeys, table: Mapping[str, Any]) -> Any:
+    """Dropout, not yet checked: PEFT cannot have any with experts, so ours is in mlx-lm's keys."""
     ours = table.get("lora_parameters")
     value = ours.get("dropout") if isinstance(ours, dict) and "lendsafe" in table else None
-    return float(value) if isinstance(value, int | float) else keys.lora_dropout
+    return keys.lora_dropout if value is None else value
 
 
 def _targets(table: Mapping[str, Any], base: loading.Base, layers: list[str]) -> tuple[str, ...]:

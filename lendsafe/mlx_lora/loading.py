@@ -212,7 +212,8 @@ def read_weights(path: Path) -> dict[str, mx.array]:
     weights: dict[str, mx.array] = {}
     for shard in shards:
         validate_safetensors(shard)
-        weights.update(mx.load(str(shard)))  # lazy: nothing is read yet
+        loaded: Any = mx.load(str(shard))  # lazy: nothing is read yet
+        weights.update(loaded)
     return weights
 
 

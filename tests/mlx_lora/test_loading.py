@@ -1,0 +1,248 @@
+"""A base is found, checked before MLX reads it, and cast or quantised without ever being whole in float32."""
+
+import json
+import random
+import shutil
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+import pytest
+from model_folders import folder_config, mlx_logits, model_folder
+from safetensors.numpy import load_file, save_file
+
+from lendsafe.errors import ConfigError, OfflineError, RefusedError
+from lendsafe.mlx_lora import loading
+from lendsafe.mlx_lora.config import LoraConfig
+from lendsafe.mlx_lora.loss import loss_sum
+from lendsafe.mlx_lora.targets import add_adapters
+from lendsafe.mlx_lora.tokens import Tokens
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return model_folder(tmp_path_factory.mktemp("base"), intermediate_size=64)
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """25 million float32 weights, the embedding and the experts the largest tensors, and no tokenizer."""
+    config = folder_config(
+        hidden_size=256, intermediate_size=256, num_hidden_layers=4, num_local_experts=16, vocab_size=16384
+    )
+    path = tmp_path_factory.mktemp("large")
+    (path / "config.json").write_text(json.dumps(config))
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, array in loading.named_arrays(loading.empty_model(config).parameters()).items():
+        found[name] = rng.standard_normal(array.shape, np.float32)
+    for layer in range(4):
+        stem = f"model.layers.{layer}.block_sparse_moe"
+        halves = [found.pop(f"{stem}.switch_mlp.{one}_proj.weight") for one in ("gate", "up")]
+        found[f"{stem}.input_linear.weight"] = np.concatenate(halves, axis=1)
+        found[f"{stem}.output_linear.weight"] = found.pop(f"{stem}.switch_mlp.down_proj.weight")
+    save_file(found, path / WEIGHTS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("precision", "bits"), [("float32", None), ("float16", None), ("float16", 8), ("float16", 4)]
+)
+def test_loading_takes_the_final_size_plus_the_largest_tensor_and_a_tenth(large, precision, bits):
+    config = loading.read_config(large)
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    model = loading.load_model(large, config, precision=precision, quantize=bits)
+    peak = mx.get_peak_memory() - before
+    final = sum(array.nbytes for array in loading.named_arrays(model.parameters()).values())
+    largest = max(4 * array.size for array in loading.read_weights(large).values())
+    assert peak <= 1.1 * (final + largest)
+
+
+def test_precision_casts_every_weight(folder):
+    model = loading.load(str(folder), precision="float16").model
+    assert {array.dtype for array in loading.named_arrays(model.parameters()).values()} == {mx.float16}
+
+
+@pytest.mark.parametrize(("bits", "closeness"), [(8, 0.02), (4, 0.3)])
+def test_a_quantised_base_computes_about_the_same(folder, bits, closeness):
+    exact = mlx_logits(loading.load(str(folder)).model)
+    coarse = mlx_logits(loading.load(str(folder), quantize=bits).model)
+    assert 0 < np.linalg.norm(coarse - exact) / np.linalg.norm(exact) < closeness
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_adapters_train_on_a_quantised_base(folder, bits):
+    model = loading.load(str(folder), quantize=bits).model
+    assert isinstance(model.model.layers[0].self_attn.q_proj, nn.QuantizedLinear)
+    add_adapters(model, LoraConfig(rank=2, targets=("all",)))
+    batch = [Tokens(np.arange(3, 15, dtype=np.int32), 6)]
+    _, grads = nn.value_and_grad(model, lambda: loss_sum(model, batch, None))()
+    found = loading.named_arrays(grads)
+    assert all(bool(mx.isfinite(array).all()) for array in found.values())
+    assert all(bool(array.any()) for name, array in found.items() if "self_attn" in name and "lora_b" in name)
+
+
+def test_a_base_that_mlx_lm_quantised_is_loaded_as_it_was(folder, tmp_path):
+    import mlx_lm
+
+    mlx_lm.convert(
+        str(folder), str(tmp_path / "mlx"), quantize=True, q_bits=4, q_group_size=32, dtype="float32"
+    )
+    theirs, _ = mlx_lm.load(str(tmp_path / "mlx"))
+    np.testing.assert_array_equal(mlx_logits(loading.load(str(tmp_path / "mlx")).model), mlx_logits(theirs))
+
+
+def test_everything_is_frozen(folder):
+    assert not loading.named_arrays(loading.load(str(folder)).model.trainable_parameters())
+
+
+# -- finding it ------------------------------------------------------------------------------------
+
+
+def test_a_model_in_the_hub_cache_is_found_offline(folder, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    stored = tmp_path / "models--somebody--some-model"
+    shutil.copytree(folder, stored / "snapshots" / commit)
+    (stored / "refs").mkdir()
+    (stored / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert loading.resolve("somebody/some-model") == stored / "snapshots" / commit
+    assert mlx_logits(loading.load("somebody/some-model").model).shape == (2, 17, 128)
+
+
+def test_offline_without_the_model_says_what_to_fetch(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(OfflineError, match=f"hf download {loading.GRANITE_3B}") as caught:
+        loading.resolve("granite-3.1-3b")
+    assert caught.value.exit_code == 9
+
+
+@pytest.mark.parametrize("name", ["granite-3.2", "a/b/c", ""])
+def test_a_name_that_is_no_model_is_refused_with_what_there_is(name):
+    with pytest.raises(ConfigError, match=r"granite-3\.1-3b|config\.json"):
+        loading.resolve(name)
+
+
+def test_a_folder_without_a_configuration_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"no config\.json"):
+        loading.resolve(str(tmp_path))
+
+
+# -- refusing it -----------------------------------------------------------------------------------
+
+
+def refusal(path):
+    with pytest.raises((RefusedError, ConfigError)) as caught:
+        loading.load(str(path))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_code_in_the_configuration_is_refused(copy):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"model_file": "evil.py"}))
+    assert "never done" in refusal(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"model_type": "no_such_model"}, "no_such_model"),
+        ({"model_type": "cache"}, "cache"),
+        ({"model_type": None}, "None"),
+        ({"hidden_size": "wide"}, "granitemoe"),
+        ({"hidden_size": 96}, "shape"),
+        ({"num_hidden_layers": 4}, "layers.3"),
+        ({"num_hidden_layers": 2}, "layers.2"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused_by_name(copy, change, names):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | change))
+    assert names in refusal(copy)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", "null"])
+def test_a_configuration_that_is_no_object_is_refused(copy, content):
+    (copy / "config.json").write_text(content)
+    assert "config.json" in refusal(copy)
+
+
+def test_only_pickled_weights_are_refused_by_name(copy):
+    (copy / WEIGHTS).rename(copy / "pytorch_model.bin")
+    assert "pytorch_model.bin, a pickle" in refusal(copy)
+
+
+def test_no_weights_are_refused(copy):
+    (copy / WEIGHTS).unlink()
+    assert "no model*.safetensors" in refusal(copy)
+
+
+def test_a_missing_and_an_unknown_tensor_are_named(copy):
+    found = load_file(copy / WEIGHTS)
+    found["model.norm.extra"] = found.pop("model.norm.weight")
+    save_file(found, copy / WEIGHTS)
+    assert "no 'model.norm.weight' (1 missing, 1 unknown)" in refusal(copy)
+
+
+@pytest.mark.parametrize("shape", [[2, -2], [65536, 65536, 65536, 16384]])
+def test_headers_that_hang_or_crash_mlx_are_refused_before_it_sees_them(copy, monkeypatch, shape):
+    offsets = [0, 16] if len(shape) == 2 else [0, 0]  # the product of the second wraps to 0
+    header = json.dumps({"model.norm.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}})
+    (copy / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header.encode() + b"\0" * offsets[1])
+    monkeypatch.setattr(mx, "load", lambda *_: pytest.fail("MLX read the file"))
+    assert "not a sound safetensors file" in refusal(copy)
+
+
+def fuzz(copy, count):
+    rng, path = random.Random(3), copy / WEIGHTS
+    content = path.read_bytes()
+    size = 8 + int.from_bytes(content[:8], "little")
+    refused = 0
+    for _ in range(count):
+        head = bytearray(content[:size])
+        for _ in range(rng.randrange(1, 4)):
+            head[rng.randrange(size)] = rng.randrange(256)
+        path.write_bytes(bytes(head) + content[size:])
+        try:
+            loading.read_weights(copy)
+        except RefusedError as problem:
+            assert "\n" not in str(problem)
+            refused += 1
+    assert refused > count / 2
+
+
+def test_flipped_header_bytes_are_refused_or_harmless(copy):
+    fuzz(copy, 500)
+
+
+@pytest.mark.soak
+def test_20000_flipped_headers_are_refused_or_harmless(copy):
+    fuzz(copy, 20_000)
+
+
+# -- telling bases apart ---------------------------------------------------------------------------
+
+
+def test_identity_is_of_the_content_not_of_the_place(folder, copy):
+    assert loading.identity(copy) == loading.identity(folder)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "config.json", "tokenizer.json", "chat_template.jinja"])
+def test_identity_changes_with_one_byte_of_any_file(folder, copy, file):
+    content = bytearray((copy / file).read_bytes())
+    content[-2] ^= 1
+    (copy / file).write_bytes(content)
+    assert loading.identity(copy) != loading.identity(folder)
