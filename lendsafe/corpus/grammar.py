@@ -13,16 +13,18 @@ from lendsafe import slots
 from lendsafe.corpus.wordings import HELD_OUT_SHARE, Random, Wording, patterns, pick, purposes, say, shape
 from lendsafe.errors import DataError
 from lendsafe.records import Assessment, Decision, Reason, Register, Style
+from lendsafe.template import template
 
 Side = Literal["adverse", "against", "favorable"]
 
-MIN_WORDS, MAX_WORDS = 66, 178  # a little inside the 60 to 180 that a narrative may have
+MIN_WORDS, MAX_WORDS, LIMIT_WORDS = 66, 172, 178  # inside the 60 to 180 that a narrative may have
+_TRIES = 8  # draws before the template, which always fits, takes the place of a long narrative
 MAX_LED = 6  # with more factors than this, no sentence announces them
 # Words to aim at, before a few more or less by chance.
-TARGET_WORDS = {"standard": 109, "detailed": 131}
+TARGET_WORDS = {"standard": 106, "detailed": 128}
 SPREAD_WORDS = 16
 # Words of a narrative that explains nothing in detail: so much, and so much more for each factor.
-BASE_WORDS, FACTOR_WORDS, WHY_WORDS, WHY_BUDGET = 24, 19, 11, 152
+BASE_WORDS, FACTOR_WORDS, WHY_WORDS, WHY_BUDGET = 24, 19, 11, 134
 # Where sentences about the review go, in the order in which they are added to reach the target.
 FILLERS = ("closing", "context", "closing", "context", "closing", "context", "closing")
 
@@ -85,8 +87,16 @@ def narrative(assessment: Assessment, style: Style, rng: Random, *, wording: Wor
         raise DataError(f"No reference narrative for the decision '{assessment.decision}'.")
     if assessment.decision == "declined" and not assessment.reasons:
         raise DataError("A decline needs at least one reason (12 CFR 1002.9(b)(2)).")
-    voice = Voice(rng, wording, style.register)
     values = slots.facts(assessment)
+    for _ in range(_TRIES):
+        text = _draw(assessment, style, Voice(rng, wording, style.register), values)
+        if _words([text], values) <= LIMIT_WORDS:
+            return text
+    return template(assessment, style)
+
+
+def _draw(assessment: Assessment, style: Style, voice: Voice, values: dict[str, str]) -> str:
+    """One narrative, which is too long if there are very many factors and the long wordings are drawn."""
     body = list(blocks(assessment, style, voice))
     start = opening(assessment, voice)
     lead = [voice.say(f"lead.{assessment.decision}", several=len(body) > 1)] if body else []
@@ -95,7 +105,9 @@ def narrative(assessment: Assessment, style: Style, rng: Random, *, wording: Wor
     while _words([start, *lead, *map(str, body)], values) > MAX_WORDS and any(block.why for block in body):
         last = max(index for index, block in enumerate(body) if block.why)
         body[last] = replace(body[last], why="")
-    return _assemble(assessment.decision, start, [*lead, *map(str, body)], voice, _target(style, rng), values)
+    return _assemble(
+        assessment.decision, start, [*lead, *map(str, body)], voice, _target(style, voice.rng), values
+    )
 
 
 @dataclass(frozen=True, slots=True)

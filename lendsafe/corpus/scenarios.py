@@ -12,8 +12,8 @@ from lendsafe.records import Applicant, Assessment, Detail, Purpose, Reason, Reg
 
 T = TypeVar("T")
 
-MAX_STRENGTHS = {"standard": 3, "detailed": 3}
-MAX_AGAINST = 2  # factors that weighed against an approval
+MAX_STRENGTHS = 4
+MAX_AGAINST = 3  # factors that weighed against an approval
 MAX_REASONS = 4
 DECLINED_SHARE = 0.45
 
@@ -45,7 +45,7 @@ def random_assessment(rng: Random) -> tuple[Assessment, Style]:
     if rng.random() < DECLINED_SHARE:
         adverse, favorable = codes[: 1 + _below(MAX_REASONS, rng)], codes[:0]
     else:
-        helped = 1 + _below(MAX_STRENGTHS[style.detail], rng)
+        helped = 1 + _below(MAX_STRENGTHS, rng)
         hurt = _below(MAX_AGAINST + 1, rng)
         favorable, adverse = codes[:helped], codes[helped : helped + hurt]
     applicant = _applicant(adverse, rng)

@@ -1,0 +1,312 @@
+"""A synthetic data set: applicants with true reasons, and narratives that say them.
+
+Applicants are drawn from the documented process in quantity, and those that are kept fill exact
+counts of decisions, score bands, amount bands and narrative types. Decisions stay those of the
+process: one cut on the true probability of default, and the policy's rules.
+"""
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from lendsafe import prompts, slots
+from lendsafe.corpus import card, process
+from lendsafe.corpus.grammar import narrative
+from lendsafe.corpus.load import Example, Split
+from lendsafe.corpus.quotas import fit_table, largest_remainder, spread
+from lendsafe.corpus.wordings import Wording
+from lendsafe.errors import ConfigError, ExistsError
+from lendsafe.fields import knob
+from lendsafe.files import disk_errors, write_atomically
+from lendsafe.records import Assessment, Detail, Register, Style, narrative_type, to_json
+
+# Counts of the default 1,500; other sizes keep their proportions.
+DECISIONS = {"approved": 914, "declined": 586}
+SCORE_BANDS = {(550, 640): 380, (640, 700): 520, (700, 851): 600}
+AMOUNT_BANDS = {(5_000, 15_000): 450, (15_000, 35_000): 600, (35_000, 50_001): 450}
+APPROVAL_TYPES = {"standard": 614, "detailed": 300}  # by the detail that is asked for
+VALID_SHARE = 0.1
+SHOWN_STRENGTHS, SHOWN_AGAINST = 3, 2  # of an approval, at most: more would not fit its narrative
+UNSEEN_SHARE = 0.04  # further validation rows in wordings that no training row uses
+
+_FIRST_DRAW, _MOST_DRAWS = 4, 6  # applicants drawn for each that is wanted; then twice as many, so often
+_NARRATIVE_STREAM, _STYLE_STREAM, _ORDER_STREAM = 11, 12, 13
+_CSV_COLUMNS = (
+    "instruction", "input", "output", "decision", "id", "type", "split", "seed", "template", "text",
+    "messages", "assessment", "style",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynthConfig:
+    """What is generated."""
+
+    n: int = knob(1500, "Examples, training and validation together.", low=20, high=100_000)
+    seed: int = knob(42, "Same seed, same bytes.", low=0)
+    history: int = knob(
+        20_000,
+        "Past applicants with outcomes, to train the risk model on; 0 writes none.",
+        low=0,
+        high=1_000_000,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One generated example.
+
+    Attributes:
+        example: The conversation and what it is about.
+        text: The narrative with its facts filled in.
+        seed: What the narrative's chance started from, beside the seed of the set.
+        template: Table of wordings it is drawn from.
+    """
+
+    example: Example
+    text: str
+    seed: int
+    template: Wording
+
+
+@dataclass(frozen=True, slots=True)
+class Synthetic:
+    """A generated data set.
+
+    Attributes:
+        rows: Training and validation examples.
+        unseen: Further validation examples in wordings that no training row uses.
+        population: The applicants of ``rows``, in their order.
+    """
+
+    rows: list[Row]
+    unseen: list[Row]
+    population: process.Population
+
+
+def synthesize(config: SynthConfig) -> Synthetic:
+    """Draw applicants until every count is filled, then word their assessments.
+
+    Raises:
+        ConfigError: If the process cannot fill the counts.
+    """
+    population, assessments, more = _applicants(config)
+    rows = _rows(assessments, _splits(assessments, config), config, "train")
+    unseen = _rows(more, ["valid"] * len(more), config, "held_out", first=len(rows))
+    return Synthetic(rows, unseen, population)
+
+
+def write(config: SynthConfig, out: Path) -> Synthetic:
+    """Generate a data set and write it as a folder, all of it or nothing.
+
+    Raises:
+        ExistsError: If ``out`` is there and not an empty folder.
+        DiskError: If writing fails.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ExistsError(f"{out} exists and is not an empty folder. Choose another --out, or remove it.")
+    data = synthesize(config)
+    stage = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    with disk_errors(out):
+        stage.mkdir(parents=True)
+        try:
+            _write_files(stage, data, config)
+            if out.exists():
+                out.rmdir()
+            stage.replace(out)
+        except BaseException:
+            shutil.rmtree(stage, ignore_errors=True)
+            raise
+    return data
+
+
+# ---------------------------------------------------------------- applicants
+
+
+def _applicants(config: SynthConfig) -> tuple[process.Population, list[Assessment], list[Assessment]]:
+    """Applicants that fill the counts, their assessments, and those of further applicants."""
+    extra = max(1, round(config.n * UNSEEN_SHARE))
+    margins = [
+        largest_remainder(config.n, list(one.values())) for one in (DECISIONS, SCORE_BANDS, AMOUNT_BANDS)
+    ]
+    size = config.n * _FIRST_DRAW + 400
+    for _ in range(_MOST_DRAWS):
+        pool = process.draw(size, config.seed)
+        cells, judged = _by_cell(pool)
+        observed = np.zeros([len(one) for one in margins])
+        for cell, members in cells.items():
+            observed[cell] = len(members)
+        wanted = {cell: int(count) for cell, count in np.ndenumerate(fit_table(margins, observed)) if count}
+        further = spread(extra, wanted)
+        if all(len(cells[cell]) >= count + further[cell] for cell, count in wanted.items()):
+            break
+        size *= 2
+    else:
+        raise ConfigError(
+            f"No {config.n} applicants with the counts asked for among {size // 2}. Try another --n."
+        )
+    order = np.random.default_rng([config.seed, _ORDER_STREAM])
+    kept = order.permutation([row for cell, count in wanted.items() for row in cells[cell][:count]]).tolist()
+    more = [row for cell, count in wanted.items() for row in cells[cell][count : count + further[cell]]]
+    return pool.take(kept), [judged[row] for row in kept], [judged[row] for row in more]
+
+
+def _by_cell(pool: process.Population) -> tuple[dict[tuple[int, ...], list[int]], list[Assessment]]:
+    """Rows of the pool by decision, score band and amount band; others are in no cell."""
+    judged = process.assess(pool)
+    cells: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for row, one in enumerate(judged):
+        score = _band(one.applicant.credit_score, list(SCORE_BANDS))
+        amount = _band(one.applicant.loan_amount, list(AMOUNT_BANDS))
+        if one.decision in DECISIONS and score is not None and amount is not None:
+            cells[list(DECISIONS).index(one.decision), score, amount].append(row)
+    return cells, judged
+
+
+def _band(value: float | None, bands: list[tuple[int, int]]) -> int | None:
+    return next((i for i, (low, high) in enumerate(bands) if value is not None and low <= value < high), None)
+
+
+# ---------------------------------------------------------------- examples
+
+
+def _splits(assessments: Sequence[Assessment], config: SynthConfig) -> list[Split]:
+    """One split for each applicant, in proportion within decision and bands."""
+    strata: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, one in enumerate(assessments):
+        score = _band(one.applicant.credit_score, list(SCORE_BANDS)) or 0
+        amount = _band(one.applicant.loan_amount, list(AMOUNT_BANDS)) or 0
+        strata[list(DECISIONS).index(one.decision), score, amount].append(index)
+    counts = spread(
+        round(config.n * VALID_SHARE), {cell: len(members) for cell, members in sorted(strata.items())}
+    )
+    valid = {index for cell, count in counts.items() for index in strata[cell][:count]}
+    return ["valid" if index in valid else "train" for index in range(len(assessments))]
+
+
+def _styles(assessments: Sequence[Assessment], rng: np.random.Generator) -> list[Style]:
+    """A style for each: registers in equal parts, details in the counts of the narrative types."""
+    registers = cycle(get_args(Register))
+    picked: list[Style | None] = [None] * len(assessments)
+    for decision in DECISIONS:
+        rows = [index for index, one in enumerate(assessments) if one.decision == decision]
+        shares = APPROVAL_TYPES if decision == "approved" else dict.fromkeys(get_args(Detail), 1)
+        counts = largest_remainder(len(rows), list(shares.values()))
+        details = [detail for detail, count in zip(shares, counts, strict=True) for _ in range(count)]
+        for row, detail in zip(rng.permutation(rows).tolist(), details, strict=True):
+            picked[row] = Style(register=next(registers), detail=detail)
+    return [style for style in picked if style is not None]
+
+
+def _shown(assessment: Assessment) -> Assessment:
+    """The assessment with as many factors as the narrative of an approval has room for."""
+    if assessment.decision != "approved":
+        return assessment
+    return replace(
+        assessment,
+        strengths=assessment.strengths[:SHOWN_STRENGTHS],
+        reasons=assessment.reasons[:SHOWN_AGAINST],
+    )
+
+
+def _rows(
+    assessments: Sequence[Assessment],
+    splits: Sequence[Split],
+    config: SynthConfig,
+    wording: Wording,
+    first: int = 0,
+) -> list[Row]:
+    styles = _styles(assessments, np.random.default_rng([config.seed, _STYLE_STREAM, first]))
+    rows = []
+    for number, (assessment, style, part) in enumerate(
+        zip(map(_shown, assessments), styles, splits, strict=True), start=first
+    ):
+        rng = np.random.default_rng([config.seed, _NARRATIVE_STREAM, number])
+        written = narrative(assessment, style, rng, wording=wording)
+        example = Example(
+            id=assessment.applicant.applicant_id,
+            messages=tuple(prompts.conversation(assessment, style, written)),
+            assessment=assessment,
+            style=style,
+            split=part,
+            type=narrative_type(assessment, style),
+            decision=assessment.decision,
+        )
+        rows.append(Row(example, slots.render(written, slots.facts(assessment)), number, wording))
+    return rows
+
+
+# ---------------------------------------------------------------- files
+
+
+def _write_files(folder: Path, data: Synthetic, config: SynthConfig) -> None:
+    tables = [table_of(row) for row in data.rows]
+    lines = [json.dumps(one, ensure_ascii=False) for one in tables]
+    parts = {
+        part: [line for line, row in zip(lines, data.rows, strict=True) if row.example.split == part]
+        for part in get_args(Split)
+    }
+    files: dict[str, Callable[[], str]] = {
+        "training_examples.json": lambda: "[\n" + ",\n".join(lines) + "\n]\n",
+        "training_examples.jsonl": lambda: _joined(lines),
+        "training_examples.csv": lambda: _as_csv(tables),
+        "train.jsonl": lambda: _joined(parts["train"]),
+        "valid.jsonl": lambda: _joined(parts["valid"]),
+        "valid_unseen_wordings.jsonl": lambda: _joined(
+            [json.dumps(table_of(row), ensure_ascii=False) for row in data.unseen]
+        ),
+        "applications.csv": lambda: data.population.applications().to_csv(index=False, lineterminator="\n"),
+        "protected.csv": lambda: data.population.protected.to_csv(index=False, lineterminator="\n"),
+        "README.md": lambda: card.data_card(data, config),
+    }
+    if config.history:
+        past = process.history(config.history, config.seed)
+        files["history.csv"] = lambda: past.applications().to_csv(index=False, lineterminator="\n")
+    for name, content in files.items():
+        write_atomically(folder / name, content())
+
+
+def table_of(row: Row) -> dict[str, Any]:
+    """A row as the files hold it: the plain shape, the messages, and where it comes from."""
+    example = row.example
+    system, user, reply = example.messages
+    return {
+        "id": example.id,
+        "instruction": system.content,
+        "input": user.content,
+        "output": reply.content,
+        "decision": example.decision,
+        "messages": [to_json(message) for message in example.messages],
+        "assessment": to_json(example.assessment),
+        "style": to_json(example.style),
+        "type": example.type,
+        "split": example.split,
+        "seed": row.seed,
+        "template": row.template,
+        "text": row.text,
+    }
+
+
+def _joined(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _as_csv(tables: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for table in tables:
+        nested = {
+            name: json.dumps(table[name], ensure_ascii=False) for name in ("messages", "assessment", "style")
+        }
+        writer.writerow(table | nested)
+    return buffer.getvalue()
