@@ -111,7 +111,9 @@ def test_every_expert_of_every_layer_is_used(torch_model):
             ids = tokenizer(text, return_tensors="pt").input_ids
             routed = torch_model[0](ids, output_router_logits=True).router_logits
             top = torch.stack([one.topk(torch_model[0].config.num_experts_per_tok).indices for one in routed])
-            counts = counts + torch.nn.functional.one_hot(top, torch_model[0].config.num_local_experts).sum((1, 2))
+            counts = counts + torch.nn.functional.one_hot(top, torch_model[0].config.num_local_experts).sum(
+                (1, 2)
+            )
     assert (counts / counts.sum(-1, keepdim=True)).min() > 0.01
 
 
