@@ -24,6 +24,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lendsafe import slots
 from lendsafe.eval import decisions, readability, sentences
@@ -214,13 +215,21 @@ def _listed(factors: Sequence[object]) -> str:
 
 
 def _forbidden(case: _Case) -> list[Finding]:
-    words = lexicon()
-    plain = slots.SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", case.lowered)
-    return [
-        Finding(rule, f"{words.rules[rule].message}.", match.start(), match.end(), words.rules[rule].fact)
-        for match in words.forbidden.finditer(plain)
-        if (rule := match.lastgroup or "")
-    ]
+    words, found = lexicon(), []
+    for start, end in sentences.split(case.lowered):
+        found += [
+            Finding(rule, f"{words.rules[rule].message}.", first + start, last + start, words.rules[rule].fact)
+            for rule, first, last in _forbidden_in(case.lowered[start:end])
+        ]
+    return found
+
+
+@lru_cache(maxsize=1 << 16)
+def _forbidden_in(sentence: str) -> tuple[tuple[str, int, int], ...]:
+    plain = slots.SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
+    return tuple(
+        (match.lastgroup or "", match.start(), match.end()) for match in lexicon().forbidden.finditer(plain)
+    )
 
 
 _PERSONAL = re.compile(
@@ -230,12 +239,16 @@ _PERSONAL = re.compile(
     r"\b[xX*]{2,}[- ]?\d{2,}\b|\b\d{1,5} (?:[A-Z]\w+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Way)\b|"
     r"\b(?:Mr|Mrs|Ms|Dr)\.? [A-Z]\w+|\bDear (?!Applicant|Customer|Member|Borrower|Sir|Madam)[A-Z]\w+"
 )
+# a digit group, an address sign or a salutation: cheaper to look for than the whole
+_PERSONAL_HINT = re.compile(r"\d[-/. ]?\d[-/. ]?\d|@|[xX*]{2}|M[rs]|Dr\b|Dear |\d [A-Z]")
 _MARKUP = re.compile(r"\*\*?|^#+\s|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;", re.MULTILINE)
 _BRACE = re.compile(r"[{}]")
-_TOLERATED = "\u2018\u2019\u201c\u201d\u2013\u2014\u2011\u00a0\u2026\n\t\u00bd\u00a7"
+_STRANGE = re.compile("[^ -~\n\t\u2018\u2019\u201c\u201d\u2013\u2014\u2011\u00a0\u2026]")
 
 
 def _personal_data(case: _Case) -> list[Finding]:
+    if not _PERSONAL_HINT.search(case.text):
+        return []
     words = lexicon().rules["G10"]
     return [Finding("G10", f"{words.message}.", one.start(), one.end(), words.fact) for one in _PERSONAL.finditer(case.text)]
 
@@ -271,11 +284,12 @@ def _filled(case: _Case) -> str:
 
 def _injected(case: _Case) -> list[Finding]:
     found = []
-    for index, character in enumerate(case.text):
-        if not character.isascii() and character not in _TOLERATED and not _is_latin_letter(character):
-            found.append(Finding("G13", f"Unexpected character U+{ord(character):04X}.", index, index + 1, "Latin text"))
-        elif character.isascii() and not character.isprintable() and character not in "\n\t":
-            found.append(Finding("G13", f"Control character U+{ord(character):04X}.", index, index + 1, "plain text"))
+    for match in _STRANGE.finditer(case.text):
+        character = match[0]
+        if not _is_latin_letter(character):
+            found.append(
+                Finding("G13", f"Unexpected character U+{ord(character):04X}.", match.start(), match.end(), "plain Latin text")
+            )
     for one in (*case.untrusted, case.assessment.applicant.applicant_id):
         needle = one.strip().lower()
         if len(needle) >= 4 and (at := case.lowered.find(needle)) >= 0:

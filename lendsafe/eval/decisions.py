@@ -1,6 +1,7 @@
 """Which outcome a text states."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from lendsafe.eval import sentences
@@ -26,13 +27,19 @@ _GAP = re.compile(r"[;:\u2014]|\bbut\b|\bso\b|\band (?:we|it|this|your)\b|,")
 
 def statements(lowered: str) -> list[Statement]:
     """Every statement of an outcome in a lower-case text, in order."""
-    found = []
+    found: list[Statement] = []
     for start, end in sentences.split(lowered):
-        sentence = lowered[start:end]
-        for match in lexicon().decision.finditer(sentence):
-            if outcome := _outcome(match, sentence):
-                found.append(Statement(outcome, start + match.start(), start + match.end()))
+        found += [Statement(outcome, first + start, last + start) for outcome, first, last in _stated(lowered[start:end])]
     return found
+
+
+@lru_cache(maxsize=1 << 16)
+def _stated(sentence: str) -> tuple[Statement, ...]:
+    return tuple(
+        Statement(outcome, match.start(), match.end())
+        for match in lexicon().decision.finditer(sentence)
+        if (outcome := _outcome(match, sentence))
+    )
 
 
 def _outcome(match: re.Match[str], sentence: str) -> str:

@@ -68,6 +68,10 @@ class _Reading:
 _MASKED = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
     r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
+    r"\ba (?:little|bit|great deal|lot)\b(?! of)|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
+    r"\b(?:small|less|minor|light|larg|bigg|great|major|slight|strong|clear|big|main|heavy|heavi|considerable|significant|substantial|modest|moderate)(?:er|est|e)?\b"
+    r"(?= (?:\w+ )?(?:reasons?|part|factors?|weight|role|points?|share|measure|extent|degree|way|ground|deal|support|harm|effect|bearing|say))|"
+    r"\bt(?:ake|akes|aking|ook|aken) (?:\w+ )?account(?: of)?|\bon account of|"
     r"credit (?:decision|request|application|bureau report)s?|on (?:balance|the whole)|taken together|all in all|in addition|"
     r"(?:in|as) (?:a )?(?:good|short|brief)\b(?= (?:news|faith|summary))|good news|short (?:answer|version)|in short|in brief|"
     r"more (?:information|about|detail\w*)|thank you for your (?:patience|interest|time|trust)|as well as|too,|too\.|"
@@ -82,6 +86,7 @@ _INCOME = re.compile(r"\b(?:incomes?|earnings|earn|salary|wages|pay|paycheck|you
 _WORD = re.compile(r"[\w'{}$%]+")
 _PASSIVE = re.compile(r"\b(?:is|was|are|were|been|being|be)\s+(?:\w+\s+)?$")
 
+_WITHOUT_LEVEL = ("unverified_income", "no_credit_file")  # they hold or they do not
 _SLOT_CODES = {
     slot: entry.code for entry in catalogue().values() for slot in entry.slots if slot != "loan_amount"
 } | {"credit_score": "credit_score", "open_accounts": "account_mix", "loan_term_months": "loan_terms"}
@@ -177,11 +182,14 @@ def _turned(
     turned_items: set[_Item] = set()
     turned_cues: set[int] = set()
     for match in lexicon().negation.finditer(plain):
+        if any(cue.start < match.end() and match.start() < cue.end for cue in cues):
+            continue
         clause = _clause(match.start(), bounds)
         for item in items:
-            if item.start < match.start() < item.end and item.kind in ("adverse", "favourable"):
-                if item.name != "no_credit_file":
-                    turned_items ^= {item}
+            if item.start <= match.start() < item.end and item.kind in ("adverse", "favourable"):
+                # "no credit file" is adverse as it stands; "payments were not late" is turned
+                if item.name != "no_credit_file" and item.start < match.start():
+                    turned_items.add(item)
                 break
         else:
             _turn_next(match, clause, plain, items, cues, turned_items, turned_cues)
@@ -213,7 +221,7 @@ def _turn_next(
     if len(_WORD.findall(plain, match.end(), start)) > 4:
         return
     if is_item:
-        turned_items ^= {items[index]}
+        turned_items.add(items[index])
     else:
         turned_cues ^= {index}
 
@@ -236,6 +244,8 @@ def _tone(cue: _Cue) -> int:
 
 def _level(cue: _Cue, item: _Item, plain: str) -> int:
     """Sign of "high" or "low" for a factor."""
+    if item.name in _WITHOUT_LEVEL:
+        return 0
     level = cue.sign if cue.kind == "more" else -cue.sign
     if item.name == "income_for_amount":
         return level * _of_income(cue, plain)

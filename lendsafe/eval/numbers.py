@@ -73,6 +73,7 @@ _ROLES: dict[str, str] = {
     "employment_months": r"(?:present |current |same )?(?:job|employer|employment|position|workplace|role)|tenure|work(?:ed|ing)?\b|employed|on the job",
     "loan_amount": r"loans?|requests?|requested|asked(?: us)? for|amount|borrow\w*|credit of|applied for|apply for|application|financing|lend",
 }  # fmt: skip
+_PURPOSE = re.compile(r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)")
 _ROLE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _ROLES.items()))
 
 _ONES = {word: value for value, word in enumerate(
@@ -140,6 +141,7 @@ def check_numbers(
         slotted: Whether facts have to be slots, so that a written figure is itself a finding.
     """
     facts = _facts(assessment)
+    sentence = _PURPOSE.sub(lambda match: " " * len(match[0]), sentence)
     found = quantities(sentence)
     if not found:
         return []
@@ -246,6 +248,12 @@ def _is_range(first: Quantity, between: str, plain: str) -> bool:
 
 def _role(one: Quantity, sentence: str, roles: list[re.Match[str]]) -> tuple[str, bool]:
     """The fact that the words around a figure name, and whether they touch it."""
+    role, touching = _nearest_role(one, sentence, roles)
+    # "30% of your income": a share of the income is the debt-to-income ratio
+    return ("debt_to_income" if role == "annual_income" and one.unit == "percent" else role), touching
+
+
+def _nearest_role(one: Quantity, sentence: str, roles: list[re.Match[str]]) -> tuple[str, bool]:
     before = [match for match in roles if match.end() <= one.start]
     after = [match for match in roles if match.start() >= one.end]
     overlapping = [match for match in roles if match.start() < one.end < match.end()]

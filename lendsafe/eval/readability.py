@@ -1,6 +1,7 @@
 """Flesch-Kincaid grade, with a syllable counter of our own (no word list to download)."""
 
 import re
+from functools import lru_cache
 
 from lendsafe.eval import sentences
 
@@ -10,6 +11,7 @@ _SPLIT_VOWELS = re.compile(r"ia(?!l\b|lly\b|n\b)|io(?!u|n)|[^qg]ua|eo(?!u)|[^cst
 _SILENT = re.compile(r"(?<=[^aeiouyl])e$|(?<=[aeiouyr])le$|(?<=[^aeioutdly])ed$|(?<=[aeiouy]l)ed$|(?<=[aeiouy])ed$|(?<=[^aeioucgsxzlh])es$|(?<=[aeiouy]l)es$|(?<=[^aeiouy]l)(?=y)|(?<=[^aeiou])e(?=ly$|ment|ful|less|ness)")
 
 
+@lru_cache(maxsize=1 << 14)
 def syllables(word: str) -> int:
     """Syllables of an English word, at least 1; right for about nine words in ten."""
     word = word.lower().replace("'", "")

@@ -1,26 +1,37 @@
 """Where sentences and clauses begin and end."""
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 
 Span = tuple[int, int]
 
-_END = re.compile(r"(?<!\b[A-Za-z])(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bDr)[.!?]+[\"')\u201d\u2019]*(?=\s|$)|\n+")
+_END = re.compile(r"[.!?]+[\"')\u201d\u2019]*(?=\s|$)|\n+")
+_ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:mr|ms|mrs|dr|no|vs|approx))$", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"[;:()\u2013\u2014]|,(?!\d)|\s-\s|\b(?:but|while|although|though|yet|however|whereas|and|so|because|which|nor|despite|or)\b"
 )
 
 
-def split(text: str) -> list[Span]:
+@lru_cache(maxsize=1 << 10)
+def split(text: str) -> tuple[Span, ...]:
     """Spans of the sentences of ``text``, without the white space around them."""
     spans, start = [], 0
-    for end in [*(match.end() for match in _END.finditer(text)), len(text)]:
+    for end in [*_ends(text), len(text)]:
         piece = text[start:end]
         stripped = piece.strip()
         if stripped:
             first = start + len(piece) - len(piece.lstrip())
             spans.append((first, first + len(stripped)))
         start = end
-    return spans
+    return tuple(spans)
+
+
+def _ends(text: str) -> Iterator[int]:
+    for match in _END.finditer(text):
+        abbreviated = match[0] == "." and _ABBREVIATION.search(text, max(0, match.start() - 7), match.start())
+        if not abbreviated or match.end() == len(text):
+            yield match.end()
 
 
 def lines(text: str) -> str:
