@@ -2,18 +2,15 @@
 
 The arrays are named and shaped as in mlx-lm's adapter files, so that it can load what we save.
 
-Shapes: ... leading axes, P rows sorted by expert, E experts, I input, O output, R rank.
+Shapes: ... leading axes, S rows in blocks of one expert, E experts, I input, O output, R rank.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
-
-from lendsafe.mlx_lora import backend
 
 
 class DropoutKeys:
@@ -40,16 +37,16 @@ class DropoutKeys:
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Rows sorted by expert.
+class Blocks:
+    """Rows laid out in blocks of one expert each.
 
     Attributes:
-        experts_P: Expert of each row, ascending.
-        counts: Rows of each expert, where the host knows them (dense products), else None.
+        experts: Expert of each block, ascending.
+        rows: Rows in a block.
     """
 
-    experts_P: mx.array
-    counts: Sequence[int] | None
+    experts: mx.array
+    rows: int
 
 
 class LoRALinear(nn.Module):
@@ -173,12 +170,12 @@ class LoRASwitchLinear(nn.Module):
             )
         return y + z
 
-    def grouped(self, x_PI: mx.array, groups: Groups) -> mx.array:
-        """The same for rows sorted by expert: ``(P, I)`` to ``(P, O)``."""
-        z = self._keys.drop(x_PI, self.index, self.rate)
-        z = grouped_matmul(z, self.lora_a.astype(x_PI.dtype), groups)
-        z = grouped_matmul(z, (self.scale * self.lora_b).astype(x_PI.dtype), groups)
-        return grouped_linear(self.linear, x_PI, groups) + z
+    def grouped(self, x_SI: mx.array, blocks: Blocks) -> mx.array:
+        """The same for rows in blocks: ``(S, I)`` to ``(S, O)``."""
+        z = self._keys.drop(x_SI, self.index, self.rate)
+        z = grouped_matmul(z, self.lora_a.astype(x_SI.dtype), blocks)
+        z = grouped_matmul(z, (self.scale * self.lora_b).astype(x_SI.dtype), blocks)
+        return grouped_linear(self.linear, x_SI, blocks) + z
 
     def delta(self) -> mx.array:
         """What the adapter adds to the weights, ``(E, O, I)``, float32."""
@@ -196,43 +193,18 @@ def linear_shape(linear: nn.Module) -> tuple[int, int]:
     return int(output_dims), int(input_dims)
 
 
-def grouped_linear(layer: nn.Module, x_PI: mx.array, groups: Groups) -> mx.array:
-    """Apply a stack of expert layers to rows sorted by expert: ``(P, I)`` to ``(P, O)``."""
+def grouped_linear(layer: nn.Module, x_SI: mx.array, blocks: Blocks) -> mx.array:
+    """Apply a stack of expert layers to rows in blocks: ``(S, I)`` to ``(S, O)``."""
     if isinstance(layer, LoRASwitchLinear):
-        return layer.grouped(x_PI, groups)
-    if isinstance(layer, QuantizedSwitchLinear):
-        return layer(x_PI[:, None], groups.experts_P, sorted_indices=True)[:, 0]
-    assert isinstance(layer, SwitchLinear)
-    y = grouped_matmul(x_PI, layer.weight, groups)
-    return y + layer.bias[groups.experts_P] if "bias" in layer else y
+        return layer.grouped(x_SI, blocks)
+    assert isinstance(layer, SwitchLinear | QuantizedSwitchLinear)
+    x = x_SI.reshape(-1, blocks.rows, x_SI.shape[-1])
+    y: mx.array = layer(x, blocks.experts, sorted_indices=True)
+    return y.reshape(-1, y.shape[-1])
 
 
-def grouped_matmul(x_PI: mx.array, weight_EOI: mx.array, groups: Groups) -> mx.array:
-    """Multiply each row by its expert's matrix: ``(P, I)`` to ``(P, O)``."""
-    if groups.counts is None:
-        return mx.gather_mm(
-            x_PI[:, None], weight_EOI.swapaxes(-1, -2), rhs_indices=groups.experts_P, sorted_indices=True
-        )[:, 0]
-    # Splits, not slices: the backward pass of a slice is a full-size array of zeros for every expert.
-    used = [e for e, count in enumerate(groups.counts) if count]
-    ends = _ends([groups.counts[e] for e in used])
-    pieces = mx.split(x_PI, ends[:-1]) if len(used) > 1 else [x_PI]
-    weights = mx.split(weight_EOI, weight_EOI.shape[0])
-    return mx.concatenate([piece @ weights[e][0].T for e, piece in zip(used, pieces, strict=True)])
-
-
-def group_rows(experts_P: mx.array) -> Groups:
-    """Describe rows that are already sorted by expert."""
-    if not backend.dense_experts():
-        return Groups(experts_P, None)
-    import numpy as np
-
-    return Groups(experts_P, np.bincount(np.array(experts_P)).tolist())
-
-
-def _ends(counts: Sequence[int]) -> list[int]:
-    ends, total = [], 0
-    for count in counts:
-        total += count
-        ends.append(total)
-    return ends
+def grouped_matmul(x_SI: mx.array, weight_EOI: mx.array, blocks: Blocks) -> mx.array:
+    """Multiply each row by its expert's matrix: ``(S, I)`` to ``(S, O)``."""
+    x = x_SI.reshape(-1, blocks.rows, x_SI.shape[-1])
+    y = mx.gather_mm(x, weight_EOI.swapaxes(-1, -2), rhs_indices=blocks.experts, sorted_indices=True)
+    return y.reshape(-1, y.shape[-1])

@@ -21,9 +21,10 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from lendsafe.mlx_lora import pointwise
-from lendsafe.mlx_lora.layers import Groups, group_rows, grouped_linear
-from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_pairs, permute_rows, sum_pairs
+from lendsafe.mlx_lora import backend, pointwise
+from lendsafe.mlx_lora.layers import grouped_linear
+from lendsafe.mlx_lora.routing import Route
+from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_slots, sum_slots
 from lendsafe.mlx_lora.tokens import Tokens
 
 ARCHITECTURES = ("granitemoe", "granite")
@@ -222,24 +223,22 @@ def _feed_forward(layer: nn.Module, x_ND: mx.array, techniques: Techniques) -> m
 def _mixture(moe: nn.Module, x_ND: mx.array, techniques: Techniques) -> mx.array:
     """Top-k experts of each row, gated: ``(N, D)`` to ``(N, D)``."""
     experts_NK, gates_NK = moe.router(x_ND)
-    order, inverse, groups = _sorted_pairs(experts_NK)
-    gates_P = permute_rows(gates_NK.astype(x_ND.dtype).reshape(-1, 1), order, inverse)
     glu = moe.switch_mlp
-    x_PD = copy_to_pairs(x_ND, order, inverse)
-    up, gate = grouped_linear(glu.up_proj, x_PD, groups), grouped_linear(glu.gate_proj, x_PD, groups)
-    hidden = pointwise.swiglu(gate, up)
-    if techniques.gate_first:  # linear, so equal; keeps no (pairs, D) product for the gate's backward pass
-        y_PD = grouped_linear(glu.down_proj, hidden * gates_P, groups)
+    route = Route(experts_NK, glu.gate_proj.num_experts, backend.expert_rows())
+    gates_S = route.gates(gates_NK.astype(x_ND.dtype))
+    x_SD: Any = copy_to_slots(x_ND, route.rows_S, route.slots_NK)
+    up, gate = (
+        grouped_linear(glu.up_proj, x_SD, route.blocks),
+        grouped_linear(glu.gate_proj, x_SD, route.blocks),
+    )
+    if techniques.gate_first:  # linear, so equal; keeps no (slots, D) product for the gate's backward pass
+        hidden: Any = pointwise.gated_swiglu(gate, up, gates_S)
+        y_SD = grouped_linear(glu.down_proj, hidden, route.blocks)
     else:
-        y_PD = grouped_linear(glu.down_proj, hidden, groups) * gates_P
-    return sum_pairs(y_PD, order, inverse, x_ND[:, :0])
-
-
-def _sorted_pairs(experts_NK: mx.array) -> tuple[mx.array, mx.array, Groups]:
-    """Sort (row, expert) pairs by expert: order, its inverse, and the groups."""
-    flat = mx.stop_gradient(experts_NK).flatten()
-    order = mx.argsort(flat)
-    return order, mx.argsort(order), group_rows(flat[order])
+        y_SD = grouped_linear(glu.down_proj, pointwise.swiglu(gate, up), route.blocks) * gates_S
+    out: Any = sum_slots(y_SD, route.rows_S, route.slots_NK)
+    summed: mx.array = out
+    return summed
 
 
 def recomputed(function: Any, module: nn.Module) -> Any:

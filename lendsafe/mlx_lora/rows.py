@@ -65,51 +65,51 @@ def _gather(index: np.ndarray) -> Any:
 
 
 @mx.custom_function
-def copy_to_pairs(x_ND: mx.array, order_P: mx.array, inverse_P: mx.array) -> mx.array:
-    """Copy each row to its K pairs, in sorted order: ``(N, D)`` to ``(N * K, D)``.
+def copy_to_slots(x_ND: mx.array, rows_S: mx.array, slots_NK: mx.array) -> mx.array:
+    """Copy each row to its K slots: ``(N, D)`` to ``(S, D)``.
 
     Args:
         x_ND: Rows.
-        order_P: Pair at each sorted position; pair ``p`` belongs to row ``p // K``.
-        inverse_P: Sorted position of each pair.
+        rows_S: Row that goes to each slot; any, where a slot stays unused.
+        slots_NK: The K slots of each row.
     """
-    return x_ND[order_P // (order_P.size // x_ND.shape[0])]
+    return x_ND[rows_S]
 
 
-@copy_to_pairs.vjp
-def _copy_to_pairs_vjp(primals: Any, cotangent_PD: mx.array, output: Any) -> Any:
-    x_ND, order_P, inverse_P = primals
-    grad = cotangent_PD[inverse_P].reshape(x_ND.shape[0], -1, x_ND.shape[1]).sum(axis=1)
-    return grad, mx.zeros_like(order_P), mx.zeros_like(inverse_P)
+@copy_to_slots.vjp
+def _copy_to_slots_vjp(primals: Any, cotangent_SD: mx.array, output: Any) -> Any:
+    _, rows_S, slots_NK = primals
+    return cotangent_SD[slots_NK].sum(axis=1), mx.zeros_like(rows_S), mx.zeros_like(slots_NK)
 
 
 @mx.custom_function
-def sum_pairs(y_PD: mx.array, order_P: mx.array, inverse_P: mx.array, rows: mx.array) -> mx.array:
-    """Add up each row's K pairs: ``(N * K, D)`` in sorted order to ``(N, D)``. The transpose of the above.
+def sum_slots(y_SD: mx.array, rows_S: mx.array, slots_NK: mx.array) -> mx.array:
+    """Add up each row's K slots: ``(S, D)`` to ``(N, D)``. The transpose of the above.
+
+    The gradient of an unused slot is that of some row: whoever fills such slots has to weigh them with zero.
+    """
+    return y_SD[slots_NK].sum(axis=1)
+
+
+@sum_slots.vjp
+def _sum_slots_vjp(primals: Any, cotangent_ND: mx.array, output: Any) -> Any:
+    _, rows_S, slots_NK = primals
+    return cotangent_ND[rows_S], mx.zeros_like(rows_S), mx.zeros_like(slots_NK)
+
+
+@mx.custom_function
+def pairs_to_slots(x_P: mx.array, pairs_S: mx.array, slots_P: mx.array) -> mx.array:
+    """Move one number per pair to its slot: ``(P,)`` to ``(S,)``; unused slots get any pair's.
 
     Args:
-        y_PD: One row per pair, sorted.
-        order_P: Pair at each sorted position.
-        inverse_P: Sorted position of each pair.
-        rows: ``(N, 0)``; its first dimension says N.
+        x_P: One number per (row, expert) pair.
+        pairs_S: Pair that goes to each slot.
+        slots_P: Slot of each pair.
     """
-    return y_PD[inverse_P].reshape(rows.shape[0], -1, y_PD.shape[1]).sum(axis=1)
+    return x_P[pairs_S]
 
 
-@sum_pairs.vjp
-def _sum_pairs_vjp(primals: Any, cotangent_ND: mx.array, output: Any) -> Any:
-    _, order_P, inverse_P, rows = primals
-    grad = cotangent_ND[order_P // (order_P.size // rows.shape[0])]
-    return grad, mx.zeros_like(order_P), mx.zeros_like(inverse_P), mx.zeros_like(rows)
-
-
-@mx.custom_function
-def permute_rows(x_PD: mx.array, order_P: mx.array, inverse_P: mx.array) -> mx.array:
-    """Reorder rows by a permutation; the backward pass is the inverse permutation."""
-    return x_PD[order_P]
-
-
-@permute_rows.vjp
-def _permute_rows_vjp(primals: Any, cotangent_PD: mx.array, output: Any) -> Any:
-    _, order_P, inverse_P = primals
-    return cotangent_PD[inverse_P], mx.zeros_like(order_P), mx.zeros_like(inverse_P)
+@pairs_to_slots.vjp
+def _pairs_to_slots_vjp(primals: Any, cotangent_S: mx.array, output: Any) -> Any:
+    _, pairs_S, slots_P = primals
+    return cotangent_S[slots_P], mx.zeros_like(pairs_S), mx.zeros_like(slots_P)

@@ -80,8 +80,9 @@ def test_each_kind_of_adapter_alone_equals_the_padded_computation(target):
 
 
 @pytest.mark.parametrize("target", ["attention", "all"])
-def test_the_grouped_product_of_gpus_equals_the_padded_computation(target, monkeypatch):
-    monkeypatch.setattr("lendsafe.mlx_lora.backend.dense_experts", lambda: False)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_any_size_of_an_experts_blocks_equals_the_padded_computation(target, rows, monkeypatch):
+    monkeypatch.setattr("lendsafe.mlx_lora.backend.expert_rows", lambda: rows)
     model = small_model(seed=2)
     adapt(model, target)
 

@@ -5,7 +5,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_pairs, permute_rows, sum_pairs
+from lendsafe.mlx_lora.routing import Route
+from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_slots, sum_slots
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
@@ -43,65 +44,82 @@ def test_a_row_map_by_hand():
     assert grad.tolist() == [[30.0], [0.0], [10.0]]
 
 
-def sorted_pairs(rng, rows, copies):
-    order = np.argsort(rng.integers(0, 5, rows * copies), kind="stable")
-    return mx.array(order.astype(np.int32)), mx.array(np.argsort(order).astype(np.int32))
+def route(rng, rows, copies, block):
+    return Route(mx.array(rng.integers(0, 5, (rows, copies)).astype(np.int32)), 5, block)
+
+
+sizes = {"rows": st.integers(1, 9), "copies": st.integers(1, 4), "block": st.sampled_from([1, 2, 4])}
 
 
 @quick
-@given(seed=seeds, rows=st.integers(1, 9), copies=st.integers(1, 4))
-def test_copying_rows_to_pairs_equals_a_gather(seed, rows, copies):
+@given(seed=seeds, **sizes)
+def test_every_pair_gets_a_slot_of_its_own_in_a_block_of_its_expert(seed, rows, copies, block):
     rng = np.random.default_rng(seed)
-    order, inverse = sorted_pairs(rng, rows, copies)
-    x, weights = (rng.normal(size=(n, 3)).astype(np.float32) for n in (rows, rows * copies))
-    assert_same(lambda x: copy_to_pairs(x, order, inverse), lambda x: x[order // copies], x, weights)
+    experts = rng.integers(0, 5, (rows, copies)).astype(np.int32)
+    way = Route(mx.array(experts), 5, block)
+    slots, owners = np.array(way.slots_NK), np.repeat(np.array(way.blocks.experts), block)
+    assert len(set(slots.ravel().tolist())) == rows * copies
+    np.testing.assert_array_equal(owners[slots], experts)
+    assert (np.diff(owners) >= 0).all()
+    assert (np.array(way.rows_S)[slots] == np.arange(rows)[:, None]).all()
+    gates = np.array(way.gates(mx.ones((rows, copies))))[:, 0]
+    assert gates[slots].min() == 1
+    assert gates.sum() == rows * copies
 
 
 @quick
-@given(seed=seeds, rows=st.integers(1, 9), copies=st.integers(1, 4))
-def test_summing_pairs_is_the_transpose_of_copying(seed, rows, copies):
+@given(seed=seeds, **sizes)
+def test_copying_rows_to_slots_equals_a_gather(seed, rows, copies, block):
     rng = np.random.default_rng(seed)
-    order, inverse = sorted_pairs(rng, rows, copies)
-    y, weights = (rng.normal(size=(n, 3)).astype(np.float32) for n in (rows * copies, rows))
-    of = mx.zeros((rows, 0))
+    way = route(rng, rows, copies, block)
+    used = np.array(way.gates(mx.ones((rows, copies))))
+    x = rng.normal(size=(rows, 3)).astype(np.float32)
+    weights = rng.normal(size=(len(used), 3)).astype(np.float32) * used
+    assert_same(lambda x: copy_to_slots(x, way.rows_S, way.slots_NK), lambda x: x[way.rows_S], x, weights)
+
+
+@quick
+@given(seed=seeds, **sizes)
+def test_summing_slots_is_the_transpose_of_copying(seed, rows, copies, block):
+    rng = np.random.default_rng(seed)
+    way = route(rng, rows, copies, block)
+    used = way.gates(mx.ones((rows, copies)))
+    y = rng.normal(size=(used.size, 3)).astype(np.float32)
+    weights = rng.normal(size=(rows, 3)).astype(np.float32)
     assert_same(
-        lambda y: sum_pairs(y, order, inverse, of),
-        lambda y: y[inverse].reshape(rows, copies, 3).sum(axis=1),
+        lambda y: sum_slots(y * used, way.rows_S, way.slots_NK),
+        lambda y: (y * used)[way.slots_NK].sum(axis=1),
         y,
         weights,
     )
 
 
 @quick
-@given(seed=seeds, rows=st.integers(1, 20))
-def test_permuting_rows_equals_a_gather(seed, rows):
+@given(seed=seeds, **sizes)
+def test_the_gate_of_a_slot_is_that_of_its_pair(seed, rows, copies, block):
     rng = np.random.default_rng(seed)
-    order = rng.permutation(rows).astype(np.int32)
-    inverse = mx.array(np.argsort(order).astype(np.int32))
-    x, weights = (rng.normal(size=(rows, 3)).astype(np.float32) for _ in range(2))
-    assert_same(lambda x: permute_rows(x, mx.array(order), inverse), lambda x: x[mx.array(order)], x, weights)
+    way = route(rng, rows, copies, block)
+    gates = rng.normal(size=(rows, copies)).astype(np.float32)
+    moved, grad = forward_and_gradient(way.gates, gates, np.ones((way.rows_S.size, 1), np.float32))
+    np.testing.assert_array_equal(moved[np.array(way.slots_NK), 0], gates)
+    np.testing.assert_array_equal(grad, np.ones_like(gates))
 
 
 def test_no_backward_pass_scatters():
     """A scatter adds in whichever order a GPU's threads arrive; a gather always gives the same bits."""
-    order, inverse = sorted_pairs(np.random.default_rng(0), 4, 2)
-    of = mx.zeros((4, 0))
-    movements = {
-        4: (
-            RowMap(np.array([3, 0, NOWHERE]), 4),
-            lambda x: copy_to_pairs(x, order, inverse),
-        ),
-        8: (
-            lambda x: sum_pairs(x, order, inverse, of),
-            lambda x: permute_rows(x, order, inverse),
-        ),
-    }
-    for rows, functions in movements.items():
-        for function in functions:
-            graph = primitives(mx.grad(lambda x, f=function: (f(x) ** 2).sum())(mx.ones((rows, 2))))
-            assert "Gather" in graph
-            assert "Scatter" not in graph
-    assert "Scatter" in primitives(mx.grad(lambda x: (x[order] ** 2).sum())(mx.ones((8, 2))))
+    way = route(np.random.default_rng(0), 4, 2, 2)
+    slots = way.rows_S.size
+    movements = [
+        (4, RowMap(np.array([3, 0, NOWHERE]), 4)),
+        (4, lambda x: copy_to_slots(x, way.rows_S, way.slots_NK)),
+        (slots, lambda x: sum_slots(x, way.rows_S, way.slots_NK)),
+        (4, way.gates),
+    ]
+    for rows, function in movements:
+        graph = primitives(mx.grad(lambda x, f=function: (f(x) ** 2).sum())(mx.ones((rows, 2))))
+        assert "Gather" in graph
+        assert "Scatter" not in graph
+    assert "Scatter" in primitives(mx.grad(lambda x: (x[way.slots_NK] ** 2).sum())(mx.ones((slots, 2))))
 
 
 def primitives(array: mx.array) -> str:
