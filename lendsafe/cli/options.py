@@ -41,7 +41,10 @@ def settings_options(kind: type[Any]) -> Callable[[Command], Command]:
 def config_option(command: Command) -> Command:
     """Declare ``--config FILE.toml``: settings that flags override."""
     return click.option(
-        "--config", "config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file of settings; flags win over it."
+        "--config",
+        "config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="TOML file of settings; flags win over it.",
     )(command)
 
 
@@ -89,5 +92,9 @@ class _Names(click.ParamType):
 
     name = "NAME,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  # click's interface
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )

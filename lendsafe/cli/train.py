@@ -28,10 +28,10 @@ def command(**given: Any) -> None:
     """Fine-tune a model with LoRA."""
     if given.pop("supervise"):
         sys.exit(_supervised(given))
-    from lendsafe import pipeline
+    from lendsafe.pipeline import training
 
     arguments = _arguments(given)
-    result = pipeline.train(**arguments)
+    result = training.train(**arguments)
     if given["as_json"]:
         from lendsafe.cli.output import as_json
 
@@ -42,7 +42,7 @@ def command(**given: Any) -> None:
 
 
 def _arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of :func:`lendsafe.pipeline.train`, from the flags or from the run to resume."""
+    """Arguments of :func:`lendsafe.pipeline.training.train`, from the flags or from the run to resume."""
     from lendsafe.mlx_lora import loading
     from lendsafe.mlx_lora.run import read_settings
 
@@ -79,5 +79,3 @@ def _supervised(given: dict[str, Any]) -> int:
     budget = config.token_budget or config.batch_size * config.max_length
     own = [one for one in sys.argv[sys.argv.index("train") + 1 :] if one != "--supervise"]
     return supervise(own, arguments["out"], budget, say=lambda line: click.echo(line, err=True))
-
-

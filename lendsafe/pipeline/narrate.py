@@ -1,17 +1,14 @@
-"""The one place that knows every room: assessment in, checked narrative out; data in, run out."""
+"""Assessment in, checked narrative out: generate, check, try again, fall back to the template."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lendsafe import prompts, slots, template
-from lendsafe.corpus import load as corpus
-from lendsafe.errors import DataError
 from lendsafe.eval.checks import check
 from lendsafe.fields import knob
 from lendsafe.mlx_lora import adapter, loading
 from lendsafe.mlx_lora import run as runs
-from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.records import Assessment, Explanation, Finding, Message, Style
@@ -88,39 +85,6 @@ def narrator(name: str, config: GenerateConfig | None = None) -> Narrator:
     return Narrator(base, config or GenerateConfig())
 
 
-def train(
-    model: str,
-    data: Path,
-    config: TrainConfig,
-    out: Path,
-    *,
-    resume: bool = False,
-    force: bool = False,
-    quiet: bool = False,
-) -> runs.Result:
-    """Fine-tune ``model`` on ``data``; everything about the data is checked before the model is loaded.
-
-    Args:
-        model: Model name (:func:`lendsafe.mlx_lora.loading.resolve`).
-        data: File or folder (:func:`lendsafe.corpus.load.load`).
-        config: Settings.
-        out: Run folder.
-        resume: Continue the run in ``out``.
-        force: Resume although something has changed.
-        quiet: Show no progress.
-    """
-    train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
-    if len(train_rows) < config.batch_size:
-        raise DataError(f"{data}: {len(train_rows)} training examples; --batch-size is {config.batch_size}.")
-    dataset = runs.Dataset(
-        train=[row.messages for row in train_rows],
-        valid=[row.messages for row in valid_rows],
-        source=str(data.resolve()),
-    )
-    base = loading.load(model, precision=config.precision, quantize=config.quantize)
-    return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
-
-
 def explain(
     requests: Sequence[Request], writer: Narrator | None, *, done: Callable[[int], None] | None = None
 ) -> list[Explanation]:
@@ -145,7 +109,7 @@ def explain(
             [prompts.request(requests[i].assessment, requests[i].style) for i in pending],
             temperature=writer.config.retry_temperature if attempt else writer.config.temperature,
             seed=writer.config.generation_seed + attempt,
-            done=(lambda count, before=len(finished): done(before + count)) if done else None,
+            done=_counted(done, len(finished)),
         )
         for i, text in zip(pending, texts, strict=True):
             tries[i] = attempt + 1
@@ -160,6 +124,10 @@ def explain(
             text = template.template(request.assessment, request.style)
             finished[i] = _explanation(request, text, "template", tries.get(i, 0), failed.get(i, ()))
     return [finished[i] for i in range(len(requests))]
+
+
+def _counted(done: Callable[[int], None] | None, before: int) -> Callable[[int], None] | None:
+    return None if done is None else lambda count: done(before + count)
 
 
 def _explanation(

@@ -1,0 +1,42 @@
+"""Data in, run out: everything about the data is checked before a model is loaded."""
+
+from pathlib import Path
+
+from lendsafe.corpus import load as corpus
+from lendsafe.errors import DataError
+from lendsafe.mlx_lora import loading
+from lendsafe.mlx_lora import run as runs
+from lendsafe.mlx_lora.config import TrainConfig
+
+
+def train(
+    model: str,
+    data: Path,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+) -> runs.Result:
+    """Fine-tune ``model`` on ``data``; everything about the data is checked before the model is loaded.
+
+    Args:
+        model: Model name (:func:`lendsafe.mlx_lora.loading.resolve`).
+        data: File or folder (:func:`lendsafe.corpus.load.load`).
+        config: Settings.
+        out: Run folder.
+        resume: Continue the run in ``out``.
+        force: Resume although something has changed.
+        quiet: Show no progress.
+    """
+    train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
+    if len(train_rows) < config.batch_size:
+        raise DataError(f"{data}: {len(train_rows)} training examples; --batch-size is {config.batch_size}.")
+    dataset = runs.Dataset(
+        train=[row.messages for row in train_rows],
+        valid=[row.messages for row in valid_rows],
+        source=str(data.resolve()),
+    )
+    base = loading.load(model, precision=config.precision, quantize=config.quantize)
+    return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
