@@ -87,7 +87,7 @@ def _click_type(hint: Any) -> Any:
     return hint
 
 
-class _Names(click.ParamType):
+class _Names(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.2
     """Names separated by commas."""
 
     name = "NAME,..."

@@ -85,20 +85,28 @@ def check(
 
 def reason_mentions(text: str, assessment: Assessment) -> tuple[list[str], list[str]]:
     """Codes that a text gives as adverse and as favourable factors, in order of first mention."""
-    adverse, favourable, _ = _sorted_mentions(mentions(text, approved=assessment.decision == "approved"), assessment)
+    adverse, favourable, _ = _sorted_mentions(
+        mentions(text, approved=assessment.decision == "approved"), assessment
+    )
     return list(adverse), list(favourable)
 
 
 def _lower(text: str) -> str:
     lowered = text.replace("\u2019", "'").replace("\u00a0", " ").replace("\u2011", "-").lower()
-    return lowered if len(lowered) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    return (
+        lowered
+        if len(lowered) == len(text)
+        else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    )
 
 
 def _decision(case: _Case) -> list[Finding]:
     stated = decisions.statements(case.lowered)
     wanted, fact = case.assessment.decision, f"decision = {case.assessment.decision}"
     # a counteroffer refuses one amount and grants another; an open application decides nothing
-    allowed = {"counteroffer": {"counteroffer", "declined", "approved"}, "incomplete": {"incomplete"}}.get(wanted, {wanted})
+    allowed = {"counteroffer": {"counteroffer", "declined", "approved"}, "incomplete": {"incomplete"}}.get(
+        wanted, {wanted}
+    )
     if wanted in ("approved", "declined"):
         stated = [one for one in stated if one.outcome != "incomplete"]
     found = [
@@ -116,10 +124,14 @@ def _figures(case: _Case) -> list[Finding]:
     for start, end in sentences.split(case.lowered):
         found += [
             Finding(one.rule, one.message, one.start + start, one.end + start, one.fact)
-            for one in check_numbers(case.lowered[start:end], case.assessment, case.limits, slotted=case.slotted)
+            for one in check_numbers(
+                case.lowered[start:end], case.assessment, case.limits, slotted=case.slotted
+            )
         ]
     if case.slotted and not slots.SLOT.search(case.text) and "{" in case.text:
-        found.append(Finding("G2", "A brace that is no slot.", case.text.index("{"), case.text.index("{") + 1))
+        found.append(
+            Finding("G2", "A brace that is no slot.", case.text.index("{"), case.text.index("{") + 1)
+        )
     return found
 
 
@@ -148,9 +160,20 @@ def _reasons(case: _Case) -> list[Finding]:
         return _missing_items(case)
     everything = mentions(case.text, approved=approved)
     adverse, favourable, other = _sorted_mentions([one for one in everything if one.asserted], assessment)
-    held = "reasons: " + (_listed(assessment.reasons) or "none") + "; strengths: " + (_listed(assessment.strengths) or "none")
+    held = (
+        "reasons: "
+        + (_listed(assessment.reasons) or "none")
+        + "; strengths: "
+        + (_listed(assessment.strengths) or "none")
+    )
     found = [
-        Finding("G3", f"Names a factor that is not in the assessment: {_named(one.code)}.", one.start, one.end, held)
+        Finding(
+            "G3",
+            f"Names a factor that is not in the assessment: {_named(one.code)}.",
+            one.start,
+            one.end,
+            held,
+        )
         for one in _first_of_each(other)
     ]
     found += [
@@ -162,21 +185,41 @@ def _reasons(case: _Case) -> list[Finding]:
     favourable_wanted = [one.code for one in assessment.strengths] if approved else []
     for wanted, given in ((adverse_wanted, adverse), (favourable_wanted, favourable)):
         found += [
-            Finding("G3", f"Leaves out a factor: {_named(code)}.", fact=held) for code in wanted if code not in given
+            Finding("G3", f"Leaves out a factor: {_named(code)}.", fact=held)
+            for code in wanted
+            if code not in given
         ]
         found += _out_of_order([code for code in wanted if code in given], given, held)
     return found + _directions(everything, adverse, favourable)
 
 
-def _directions(everything: Sequence[Mention], adverse: Mapping[str, Mention], favourable: Mapping[str, Mention]) -> list[Finding]:
+def _directions(
+    everything: Sequence[Mention], adverse: Mapping[str, Mention], favourable: Mapping[str, Mention]
+) -> list[Finding]:
     found = []
     for one in everything:
         if not one.explicit:
             continue
         if one.code in adverse and one.sign > 0:
-            found.append(Finding("G4", f"Speaks well of an adverse factor: {_named(one.code)}.", one.start, one.end, "adverse"))
+            found.append(
+                Finding(
+                    "G4",
+                    f"Speaks well of an adverse factor: {_named(one.code)}.",
+                    one.start,
+                    one.end,
+                    "adverse",
+                )
+            )
         if one.code in favourable and one.sign < 0:
-            found.append(Finding("G4", f"Speaks ill of a favourable factor: {_named(one.code)}.", one.start, one.end, "favourable"))
+            found.append(
+                Finding(
+                    "G4",
+                    f"Speaks ill of a favourable factor: {_named(one.code)}.",
+                    one.start,
+                    one.end,
+                    "favourable",
+                )
+            )
     return found
 
 
@@ -185,14 +228,29 @@ def _out_of_order(wanted: list[str], given: Mapping[str, Mention], held: str) ->
     for right, code in zip(wanted, order, strict=True):
         if right != code:
             one = given[code]
-            return [Finding("G3", f"Out of order: {_named(code)} stands before {_named(right)}.", one.start, one.end, held)]
+            return [
+                Finding(
+                    "G3",
+                    f"Out of order: {_named(code)} stands before {_named(right)}.",
+                    one.start,
+                    one.end,
+                    held,
+                )
+            ]
     return []
 
 
 def _missing_items(case: _Case) -> list[Finding]:
-    words = {name: name.replace("_", " ").split()[-2 if name.endswith(("m", "months")) else -1] for name in case.assessment.missing}
+    words = {
+        name: name.replace("_", " ").split()[-2 if name.endswith(("m", "months")) else -1]
+        for name in case.assessment.missing
+    }
     return [
-        Finding("G3", f"Does not name what is missing: {name.replace('_', ' ')}.", fact=f"missing: {', '.join(words)}")
+        Finding(
+            "G3",
+            f"Does not name what is missing: {name.replace('_', ' ')}.",
+            fact=f"missing: {', '.join(words)}",
+        )
         for name, word in words.items()
         if word not in case.lowered
     ]
@@ -218,7 +276,9 @@ def _forbidden(case: _Case) -> list[Finding]:
     words, found = lexicon(), []
     for start, end in sentences.split(case.lowered):
         found += [
-            Finding(rule, f"{words.rules[rule].message}.", first + start, last + start, words.rules[rule].fact)
+            Finding(
+                rule, f"{words.rules[rule].message}.", first + start, last + start, words.rules[rule].fact
+            )
             for rule, first, last in _forbidden_in(case.lowered[start:end])
         ]
     return found
@@ -241,7 +301,10 @@ _PERSONAL = re.compile(
 )
 # a digit group, an address sign or a salutation: cheaper to look for than the whole
 _PERSONAL_HINT = re.compile(r"\d[-/. ]?\d[-/. ]?\d|@|[xX*]{2}|M[rs]|Dr\b|Dear |\d [A-Z]")
-_MARKUP = re.compile(r"\*\*?|^#+\s|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;", re.MULTILINE)
+_MARKUP = re.compile(
+    r"\*\*?|^#+\s|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;",
+    re.MULTILINE,
+)
 _BRACE = re.compile(r"[{}]")
 _STRANGE = re.compile("[^ -~\n\t\u2018\u2019\u201c\u201d\u2013\u2014\u2011\u00a0\u2026]")
 
@@ -250,20 +313,30 @@ def _personal_data(case: _Case) -> list[Finding]:
     if not _PERSONAL_HINT.search(case.text):
         return []
     words = lexicon().rules["G10"]
-    return [Finding("G10", f"{words.message}.", one.start(), one.end(), words.fact) for one in _PERSONAL.finditer(case.text)]
+    return [
+        Finding("G10", f"{words.message}.", one.start(), one.end(), words.fact)
+        for one in _PERSONAL.finditer(case.text)
+    ]
 
 
 def _tone(case: _Case) -> list[Finding]:
     return [
-        Finding("G9", "Exclaims.", one.start(), one.end(), lexicon().rules["G9"].fact) for one in re.finditer("!", case.text)
+        Finding("G9", "Exclaims.", one.start(), one.end(), lexicon().rules["G9"].fact)
+        for one in re.finditer("!", case.text)
     ]
 
 
 def _form(case: _Case) -> list[Finding]:
     plain = "plain sentences, no markup"
-    found = [Finding("G11", "Markup or a link.", one.start(), one.end(), plain) for one in _MARKUP.finditer(case.text)]
+    found = [
+        Finding("G11", "Markup or a link.", one.start(), one.end(), plain)
+        for one in _MARKUP.finditer(case.text)
+    ]
     outside = slots.SLOT.sub(lambda match: " " * len(match[0]), case.text) if case.slotted else case.text
-    found += [Finding("G11", "A brace in a finished text.", one.start(), one.end(), plain) for one in _BRACE.finditer(outside)]
+    found += [
+        Finding("G11", "A brace in a finished text.", one.start(), one.end(), plain)
+        for one in _BRACE.finditer(outside)
+    ]
     words = len(_filled(case).split())
     if not MIN_WORDS <= words <= MAX_WORDS:
         found.append(Finding("G11", f"{words} words.", fact=f"{MIN_WORDS} to {MAX_WORDS} words"))
@@ -288,7 +361,13 @@ def _injected(case: _Case) -> list[Finding]:
         character = match[0]
         if not _is_latin_letter(character):
             found.append(
-                Finding("G13", f"Unexpected character U+{ord(character):04X}.", match.start(), match.end(), "plain Latin text")
+                Finding(
+                    "G13",
+                    f"Unexpected character U+{ord(character):04X}.",
+                    match.start(),
+                    match.end(),
+                    "plain Latin text",
+                )
             )
     for one in (*case.untrusted, case.assessment.applicant.applicant_id):
         needle = one.strip().lower()
@@ -298,7 +377,9 @@ def _injected(case: _Case) -> list[Finding]:
 
 
 def _is_latin_letter(character: str) -> bool:
-    return character.isalpha() and unicodedata.name(character, "").startswith("LATIN") and ord(character) < 0x250
+    return (
+        character.isalpha() and unicodedata.name(character, "").startswith("LATIN") and ord(character) < 0x250
+    )
 
 
 _CHECKS: tuple[Callable[[_Case], list[Finding]], ...] = (

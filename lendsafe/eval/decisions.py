@@ -21,7 +21,9 @@ _NO = re.compile(
     r"not in a position|out of (?:our )?reach|short of|rather than|instead of|in the way of|against|too \w+ (?:for us )?to|hard(?:er)? (?:for us )?to|difficult (?:for us )?to|declin\w+ to|decided against)\b"
 )
 # not a statement of the outcome at all
-_OPEN = re.compile(r"\b(?:whether|if|before|until|would|could|should|enough|needed|required|order|hoped?|want(?:ed)?|in favou?r of|how we|deciding|criteria|when)\b")
+_OPEN = re.compile(
+    r"\b(?:whether|if|before|until|would|could|should|enough|needed|required|order|hoped?|want(?:ed)?|in favou?r of|how we|deciding|criteria|when)\b"
+)
 _GAP = re.compile(r"[;:\u2014]|\bbut\b|\bso\b|\band (?:we|it|this|your)\b|,")
 
 
@@ -29,7 +31,10 @@ def statements(lowered: str) -> list[Statement]:
     """Every statement of an outcome in a lower-case text, in order."""
     found: list[Statement] = []
     for start, end in sentences.split(lowered):
-        found += [Statement(outcome, first + start, last + start) for outcome, first, last in _stated(lowered[start:end])]
+        found += [
+            Statement(outcome, first + start, last + start)
+            for outcome, first, last in _stated(lowered[start:end])
+        ]
     return found
 
 

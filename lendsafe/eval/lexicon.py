@@ -61,8 +61,12 @@ def lexicon() -> Lexicon:
         cues=_groups({name: cues[name] for name in CUE_ORDER}),
         decision=_groups(table["decision"]),
         forbidden=_groups({rule: entry["patterns"] for rule, entry in table["forbidden"].items()}),
-        rules={rule: Forbidden(entry["message"], entry["fact"]) for rule, entry in table["forbidden"].items()},
-        more_is_adverse=frozenset(code for code, entry in table["factors"].items() if entry["more"] == "adverse"),
+        rules={
+            rule: Forbidden(entry["message"], entry["fact"]) for rule, entry in table["forbidden"].items()
+        },
+        more_is_adverse=frozenset(
+            code for code, entry in table["factors"].items() if entry["more"] == "adverse"
+        ),
     )
 
 

@@ -79,7 +79,7 @@ _MASKED = re.compile(
 )
 _HYPOTHETICAL = re.compile(
     r"\b(?:lower|higher|longer|shorter|fewer|less|smaller|more|larger|stronger|better|lighter|steadier)\b.*\b(?:would|could|might)\b"
-    r"|\b(?:would|could|might|if)\b.*\b(?:been|were|better|lower|fewer|shorter|longer|stronger)\b"
+    r"|\b(?:would|could(?! not)|might|if)\b.*\b(?:been|were|better|lower|fewer|shorter|longer|stronger)\b"
 )
 _AMOUNT = re.compile(r"\b(?:amounts?|loans?|requests?|requested|sum|borrow\w*|asked|credit|payments?)\b")
 _INCOME = re.compile(r"\b(?:incomes?|earnings|earn|salary|wages|pay|paycheck|you make)\b")
@@ -101,7 +101,11 @@ def mentions(text: str, *, approved: bool) -> list[Mention]:
     """
     outcome, found, frame = (1 if approved else -1), [], 0
     lowered = text.lower()
-    lowered = lowered if len(lowered) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    lowered = (
+        lowered
+        if len(lowered) == len(text)
+        else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    )
     for start, end in sentences.split(text):
         reading = _read(lowered[start:end], outcome)
         if not reading.mentions and reading.tone:
@@ -126,14 +130,24 @@ def _read(sentence: str, outcome: int) -> _Reading:
     for item in items:
         sign, explicit = _sign(item, items, cues, plain, bounds, outcome, item in turned[0])
         found.append(
-            Mention(item.name, item.start, item.end, sign or outcome, explicit, _asserted(item, items, cues, explicit, plain))
+            Mention(
+                item.name,
+                item.start,
+                item.end,
+                sign or outcome,
+                explicit,
+                _asserted(item, items, cues, explicit, plain),
+            )
         )
     return _Reading(tuple(found), (sentence_tone > 0) - (sentence_tone < 0))
 
 
 def _mask(sentence: str) -> str:
     plain = SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
-    return _MASKED.sub(lambda match: "," * 1 + " " * (len(match[0]) - 1) if match[0].endswith(",") else " " * len(match[0]), plain)
+    return _MASKED.sub(
+        lambda match: "," * 1 + " " * (len(match[0]) - 1) if match[0].endswith(",") else " " * len(match[0]),
+        plain,
+    )
 
 
 def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
@@ -148,7 +162,13 @@ def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
     for match in lexicon().foreign.finditer(plain):
         if not any(item.start < match.end() and match.start() < item.end for item in items):
             items.append(
-                _Item(match.start(), match.end(), match.lastgroup or "", "foreign", _clause(match.start(), bounds))
+                _Item(
+                    match.start(),
+                    match.end(),
+                    match.lastgroup or "",
+                    "foreign",
+                    _clause(match.start(), bounds),
+                )
             )
     return sorted(items)
 
@@ -258,7 +278,11 @@ def _of_income(cue: _Cue, plain: str) -> int:
     def distance(noun: re.Pattern[str]) -> int:
         before = [cue.start - match.end() for match in noun.finditer(plain, 0, cue.start)]
         after = [match.start() - cue.end for match in noun.finditer(plain, cue.end)]
-        subject = [gap for gap in before if re.search(r"\b(?:is|are|was|were|looks?|seems?)\b", plain[cue.start - gap : cue.start])]
+        subject = [
+            gap
+            for gap in before
+            if re.search(r"\b(?:is|are|was|were|looks?|seems?)\b", plain[cue.start - gap : cue.start])
+        ]
         # "the amount is large for your income": a copula ties an adjective to what stands before it
         return min([*after, *(gap - 100 for gap in subject), *before], default=1000)
 
@@ -274,7 +298,11 @@ def _own(item: _Item, items: list[_Item], cues: Iterable[_Cue], plain: str) -> i
             continue
         if cue.kind in ("good", "bad"):
             total += _tone(cue)
-        elif cue.kind in ("more", "less") and item.kind != "favourable" and _nearest(cue, neighbours).name == item.name:
+        elif (
+            cue.kind in ("more", "less")
+            and item.kind != "favourable"
+            and _nearest(cue, neighbours).name == item.name
+        ):
             total += _level(cue, item, plain)
     return total
 
@@ -284,7 +312,13 @@ def _nearest(cue: _Cue, items: list[_Item]) -> _Item:
 
 
 def _sign(
-    item: _Item, items: list[_Item], cues: list[_Cue], plain: str, bounds: list[Span], outcome: int, turned: bool
+    item: _Item,
+    items: list[_Item],
+    cues: list[_Cue],
+    plain: str,
+    bounds: list[Span],
+    outcome: int,
+    turned: bool,
 ) -> tuple[int, bool]:
     """Sign of a mention and whether words give it."""
     if compared := _compared(item, cues, plain, outcome):
@@ -308,7 +342,10 @@ def _sign(
 
 def _counted(item: _Item, plain: str) -> bool:
     """Whether a figure stands right before the phrase: "2 late payments" has the direction of its context."""
-    return bool(re.search(r"[\d}](?:\w*[ -]\w+)?[ -]$", plain[: item.start])) and "0 " != plain[max(0, item.start - 2) : item.start]
+    return (
+        bool(re.search(r"[\d}](?:\w*[ -]\w+)?[ -]$", plain[: item.start]))
+        and "0 " != plain[max(0, item.start - 2) : item.start]
+    )
 
 
 def _compared(item: _Item, cues: list[_Cue], plain: str, outcome: int) -> int:
@@ -341,7 +378,11 @@ def _asserted(item: _Item, items: list[_Item], cues: list[_Cue], explicit: bool,
     kinds = {cue.kind for cue in cues}
     if item.kind == "foreign":
         near = {cue.kind for cue in cues if cue.clause == item.clause}
-        return bool(near & {"good", "bad", "more", "less"} or kinds & {"cause"} or (explicit and kinds & {"good", "bad"}))
+        return bool(
+            near & {"good", "bad", "more", "less"}
+            or kinds & {"cause"}
+            or (explicit and kinds & {"good", "bad"})
+        )
     return explicit or "process" not in kinds or "cause" in kinds
 
 

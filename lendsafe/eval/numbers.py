@@ -73,13 +73,18 @@ _ROLES: dict[str, str] = {
     "employment_months": r"(?:present |current |same )?(?:job|employer|employment|position|workplace|role)|tenure|work(?:ed|ing)?\b|employed|on the job",
     "loan_amount": r"loans?|requests?|requested|asked(?: us)? for|amount|borrow\w*|credit of|applied for|apply for|application|financing|lend",
 }  # fmt: skip
-_PURPOSE = re.compile(r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)")
+_PURPOSE = re.compile(
+    r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)"
+)
 _ROLE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _ROLES.items()))
 
 _ONES = {word: value for value, word in enumerate(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen".split())}  # fmt: skip
-_TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_TENS = {
+    word: 10 * value
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORD = "|".join([*_TENS, *sorted(_ONES, key=len, reverse=True), *_SCALES])
 _WORDS = rf"\b(?:a (?:hundred|thousand|million)|{_NUMBER_WORD})\b(?:(?:[\s-]+|\s+and\s+)(?:{_NUMBER_WORD})\b)*(?: point (?:(?:{_NUMBER_WORD})\s?)+)?"
@@ -94,13 +99,19 @@ _LEAD = (
     r"a|an|the|this|that|your|recent|new|in|on|for|file|[:(=])*"
 )
 _CONNECT = re.compile(rf"^{_LEAD}$")
-_FOLLOW = re.compile(r"^(?:\s|-|of|in|on|recent|credit|new|open|such|more|or|a|an|the|your|this|that|total|as|for|[)%])*$")
+_FOLLOW = re.compile(
+    r"^(?:\s|-|of|in|on|recent|credit|new|open|such|more|or|a|an|the|your|this|that|total|as|for|[)%])*$"
+)
 _PAST = re.compile(
     r"(?:\b(?:past|last|previous|prior|preceding|recent|latest|most recent|within|in|over|during)\s+(?:the\s+)?(?:past\s+|last\s+)?)$"
 )
 _LIMIT_WORD = r"(?:minimum|maximum|limits?|thresholds?|cut[ -]?offs?|ceiling|floor|requirements?|benchmark|guideline|cap|target|standard|norm)"
-_LIMIT_BEFORE = re.compile(rf"(?:\b{_LIMIT_WORD}(?:\s+(?:\w+\s+)?(?:score|ratio|level|income))?(?:\s+(?:of|is|was|at|stands at|set at))?|\brequire[sd]?|\bmust be|\bneed(?:s|ed)?(?: at least)?|\bwe (?:want|look for|prefer|accept|allow|ask for)(?: at least| at most| up to)?)[\s:(]*(?:at least |at most |up to |about )?$")
-_LIMIT_AFTER = re.compile(rf"^[\s-]*(?:point |score |credit |dti |ratio |percent )?{_LIMIT_WORD}\b|^\s*(?:or (?:more|less|higher|lower|better|above|below|under|over) (?:is|are) (?:required|needed))|^\s*(?:that )?(?:we|is|are) (?:require|need|want|look for|accept|allow|ask)")
+_LIMIT_BEFORE = re.compile(
+    rf"(?:\b{_LIMIT_WORD}(?:\s+(?:\w+\s+)?(?:score|ratio|level|income))?(?:\s+(?:of|is|was|at|stands at|set at))?|\brequire[sd]?|\bmust be|\bneed(?:s|ed)?(?: at least)?|\bwe (?:want|look for|prefer|accept|allow|ask for)(?: at least| at most| up to)?)[\s:(]*(?:at least |at most |up to |about )?$"
+)
+_LIMIT_AFTER = re.compile(
+    rf"^[\s-]*(?:point |score |credit |dti |ratio |percent )?{_LIMIT_WORD}\b|^\s*(?:or (?:more|less|higher|lower|better|above|below|under|over) (?:is|are) (?:required|needed))|^\s*(?:that )?(?:we|is|are) (?:require|need|want|look for|accept|allow|ask)"
+)
 _OPERATORS = (
     ("about", re.compile(r"\b(?:about|around|roughly|approximately|nearly|almost|close to|some|just over|just under|a little (?:over|under|more than|less than)|well over|well under)\s*$")),
     (">", re.compile(r"\b(?:more than|over|above|exceed(?:s|ed|ing)?|greater than|higher than|upwards? of|north of|beyond|in excess of)\s*$")),
@@ -113,7 +124,9 @@ _COUNT_OF_FACTORS = re.compile(
     r"^\s+(?:main |principal |key |chief |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?)\b"
 )
 _CLAUSE_END = re.compile(r"[;:\u2014]|,(?!\d)|\b(?:but|while|and|which|although|though|because|so)\b")
-_PRONOUN = re.compile(r"one(?! (?:late|missed|inquiry|credit|collection|judge?ment|bankruptcy|new|open|account|recent|hard|reason|factor|strength))")
+_PRONOUN = re.compile(
+    r"one(?! (?:late|missed|inquiry|credit|collection|judge?ment|bankruptcy|new|open|account|recent|hard|reason|factor|strength))"
+)
 WINDOWS = {"inquiries_6m": 6.0, "delinquencies_24m": 24.0, "accounts_opened_24m": 24.0}
 _ALLOWED_DAYS = (30.0, 60.0)  # a payment counts as late from day 30; rights run for 60 days
 _SCORE_RANGE = (300.0, 850.0)
@@ -146,7 +159,7 @@ def check_numbers(
     if not found:
         return []
     shown = slots.facts(assessment)
-    roles = [match for match in _ROLE.finditer(slots.SLOT.sub(lambda m: "{" + "q" * len(m[1]) + "}", sentence))]
+    roles = list(_ROLE.finditer(slots.SLOT.sub(lambda m: "{" + "q" * len(m[1]) + "}", sentence)))
     problems = []
     for one in found:
         problem = (
@@ -157,7 +170,11 @@ def check_numbers(
         if not problem and slotted and not one.slot and not _is_constant(one, sentence, roles, found):
             problem = ("a figure is written out; name the slot instead", "")
         if problem:
-            problems.append(Finding("G2", _sentence(problem[0], sentence[one.start : one.end]), one.start, one.end, problem[1]))
+            problems.append(
+                Finding(
+                    "G2", _sentence(problem[0], sentence[one.start : one.end]), one.start, one.end, problem[1]
+                )
+            )
     return problems
 
 
@@ -189,7 +206,14 @@ def _quantity(match: re.Match[str], plain: str) -> Quantity | None:
     decimals = len(text.partition(".")[2]) if match["digits"] else 0
     scale = {"k": 1000, "thousand": 1000, "million": 1_000_000}.get((match["scale"] or "").strip(), 1)
     unit, factor = _unit(match, scale)
-    return Quantity(match.start(), match.end(), value * scale * factor, value * scale * factor, unit, 10.0**-decimals * scale * factor)
+    return Quantity(
+        match.start(),
+        match.end(),
+        value * scale * factor,
+        value * scale * factor,
+        unit,
+        10.0**-decimals * scale * factor,
+    )
 
 
 def _unit(match: re.Match[str], scale: int) -> tuple[Unit, float]:
@@ -230,10 +254,22 @@ def _joined(found: list[Quantity], plain: str) -> list[Quantity]:
         last = result[-1] if result else None
         between = plain[last.end : one.start] if last else ""
         if last and not last.slot and not one.slot:
-            if last.unit == one.unit == "months" and last.precision == 12 and one.precision == 1 and re.fullmatch(r"\s*(?:,|and|, and)?\s*", between):
-                result[-1] = Quantity(last.start, one.end, last.value + one.value, last.value + one.value, "months", 1.0)
+            if (
+                last.unit == one.unit == "months"
+                and last.precision == 12
+                and one.precision == 1
+                and re.fullmatch(r"\s*(?:,|and|, and)?\s*", between)
+            ):
+                result[-1] = Quantity(
+                    last.start, one.end, last.value + one.value, last.value + one.value, "months", 1.0
+                )
                 continue
-            if _RANGE.fullmatch(between) and last.unit in (one.unit, "bare") and last.value < one.value and _is_range(last, between, plain):
+            if (
+                _RANGE.fullmatch(between)
+                and last.unit in (one.unit, "bare")
+                and last.value < one.value
+                and _is_range(last, between, plain)
+            ):
                 result[-1] = Quantity(last.start, one.end, last.value, one.value, one.unit, one.precision)
                 continue
         result.append(one)
@@ -243,7 +279,13 @@ def _joined(found: list[Quantity], plain: str) -> list[Quantity]:
 def _is_range(first: Quantity, between: str, plain: str) -> bool:
     if between.strip() == "and":
         return bool(re.search(r"\bbetween\s+\$?$", plain[: first.start]))
-    return between.strip() != "to" or bool(re.search(r"\b(?:from|range\w*|scale|of|between|runs|goes)\b[^.]{0,12}$", plain[: first.start])) or not re.search(r"\bdebt$", plain[: first.start])
+    return (
+        between.strip() != "to"
+        or bool(
+            re.search(r"\b(?:from|range\w*|scale|of|between|runs|goes)\b[^.]{0,12}$", plain[: first.start])
+        )
+        or not re.search(r"\bdebt$", plain[: first.start])
+    )
 
 
 def _role(one: Quantity, sentence: str, roles: list[re.Match[str]]) -> tuple[str, bool]:
@@ -298,7 +340,9 @@ def _clash(one: Quantity, role: str, touching: bool, sentence: str, roles: list[
         # a count carries its own noun, so words that only follow or precede it name something else
         return one.unit != "bare" or one.slot == "credit_score" or role == "credit_score"
     named = {match.lastgroup for match in roles}
-    return role in UNIT_FACTS[one.unit] and one.slot not in named and one.unit != "bare" and one.unit != "money"
+    return (
+        role in UNIT_FACTS[one.unit] and one.slot not in named and one.unit != "bare" and one.unit != "money"
+    )
 
 
 def _figure_problem(
@@ -324,7 +368,12 @@ def _figure_problem(
 
 
 def _fact_problem(
-    one: Quantity, role: str, touching: bool, sentence: str, facts: Mapping[str, float], shown: Mapping[str, str]
+    one: Quantity,
+    role: str,
+    touching: bool,
+    sentence: str,
+    facts: Mapping[str, float],
+    shown: Mapping[str, str],
 ) -> tuple[str, str] | None:
     candidates = UNIT_FACTS[one.unit]
     if one.unit == "bare" and one.value >= 1000:
@@ -338,7 +387,9 @@ def _fact_problem(
         return None
     if len(candidates) == 1:
         return f"not the {_plain(candidates[0])}", _stated(candidates[0], shown)
-    return "no fact of the assessment has this value", "; ".join(_stated(name, shown) for name in candidates if name in shown)
+    return "no fact of the assessment has this value", "; ".join(
+        _stated(name, shown) for name in candidates if name in shown
+    )
 
 
 def _agrees(one: Quantity, fact: float, operator: str, name: str) -> bool:
@@ -369,12 +420,17 @@ def _operator(one: Quantity, sentence: str) -> str:
 
 def _is_limit(one: Quantity, sentence: str) -> bool:
     return bool(
-        _LIMIT_BEFORE.search(sentence[max(0, one.start - 60) : one.start]) or _LIMIT_AFTER.match(sentence[one.end : one.end + 40])
+        _LIMIT_BEFORE.search(sentence[max(0, one.start - 60) : one.start])
+        or _LIMIT_AFTER.match(sentence[one.end : one.end + 40])
     )
 
 
 def _limit_problem(
-    one: Quantity, role: str, facts: Mapping[str, float], shown: Mapping[str, str], limits: Mapping[str, Limit]
+    one: Quantity,
+    role: str,
+    facts: Mapping[str, float],
+    shown: Mapping[str, str],
+    limits: Mapping[str, Limit],
 ) -> tuple[str, str] | None:
     role = role if role in limits else next((name for name in UNIT_FACTS[one.unit] if name in limits), role)
     limit = limits.get(role)
@@ -382,7 +438,11 @@ def _limit_problem(
     if not limit or one.value not in bounds:
         return "no such limit is a fact of the assessment", _stated(role, shown) if role in shown else ""
     fact = facts.get(role)
-    if fact is not None and (limit.low is None or fact >= limit.low) and (limit.high is None or fact <= limit.high):
+    if (
+        fact is not None
+        and (limit.low is None or fact >= limit.low)
+        and (limit.high is None or fact <= limit.high)
+    ):
         return f"the {_plain(role)} is within this limit", _stated(role, shown)
     return None
 
@@ -403,12 +463,22 @@ def _is_constant(one: Quantity, sentence: str, roles: list[re.Match[str]], found
         return one.value in _ALLOWED_DAYS
     if (one.value, one.high) == _SCORE_RANGE:
         return True
-    if re.fullmatch(r"\s*\(?", sentence[: one.start]) and re.match(r"[.)]\s", sentence[one.end :]) and one.value <= 9:
+    if (
+        re.fullmatch(r"\s*\(?", sentence[: one.start])
+        and re.match(r"[.)]\s", sentence[one.end :])
+        and one.value <= 9
+    ):
         return True  # number of a list item
-    if sentence[one.start - 1 : one.start] == "(" and sentence[one.end : one.end + 1] == ")" and one.value <= 9:
+    if (
+        sentence[one.start - 1 : one.start] == "("
+        and sentence[one.end : one.end + 1] == ")"
+        and one.value <= 9
+    ):
         return True
-    if one.unit != "months" or one.value not in (6.0, 24.0) or not (
-        _PAST.search(sentence[: one.start]) or re.match(r"\s*(?:period|window)", sentence[one.end :])
+    if (
+        one.unit != "months"
+        or one.value not in (6.0, 24.0)
+        or not (_PAST.search(sentence[: one.start]) or re.match(r"\s*(?:period|window)", sentence[one.end :]))
     ):
         return False
     named = {match.lastgroup for match in roles} | {quantity.slot for quantity in found}

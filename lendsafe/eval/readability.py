@@ -7,8 +7,12 @@ from lendsafe.eval import sentences
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
 _NUCLEUS = re.compile(r"[aeiouy]+")
-_SPLIT_VOWELS = re.compile(r"ia(?!l\b|lly\b|n\b)|io(?!u|n)|[^qg]ua|eo(?!u)|[^cst]ie[tn]|uou|creat(?=i|e)|iu|ying|oing|ui(?=ty)")
-_SILENT = re.compile(r"(?<=[^aeiouyl])e$|(?<=[aeiouyr])le$|(?<=[^aeioutdly])ed$|(?<=[aeiouy]l)ed$|(?<=[aeiouy])ed$|(?<=[^aeioucgsxzlh])es$|(?<=[aeiouy]l)es$|(?<=[^aeiouy]l)(?=y)|(?<=[^aeiou])e(?=ly$|ment|ful|less|ness)")
+_SPLIT_VOWELS = re.compile(
+    r"ia(?!l\b|lly\b|n\b)|io(?!u|n)|[^qg]ua|eo(?!u)|[^cst]ie[tn]|uou|creat(?=i|e)|iu|ying|oing|ui(?=ty)"
+)
+_SILENT = re.compile(
+    r"(?<=[^aeiouyl])e$|(?<=[aeiouyr])le$|(?<=[^aeioutdly])ed$|(?<=[aeiouy]l)ed$|(?<=[aeiouy])ed$|(?<=[^aeioucgsxzlh])es$|(?<=[aeiouy]l)es$|(?<=[^aeiouy]l)(?=y)|(?<=[^aeiou])e(?=ly$|ment|ful|less|ness)"
+)
 
 
 @lru_cache(maxsize=1 << 14)
