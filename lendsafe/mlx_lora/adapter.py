@@ -31,6 +31,7 @@ CONFIG, MLX_FILE, PEFT_FILE = "adapter_config.json", "adapters.safetensors", "ad
 LARGEST_CONFIG = 1 << 20  # bytes
 PEFT_KEYS = (
     "peft_type",
+    "peft_version",
     "task_type",
     "base_model_name_or_path",
     "inference_mode",
@@ -193,6 +194,7 @@ def peft_keys(
     adapted = peft_layout.config(whole, every, scale=config.scale, rslora=config.rslora)
     return adapted | {
         "peft_type": "LORA",
+        "peft_version": ".".join(map(str, (*peft_layout.VERSION, 0))),
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": loading.ALIASES.get(base.name, base.name),
         "inference_mode": True,

@@ -181,7 +181,13 @@ def _read_peft(
         scales = {w: alphas[w] / (ranks[w] ** 0.5 if keys.use_rslora else ranks[w]) for w in whole}
         scale = _most_common(list(scales.values()))
         whole = {w: (a, _rescaled(b, scales[w], scale)) for w, (a, b) in whole.items()}
-        layers = peft_layout.split(whole, adapter.shapes(base.model), _whole_numbers(ranks), kind)
+        layers = peft_layout.split(
+            whole,
+            adapter.shapes(base.model),
+            _whole_numbers(ranks),
+            kind,
+            swapped=_version(table) < peft_layout.VERSION,
+        )
     except RefusedError as problem:
         raise adapter.refused(source, str(problem)) from problem
     rank = max(pair.rank for pair in layers.values())
@@ -257,6 +263,12 @@ def _rescaled(b: np.ndarray, own: float, scale: float) -> np.ndarray:
     if not np.isfinite(scaled).all():
         raise RefusedError(f"alpha and rank give a factor of {own / scale:g}, beyond float32")
     return scaled
+
+
+def _version(table: Mapping[str, Any]) -> tuple[int, ...]:
+    """Version of PEFT that wrote a configuration; those before 0.18 did not say."""
+    match = re.match(r"(\d{1,4})\.(\d{1,4})", str(table.get("peft_version")), re.ASCII)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _dropout(keys: PeftKeys, table: Mapping[str, Any]) -> Any:

@@ -27,6 +27,10 @@ from lendsafe.errors import RefusedError
 
 TRANSFORMERS = (5, 4)  # major versions whose names are known, the default first
 PREFIX = "base_model.model."
+VERSION = (
+    0,
+    19,
+)  # of PEFT, the first with this layout of experts; earlier ones have input and output swapped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,6 +231,8 @@ def split(
     shapes: Mapping[str, tuple[int, ...]],
     ranks: Mapping[Weight, int],
     model_type: str,
+    *,
+    swapped: bool = False,
 ) -> dict[str, Pair]:
     """Corrections of transformers' weights as corrections of mlx-lm's layers: the way back of :func:`fused`.
 
@@ -235,6 +241,7 @@ def split(
         shapes: (O, I), or (E, O, I), of every adaptable layer of mlx-lm's model.
         ranks: Rank of each weight, as configured.
         model_type: ``model_type`` of the base's configuration.
+        swapped: Whether a PEFT before :data:`VERSION` wrote the factors of experts.
 
     Raises:
         RefusedError: Naming a weight that the model does not have, or whose shape does not fit.
@@ -244,6 +251,8 @@ def split(
         names = _parts_of(weight, shapes, model_type)
         if missing := [name for name in names if name not in shapes]:
             raise RefusedError(f"'{weight.name}': this model has no layer '{missing[0]}'")
+        if swapped and len(shapes[names[0]]) == 3:
+            a, b = _swapped_back(a, b, ranks[weight])
         cut = _cut(weight, a, b, [shapes[name] for name in names], ranks[weight])
         parts = zip(names, cut, strict=True)
         layers |= {name: pair for name, pair in parts if pair is not None}
@@ -372,6 +381,16 @@ def _parts_of(weight: Weight, shapes: Mapping[str, tuple[int, ...]], model_type:
                 stem = weight.module.removesuffix(place.module)
                 return [stem + part for part in place.parts]
     return [weight.module]
+
+
+def _swapped_back(a: np.ndarray, b: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Flat factors of experts as PEFT has them now, from (E R, O) and (I, R E)."""
+    outputs, inputs = a.shape[1], b.shape[0]
+    if a.shape[0] != b.shape[1] or a.shape[0] % rank:
+        return a, b  # it fits neither way, and is refused for that
+    new_a = b.reshape(inputs, rank, -1).transpose(2, 1, 0)  # (E, R, I)
+    new_b = a.reshape(-1, rank, outputs).transpose(2, 1, 0)  # (O, R, E)
+    return new_a.reshape(-1, inputs), new_b.reshape(outputs, -1)
 
 
 def _cut(

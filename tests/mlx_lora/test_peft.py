@@ -1,5 +1,6 @@
 """What LendSafe writes, PEFT and transformers compute the same with; and the way back is bit-equal."""
 
+import json
 import warnings
 
 import numpy as np
@@ -213,6 +214,29 @@ def test_what_peft_trained_computes_the_same_here_and_goes_back(bases, tmp_path,
     before = numpy_arrays(base)
     export(tmp_path / "run", tmp_path / "again", "peft")
     foreign.import_adapter(tmp_path / "again", base, tmp_path / "back")
+    assert_same_arrays(numpy_arrays(base), before)
+
+
+def test_experts_of_a_peft_before_0_19_have_input_and_output_swapped(bases, tmp_path):
+    folder = bases("granitemoe")
+    before = numpy_arrays(run_folder(folder, tmp_path / "run", "experts"))
+    export(tmp_path / "run", tmp_path / "old", "peft")
+    tensors = {n: np.array(a) for n, a in adapter.read_arrays(tmp_path / "old" / adapter.PEFT_FILE).items()}
+    experts, swapped = 8, {}
+    for name in tensors:
+        other = tensors[
+            name.replace("lora_A", "lora_#").replace("lora_B", "lora_A").replace("lora_#", "lora_B")
+        ]
+        if "lora_A" in name:  # (E R, O) from (O, R E)
+            swapped[name] = other.reshape(len(other), -1, experts).transpose(2, 1, 0).reshape(-1, len(other))
+        else:  # (I, R E) from (E R, I)
+            inputs = other.shape[1]
+            swapped[name] = other.reshape(experts, -1, inputs).transpose(2, 1, 0).reshape(inputs, -1)
+    adapter.write_tensors(tmp_path / "old" / adapter.PEFT_FILE, swapped)
+    config = adapter.read_config(tmp_path / "old") | {"peft_version": "0.18.1"}
+    (tmp_path / "old" / adapter.CONFIG).write_text(json.dumps(config))
+    base = loading.load(str(folder))
+    foreign.import_adapter(tmp_path / "old", base, tmp_path / "back")
     assert_same_arrays(numpy_arrays(base), before)
 
 
