@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 def knob(
     default: Any = MISSING,
-    help: str = "",  # noqa: A002  # it becomes the --help text
+    help: str = "",  # it becomes the --help text
     *,
     unit: str = "",
     low: float | None = None,
@@ -36,12 +36,12 @@ def knob(
         low: Smallest allowed value, inclusive.
         high: Largest allowed value, inclusive.
     """
-    return field(
-        default=default, metadata={"help": help, "unit": unit, "low": low, "high": high}
-    )
+    return field(default=default, metadata={"help": help, "unit": unit, "low": low, "high": high})
 
 
-def build(kind: type[T], table: Mapping[str, Any], where: str = "", error: type[LendSafeError] = ConfigError) -> T:
+def build(
+    kind: type[T], table: Mapping[str, Any], where: str = "", error: type[LendSafeError] = ConfigError
+) -> T:
     """Build a dataclass from a mapping, or raise one error that names every problem.
 
     Args:
@@ -61,7 +61,7 @@ def build(kind: type[T], table: Mapping[str, Any], where: str = "", error: type[
 
 def problems(kind: type[Any], table: Mapping[str, Any]) -> list[str]:
     """List what is wrong with ``table`` as a ``kind``; empty if nothing is."""
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
     known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.init}
     found = [_unknown(key, list(known)) for key in table if key not in known]
     for name, f in known.items():
@@ -130,8 +130,10 @@ def _value_problems(name: str, value: Any, hint: Any, metadata: Mapping[str, Any
         return [f"'{name}' is {value!r}; expected a finite number"]
     low, high, unit = metadata.get("low"), metadata.get("high"), metadata.get("unit", "")
     if (low is not None and value < low) or (high is not None and value > high):
-        span = f"from {low} to {high}" if high is not None and low is not None else (
-            f"at least {low}" if low is not None else f"at most {high}"
+        span = (
+            f"from {low} to {high}"
+            if high is not None and low is not None
+            else (f"at least {low}" if low is not None else f"at most {high}")
         )
         return [f"'{name}' is {value}; expected {span}{' ' + unit if unit else ''}"]
     return []
@@ -170,7 +172,13 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(one) for one in arguments)
     if origin is tuple:
         return f"a list of {_describe(arguments[0])}"
-    names = {float: "a number", int: "a whole number", str: "text", bool: "true or false", NoneType: "nothing"}
+    names = {
+        float: "a number",
+        int: "a whole number",
+        str: "text",
+        bool: "true or false",
+        NoneType: "nothing",
+    }
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 

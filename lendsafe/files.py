@@ -52,7 +52,7 @@ def replace_file(path: Path, write: Callable[[Path], Any], needed: int | None = 
         try:
             write(temporary)
             sync(temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
             sync(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -61,7 +61,9 @@ def replace_file(path: Path, write: Callable[[Path], Any], needed: int | None = 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys and a final newline, atomically; NaN is refused."""
-    write_atomically(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    write_atomically(
+        path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    )
 
 
 def sync(path: Path) -> None:

@@ -121,7 +121,7 @@ def _read(sentence: str, outcome: int) -> _Reading:
     plain = _mask(sentence)
     bounds = sentences.clauses(plain)
     items = _items(sentence, plain, bounds)
-    cues = _cues(plain, bounds, items)
+    cues = _cues(plain, bounds)
     turned = _turned(plain, bounds, items, cues)
     cues = [cue._replace(sign=-cue.sign) if index in turned[1] else cue for index, cue in enumerate(cues)]
     items = _without_idle_weak(items, cues)
@@ -136,7 +136,7 @@ def _read(sentence: str, outcome: int) -> _Reading:
                 item.end,
                 sign or outcome,
                 explicit,
-                _asserted(item, items, cues, explicit, plain),
+                _asserted(item, cues, explicit),
             )
         )
     return _Reading(tuple(found), (sentence_tone > 0) - (sentence_tone < 0))
@@ -180,7 +180,7 @@ def _clause(offset: int, bounds: list[Span]) -> int:
     return len(bounds) - 1
 
 
-def _cues(plain: str, bounds: list[Span], items: list[_Item]) -> list[_Cue]:
+def _cues(plain: str, bounds: list[Span]) -> list[_Cue]:
     hypothetical = {
         index for index, (start, end) in enumerate(bounds) if _HYPOTHETICAL.search(plain, start, end)
     }
@@ -344,7 +344,7 @@ def _counted(item: _Item, plain: str) -> bool:
     """Whether a figure stands right before the phrase: "2 late payments" has the direction of its context."""
     return (
         bool(re.search(r"[\d}](?:\w*[ -]\w+)?[ -]$", plain[: item.start]))
-        and "0 " != plain[max(0, item.start - 2) : item.start]
+        and plain[max(0, item.start - 2) : item.start] != "0 "
     )
 
 
@@ -374,7 +374,7 @@ def _around(item: _Item, items: list[_Item], cues: list[_Cue], clauses: int, pla
     return 0
 
 
-def _asserted(item: _Item, items: list[_Item], cues: list[_Cue], explicit: bool, plain: str) -> bool:
+def _asserted(item: _Item, cues: list[_Cue], explicit: bool) -> bool:
     kinds = {cue.kind for cue in cues}
     if item.kind == "foreign":
         near = {cue.kind for cue in cues if cue.clause == item.clause}
@@ -399,7 +399,7 @@ _FAMILIAR = re.compile(
 
 def unknown_factors(text: str, *, approved: bool) -> list[Mention]:
     """What a text blames or praises that is no factor of any list: "your recent holiday weighed against you"."""
-    found = []
+    found: list[Mention] = []
     lowered = text.lower()
     if len(lowered) != len(text):
         return found
@@ -411,7 +411,9 @@ def unknown_factors(text: str, *, approved: bool) -> list[Mention]:
         kinds = {match.lastgroup for match in lexicon().cues.finditer(_mask(sentence))}
         if not kinds & {"good", "bad", "cause"}:
             continue
-        for match in _OWNED.finditer(_mask(sentence)):
-            if not _FAMILIAR.match(match[1] + " " + sentence[match.end() : match.end() + 40]):
-                found.append(Mention("unknown", start + match.start(), start + match.end(), 0, False))
+        found += [
+            Mention("unknown", start + match.start(), start + match.end(), 0, False)
+            for match in _OWNED.finditer(_mask(sentence))
+            if not _FAMILIAR.match(match[1] + " " + sentence[match.end() : match.end() + 40])
+        ]
     return found

@@ -79,11 +79,12 @@ _PURPOSE = re.compile(
 _ROLE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _ROLES.items()))
 
 _ONES = {word: value for value, word in enumerate(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen".split())}  # fmt: skip
+    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])}  # fmt: skip
 _TENS = {
     word: 10 * value
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+    for value, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2
+    )
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORD = "|".join([*_TENS, *sorted(_ONES, key=len, reverse=True), *_SCALES])
@@ -137,8 +138,10 @@ def quantities(sentence: str) -> list[Quantity]:
     """Figures and slots of a lower-case sentence, in order; parts of one duration or range are joined."""
     plain = slots.SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
     found = [one for match in _NUMBER.finditer(plain) if (one := _quantity(match, plain))]
-    for match in slots.SLOT.finditer(sentence):
-        found.append(Quantity(match.start(), match.end(), 0.0, 0.0, _slot_unit(match[1]), 0.0, match[1]))
+    found += [
+        Quantity(match.start(), match.end(), 0.0, 0.0, _slot_unit(match[1]), 0.0, match[1])
+        for match in slots.SLOT.finditer(sentence)
+    ]
     return _joined(sorted(found, key=lambda one: one.start), plain)
 
 
@@ -197,9 +200,9 @@ def _facts(assessment: Assessment) -> dict[str, float]:
 
 def _quantity(match: re.Match[str], plain: str) -> Quantity | None:
     text = match["digits"] or match["words"]
-    if match["words"] and not match["unit"] and not match["sign"] and _PRONOUN.match(plain, match.start()):
-        if text == "one":
-            return None
+    alone = text == "one" and not match["unit"] and not match["sign"]
+    if match["words"] and alone and _PRONOUN.match(plain, match.start()):
+        return None
     if match["digits"] and plain[match.end() : match.end() + 1].isalpha():
         return None  # an ordinal such as 1st
     value = float(text.replace(",", "")) if match["digits"] else _spoken(text)
@@ -299,11 +302,11 @@ def _nearest_role(one: Quantity, sentence: str, roles: list[re.Match[str]]) -> t
     before = [match for match in roles if match.end() <= one.start]
     after = [match for match in roles if match.start() >= one.end]
     overlapping = [match for match in roles if match.start() < one.end < match.end()]
-    right = (overlapping or after or [None])[0]
-    touching_right = right and _FOLLOW.match(sentence[one.end : max(one.end, right.start())])
+    right = next(iter(overlapping or after), None)
+    touching_right = right is not None and _FOLLOW.match(sentence[one.end : max(one.end, right.start())])
     touching_left = before and _CONNECT.match(sentence[before[-1].end() : one.start])
-    if touching_right and (one.unit == "bare" or not touching_left):
-        return right.lastgroup or "", True  # type: ignore[union-attr]
+    if right is not None and touching_right and (one.unit == "bare" or not touching_left):
+        return right.lastgroup or "", True
     if touching_left:
         return before[-1].lastgroup or "", True
     candidates = [match for match in roles if match.lastgroup in UNIT_FACTS[one.unit]]
@@ -326,7 +329,7 @@ def _slot_problem(
     if one.slot not in shown:
         return "the assessment has no value for this slot", ""
     role, touching = _role(one, sentence, roles)
-    if role and role != one.slot and _clash(one, role, touching, sentence, roles):
+    if role and role != one.slot and _clash(one, role, touching, roles):
         return f"stands where the text speaks of {_plain(role)}", f"{one.slot} = {shown[one.slot]}"
     operator = _operator(one, sentence)
     if operator in ("<", ">") and one.unit != "money":
@@ -334,7 +337,7 @@ def _slot_problem(
     return None
 
 
-def _clash(one: Quantity, role: str, touching: bool, sentence: str, roles: list[re.Match[str]]) -> bool:
+def _clash(one: Quantity, role: str, touching: bool, roles: list[re.Match[str]]) -> bool:
     """Whether a role that the words name excludes the figure's own."""
     if touching:
         # a count carries its own noun, so words that only follow or precede it name something else

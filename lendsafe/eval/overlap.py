@@ -118,7 +118,7 @@ def bert_score(
         "empty_texts": len(texts) - len(filled),
         "cut_texts": sum(len(scorer._tokenizer.encode(t, truncation=False)) > limit for t in texts if t),
     }
-    return BertScores(*values, settings)
+    return BertScores(values[0], values[1], values[2], settings)
 
 
 def bundled_encoder() -> tuple[str, int] | None:
