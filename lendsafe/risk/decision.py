@@ -109,6 +109,11 @@ def knocked_out(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
     return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0), dtype=bool)
 
 
+def blocked(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
+    """Applications that a rule declines or that are incomplete, ``(n,)``."""
+    return np.asarray(knocked_out(frame, policy).any(axis=1) | missing_items(frame, policy).any(axis=1))
+
+
 def decisions(
     frame: pd.DataFrame,
     default_probability: Floats,
@@ -173,28 +178,20 @@ def assessments(
         applicants: The applications as records, built from the frame if not given.
     """
     people = applicants if applicants is not None else to_applicants(scored.frame)
-    broken = knocked_out(scored.frame, policy)
     lacking = missing_items(scored.frame, policy)
-    adverse = ranking.rank(scored.contributions, scored.codes, config)
     favourable = ranking.rank_strengths(scored.contributions, scored.codes, config)
     outcomes = decisions(scored.frame, scored.default_probability, cutoff, policy, scored.counteroffers)
+    reasons = _reasons(scored, cutoff, outcomes, policy, config)
     found = []
     for i, (person, decision) in enumerate(zip(people, outcomes, strict=True)):
-        reasons = adverse[i]
-        if broken[i].any() and decision == "declined":
-            passed = bool(scored.default_probability[i] <= cutoff)
-            reasons = with_knockouts(
-                reasons, broken[i], scored.contributions[i], scored.codes, policy, config, passed
-            )
-        incomplete = decision == "incomplete"
         found.append(
             Assessment(
                 applicant=person,
                 decision=decision,
                 default_probability=float(scored.default_probability[i]),
                 cutoff=cutoff,
-                reasons=() if incomplete else reasons,
-                strengths=() if incomplete else favourable[i],
+                reasons=reasons[i],
+                strengths=() if decision == "incomplete" else favourable[i],
                 key_factors=scored.key_factors[i] if scored.key_factors is not None else (),
                 score=int(scored.points[i]) if scored.points is not None else None,
                 missing=tuple(n for n, out in zip(policy.required, lacking[i], strict=True) if out),
@@ -204,6 +201,51 @@ def assessments(
             )
         )
     return found
+
+
+def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> pd.DataFrame:
+    """Decisions and reasons as a table, one row per application, for any kind of file.
+
+    Returns:
+        ``applicant_id`` if there is one, ``decision``, ``default_probability``, ``score``,
+        ``reason_1`` to ``reason_4`` (codes, of every decision but an incomplete one), ``missing``,
+        ``counteroffer_amount``, ``agreement``, and ``review``: whether a person should look.
+    """
+    frame = scored.frame
+    outcomes = decisions(frame, scored.default_probability, cutoff, policy, scored.counteroffers)
+    reasons = _reasons(scored, cutoff, outcomes, policy, config)
+    lacking = missing_items(frame, policy)
+    found = pd.DataFrame({"decision": outcomes, "default_probability": scored.default_probability})
+    if "applicant_id" in frame:
+        found.insert(0, "applicant_id", frame["applicant_id"].to_numpy())
+    found["score"] = scored.points
+    for i in range(config.max_reasons):
+        found[f"reason_{i + 1}"] = [row[i].code if len(row) > i else None for row in reasons]
+    found["missing"] = [
+        " ".join(n for n, out in zip(policy.required, row, strict=True) if out) for row in lacking
+    ]
+    if scored.counteroffers is not None:
+        found["counteroffer_amount"] = np.where(
+            found["decision"] == "counteroffer", scored.counteroffers, np.nan
+        )
+    if scored.agreement is not None:
+        found["agreement"] = scored.agreement
+        found["review"] = scored.agreement < config.review_below
+    return found
+
+
+def _reasons(
+    scored: Scored, cutoff: float, outcomes: Sequence[Decision], policy: Policy, config: RiskConfig
+) -> list[tuple[Reason, ...]]:
+    """Reasons of every application: those of broken rules first, none if it is incomplete."""
+    broken = knocked_out(scored.frame, policy)
+    reasons = ranking.rank(scored.contributions, scored.codes, config)
+    for i in np.flatnonzero(broken.any(axis=1)):
+        passed = bool(scored.default_probability[i] <= cutoff)
+        reasons[i] = with_knockouts(
+            reasons[i], broken[i], scored.contributions[i], scored.codes, policy, config, passed
+        )
+    return [() if out == "incomplete" else row for row, out in zip(reasons, outcomes, strict=True)]
 
 
 def with_knockouts(

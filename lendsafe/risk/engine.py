@@ -20,7 +20,7 @@ from lendsafe.errors import DataError
 from lendsafe.records import Applicant, Assessment
 from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, Scored, assessments, knocked_out, missing_items
+from lendsafe.risk.decision import Policy, Scored, assessments, blocked
 from lendsafe.risk.features import FeatureSet, code_index, to_frame
 from lendsafe.risk.model import Calibration
 from lendsafe.risk.shapley import Attribution
@@ -108,7 +108,10 @@ class RiskEngine:
     def log_odds(self, values: Floats) -> Floats:
         """Calibrated log-odds of default of encoded rows, ``(n,)``."""
         margins = self._booster.inplace_predict(values, predict_type="margin", missing=np.nan)
-        return self.calibration.slope * np.asarray(margins, dtype=np.float64) + self.calibration.intercept
+        found: Floats = (
+            self.calibration.slope * np.asarray(margins, dtype=np.float64) + self.calibration.intercept
+        )
+        return found
 
     def default_probability(self, values: Floats) -> Floats:
         """Calibrated probability of default of encoded rows, ``(n,)``."""

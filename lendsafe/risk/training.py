@@ -13,11 +13,10 @@ from lendsafe.risk import splits
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import (
     Policy,
+    blocked,
     cutoff_for_approval_rate,
     cutoff_for_expected_loss,
     default_policy,
-    knocked_out,
-    missing_items,
 )
 from lendsafe.risk.engine import RiskEngine
 from lendsafe.risk.features import FeatureSet, application_set
@@ -73,7 +72,7 @@ def train(
         ensemble=from_document(_document(model)),
         features=chosen,
         calibration=model.calibration_,
-        background=background(values.to_numpy(), probability, blocked, cutoff, settings),
+        background=background(values.to_numpy(), probability, out, cutoff, settings),
         cutoff=cutoff,
         policy=rules,
         config=settings,
@@ -111,8 +110,8 @@ def test_rows(frame: pd.DataFrame, config: RiskConfig) -> NDArray[np.bool_]:
 def identifiers(frame: pd.DataFrame) -> NDArray[Any]:
     """Application of each row: ``applicant_id``, or a hash of the row itself without one."""
     if IDENTIFIER in frame:
-        return frame[IDENTIFIER].astype(str).to_numpy()
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+        return np.asarray(frame[IDENTIFIER].astype(str))
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False))
 
 
 def data_hash(frame: pd.DataFrame) -> str:
@@ -122,7 +121,7 @@ def data_hash(frame: pd.DataFrame) -> str:
 
 
 def background(
-    values: Floats, probability: Floats, blocked: NDArray[np.bool_], cutoff: float, config: RiskConfig
+    values: Floats, probability: Floats, out: NDArray[np.bool_], cutoff: float, config: RiskConfig
 ) -> Floats:
     """Rows that applicants are compared with, frozen with the model.
 
@@ -133,14 +132,14 @@ def background(
     Args:
         values: Encoded rows, ``(n, columns)``.
         probability: Default probability of each, ``(n,)``.
-        blocked: Rows that a rule declines, ``(n,)``.
+        out: Rows that a rule declines or that are incomplete, ``(n,)``.
         cutoff: Largest probability that is approved.
         config: Baseline, band width and size.
     """
     rows = np.arange(len(values))
     if config.baseline == "near_cutoff":
         distance = _logit(cutoff) - _logit(probability)
-        approved = np.flatnonzero((distance >= -1e-9) & ~blocked)
+        approved = np.flatnonzero((distance >= -1e-9) & ~out)
         nearest = approved[np.argsort(distance[approved], kind="stable")]
         inside = int(np.count_nonzero(distance[approved] <= config.baseline_band))
         rows = nearest[: max(inside, FEWEST_BACKGROUND)]
@@ -151,10 +150,10 @@ def background(
     return values[np.sort(rows)]
 
 
-def _cutoff(probability: Floats, blocked: NDArray[np.bool_], config: RiskConfig) -> float:
+def _cutoff(probability: Floats, out: NDArray[np.bool_], config: RiskConfig) -> float:
     if config.loss_ratio > 0:
         return cutoff_for_expected_loss(config.loss_ratio)
-    return cutoff_for_approval_rate(probability, blocked, config.approval_rate)
+    return cutoff_for_approval_rate(probability, out, config.approval_rate)
 
 
 def _document(model: RiskModel) -> Any:
