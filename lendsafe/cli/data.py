@@ -1,0 +1,66 @@
+"""``lendsafe data``: make synthetic pairs, check files."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lendsafe.cli.options import settings, settings_options
+from lendsafe.corpus.synth import SynthConfig
+
+PATH = click.Path(path_type=Path)
+
+
+@click.group("data")
+def command() -> None:
+    """Make, import and check data."""
+
+
+@command.command("synth")
+@click.option("--out", type=PATH, required=True, help="New or empty folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@settings_options(SynthConfig)
+def synth(out: Path, as_json: bool, **given: Any) -> None:
+    """Draw applicants with known reasons and write training pairs about them."""
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.corpus.synth import write
+
+    made = write(settings(SynthConfig, given), out)
+    counts = {"rows": len(made.rows), "unseen_wordings": len(made.unseen), "out": out}
+    click.echo(
+        to_json(counts) if as_json else f"{out}: {len(made.rows)} rows, {len(made.unseen)} in unseen wordings"
+    )
+
+
+@command.command("check")
+@click.argument("path", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(path: Path, as_json: bool) -> None:
+    """Validate a data file or folder; name every problem, and rejections that their data contradict."""
+    from collections import Counter
+
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.corpus.contradictions import contradictions, rejections
+    from lendsafe.corpus.load import load
+
+    examples = load(path)
+    untrue, rejected = contradictions(examples), rejections(examples)
+    report = {
+        "examples": len(examples),
+        "decisions": dict(Counter(one.decision or "not stated" for one in examples)),
+        "splits": dict(Counter(one.split or "not stated" for one in examples)),
+        "reply_words_mean": round(sum(len(one.reply.split()) for one in examples) / len(examples), 1),
+        "rejections_read": len(rejected),
+        "rejections_contradicted": len(untrue),
+        "contradicted_examples": [{"id": one.id, "claims": one.claims} for one in untrue[:5]],
+    }
+    if as_json:
+        click.echo(to_json(report))
+        return
+    click.echo(f"{path}: {len(examples)} examples, no problems")
+    for name in ("decisions", "splits", "reply_words_mean"):
+        click.echo(f"{name.replace('_', ' ')}: {report[name]}")
+    if rejected:
+        click.echo(f"{len(untrue)} of {len(rejected)} rejection texts contradict their applicant, such as")
+        for one in untrue[:5]:
+            click.echo(f"  {one.id} claims {', and '.join(one.claims)}")
