@@ -10,12 +10,13 @@ from typing import Any
 
 from lendsafe.corpus import synth
 from lendsafe.errors import ExistsError
+from lendsafe.fields import build
 from lendsafe.files import write_atomically
 from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.notice import Contact, demo_config
 from lendsafe.pipeline import evaluate, letters, training
-from lendsafe.pipeline.narrate import narrator
+from lendsafe.pipeline.narrate import explain, narrator
 from lendsafe.reasons import catalogue
 from lendsafe.records import Style
 from lendsafe.risk.engine import RiskEngine
@@ -66,7 +67,7 @@ def demo(out: Path, *, quick: bool, say: Callable[[str], None]) -> Demo:
 
     stage("data", "Applications and training pairs", lambda: synth.write(synth.SynthConfig(), out / "data"))
     engine = stage("risk", "Risk model", lambda: _risk(out))
-    config = TrainConfig(**loading.recipe(MODEL))
+    config = build(TrainConfig, loading.recipe(MODEL))
     if quick:
         config = replace(config, max_steps=QUICK_STEPS, warmup_steps=QUICK_WARMUP)
     run = out / "run"
@@ -106,7 +107,7 @@ def _explain(out: Path, engine: RiskEngine) -> tuple[str, Path]:
         received=date(2026, 11, 2),
     )
     (request,) = letters.assess(engine, [application], Style())
-    (explanation,) = letters.explain([request], narrator(str(out / "run")))
+    (explanation,) = explain([request], narrator(str(out / "run")))
     letter = letters.compose(explanation, application, demo_config(), date(2026, 11, 9))
     path = out / "letter.pdf"
     content = letters.render(letter, path)

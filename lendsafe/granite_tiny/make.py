@@ -46,7 +46,7 @@ class PretrainConfig:
     """Shape and pretraining of granite-tiny."""
 
     seed: int = knob(0, "Seed of weights and text.", low=0)
-    steps: int = knob(2600, "Optimiser steps.", low=1)
+    steps: int = knob(1800, "Optimiser steps.", low=1)
     batch_tokens: int = knob(4608, "Tokens of one optimiser step, padding included.", low=MAX_LENGTH)
     learning_rate: float = knob(3e-3, "Peak learning rate.", low=0)
     warmup_steps: int = knob(100, "Steps of linear warm-up; then a cosine to 2 %.", low=0)
@@ -55,9 +55,9 @@ class PretrainConfig:
     save_every: int = knob(200, "Steps between saves.", low=1)
     vocab_size: int = knob(1536, "Tokens of the vocabulary.", low=260)
     hidden_size: int = knob(192, "Width of the residual stream.", low=8)
-    layers: int = knob(4, "Layers.", low=1)
-    heads: int = knob(4, "Query heads.", low=1)
-    kv_heads: int = knob(2, "Key and value heads.", low=1)
+    layers: int = knob(3, "Layers.", low=1)
+    heads: int = knob(3, "Query heads.", low=1)
+    kv_heads: int = knob(1, "Key and value heads.", low=1)
     experts: int = knob(6, "Experts per layer.", low=2)
     experts_per_token: int = knob(2, "Experts that see a token.", low=1)
     expert_size: int = knob(192, "Hidden width of an expert.", low=8)
