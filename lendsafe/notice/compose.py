@@ -233,7 +233,8 @@ def _score(case: Case) -> tuple[Block, ...]:
 
 def _score_rows(case: Case) -> list[Row]:
     source, created = case.config.score, case.dates.score_created
-    assert source is not None and created is not None  # refused before
+    assert source is not None  # NoticeConfig has a [score] wherever a score is disclosed
+    assert created is not None  # refused before
     return [
         Row("Your credit score", str(case.score)),
         Row("Date", long_date(created)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ ScoreDisclosed = Literal["bureau", "proprietary", "none"]
 
 _PLACEHOLDER = re.compile(r"fill[ _-]?in|[<>\[\]]|\bTODO\b|\bTBD\b|\bxxx", re.IGNORECASE)
 _FICTIONAL = re.compile(r"555\D?01\d\d$")
-_TOLL_FREE = re.compile(r"^\D*1?\D*8(00|33|44|55|66|77|88)\D")
+_TOLL_FREE = re.compile(r"1?8(00|33|44|55|66|77|88)\d{7}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +174,7 @@ def agencies() -> dict[str, Agency]:
 
 def is_toll_free(phone: str) -> bool:
     """Whether a North American number is toll-free."""
-    return bool(_TOLL_FREE.match(phone))
+    return bool(_TOLL_FREE.fullmatch("".join(char for char in phone if char.isdigit())))
 
 
 def _agency(table: Mapping[str, Any], where: str) -> Agency:
@@ -228,9 +229,7 @@ def _score_problems(score: ScoreSource, needs_distribution: bool) -> Iterator[st
         yield "approval_score_notice needs a [score] distribution of six bars or more (12 CFR 1022.74(e)(1)(ii)(F))"
     if bars and not 99 <= sum(bar.percent for bar in bars) <= 101:
         yield "the percentages of the [score] distribution do not add up to 100"
-    if any(bar.low > bar.high for bar in bars) or any(
-        a.high >= b.low for a, b in zip(bars, bars[1:], strict=False)
-    ):
+    if any(bar.low > bar.high for bar in bars) or any(a.high >= b.low for a, b in pairwise(bars)):
         yield "the bars of the [score] distribution overlap or are out of order"
 
 

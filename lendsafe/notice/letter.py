@@ -56,15 +56,17 @@ class Contact:
     esign_consent: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not all(isinstance(line, str) for line in self.address):
-            raise DataError("The applicant's name and address have to be text.")
+        given: object = self.address
+        if isinstance(given, str) or not all(isinstance(one, str) for one in (self.name, *self.address)):
+            raise DataError("The applicant's name has to be text, and the address a list of lines.")
         name = visible(self.name)
         lines = tuple(line for line in map(visible, self.address) if line)
         if not name or not lines:
             raise DataError("The applicant's name or address is empty.")
         if len(lines) > _MOST_LINES or max(map(len, (name, *lines))) > _MOST_CHARACTERS:
             raise DataError(
-                f"The applicant's name or address is too long: at most {_MOST_LINES} lines of {_MOST_CHARACTERS} characters."
+                "The applicant's name or address is too long: "
+                f"at most {_MOST_LINES} lines of {_MOST_CHARACTERS} characters."
             )
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "address", lines)
@@ -113,17 +115,10 @@ class Case:
     def kind(self) -> Kind:
         """Which letter the decision asks for; less than was asked is a counteroffer (1002.2(c)(1)(i))."""
         assessment = self.assessment
-        offer = assessment.counteroffer_amount
-        if (
-            assessment.decision == "approved"
-            and offer is not None
-            and offer < assessment.applicant.loan_amount
-        ):
-            return "counteroffer"
-        kinds: dict[str, Kind] = {"approved": "approval", "declined": "denial"}
-        return kinds.get(assessment.decision) or (
-            "counteroffer" if assessment.decision == "counteroffer" else "incomplete"
-        )
+        offer, asked = assessment.counteroffer_amount, assessment.applicant.loan_amount
+        if assessment.decision == "approved":
+            return "approval" if offer is None or offer >= asked else "counteroffer"
+        return "denial" if assessment.decision == "declined" else assessment.decision
 
     @property
     def adverse(self) -> bool:

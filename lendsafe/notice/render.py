@@ -118,7 +118,13 @@ def _data(letter: Letter) -> dict[str, Any]:
         "language": letter.language,
         "creditor": case.config.creditor.name,
         "date": long_date(case.dates.notice),
-        "description": f"Templates {templates_sha256()}; input {letter.input_sha256}; risk model {case.assessment.risk_model}",
+        "description": "; ".join(
+            (
+                f"Templates {templates_sha256()}",
+                f"input {letter.input_sha256}",
+                f"risk model {case.assessment.risk_model}",
+            )
+        ),
         "keywords": [
             _generator(),
             f"templates sha256:{templates_sha256()}",

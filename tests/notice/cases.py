@@ -17,7 +17,11 @@ NARRATIVE = (
 )
 CONTACT = Contact(name="Maria Álvarez-O'Brien", address=("12 Elm Street, Apt. 4", "Columbus, OH 43004"))
 DATES = Dates(received=date(2026, 11, 2), notice=date(2026, 11, 24), score_created=date(2026, 11, 3))
-KEY_FACTORS = ("Number of accounts with delinquency", "Too many accounts recently opened", "Too many inquiries")
+KEY_FACTORS = (
+    "Number of accounts with delinquency",
+    "Too many accounts recently opened",
+    "Too many inquiries",
+)
 BUREAU_ITEMS: dict[str, Any] = {
     "credit_score": 612,
     "delinquencies_24m": 3,
@@ -85,8 +89,14 @@ def every_kind() -> dict[str, Letter]:
         ),
         "counteroffer": letter(assessment(decision="counteroffer", counteroffer_amount=8_000.0)),
         "approved for less": letter(assessment(decision="approved", counteroffer_amount=8_000.0)),
-        "incomplete": letter(assessment(decision="incomplete", reasons=(), missing=("annual_income", "debt_to_income"))),
+        "incomplete": letter(
+            assessment(decision="incomplete", reasons=(), missing=("annual_income", "debt_to_income"))
+        ),
         "approval with score": letter(assessment(**approved)),
-        "approval without score": letter(assessment(items={**BUREAU_ITEMS, "credit_score": None}, **approved)),
-        "approval, no disclosure": letter(assessment(**approved), config=replace(plain, approval_score_notice=False)),
+        "approval without score": letter(
+            assessment(items={**BUREAU_ITEMS, "credit_score": None}, **approved)
+        ),
+        "approval, no disclosure": letter(
+            assessment(**approved), config=replace(plain, approval_score_notice=False)
+        ),
     }

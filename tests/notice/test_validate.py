@@ -36,7 +36,9 @@ def altered(block: Block, at: int) -> Block:
         return replace(block, text=block.text[:place] + "#" + block.text[place + 1 :])
     if block.rows:
         place = at % len(block.rows)
-        return replace(block, rows=(*block.rows[:place], Row(block.rows[place].label, "0"), *block.rows[place + 1 :]))
+        return replace(
+            block, rows=(*block.rows[:place], Row(block.rows[place].label, "0"), *block.rows[place + 1 :])
+        )
     place = at % len(block.items)
     return replace(block, items=(*block.items[:place], block.items[place] + "s", *block.items[place + 1 :]))
 
@@ -86,7 +88,9 @@ def test_two_blocks_in_each_others_place_are_named(place, other):
     second = other % len(blocks)
     if second == number:
         return
-    swapped = changed(changed(KINDS[kind], number, lambda _: blocks[second]), second, lambda _: blocks[number])
+    swapped = changed(
+        changed(KINDS[kind], number, lambda _: blocks[second]), second, lambda _: blocks[number]
+    )
     assert any(finding.rule == "FORM" and "order" in finding.message for finding in validate(swapped))
 
 
@@ -158,9 +162,13 @@ def test_a_score_outside_its_range_breaks_f2():
     assert rules(one) == {"F2"}
 
 
-@pytest.mark.parametrize(("count", "inquiries", "right"), [(4, False, True), (5, False, False), (5, True, True), (6, True, False)])
+@pytest.mark.parametrize(
+    ("count", "inquiries", "right"), [(4, False, True), (5, False, False), (5, True, True), (6, True, False)]
+)
 def test_four_key_factors_or_five_with_inquiries(count, inquiries, right):
-    factors = tuple(f"Factor {n}" for n in range(count - inquiries)) + (("Number of recent inquiries",) if inquiries else ())
+    factors = tuple(f"Factor {n}" for n in range(count - inquiries)) + (
+        ("Number of recent inquiries",) if inquiries else ()
+    )
     assert rules(letter(assessment(key_factors=factors))) == (set() if right else {"F3"})
 
 

@@ -1,0 +1,143 @@
+"""The lender's file: nothing is assumed, nothing made up passes."""
+
+from datetime import date
+from importlib.resources import files
+
+import pytest
+
+from lendsafe.errors import ConfigError
+from lendsafe.fields import parse_toml
+from lendsafe.notice import demo_config, example_toml, read_config
+from lendsafe.notice.config import agencies, config_from, is_toll_free
+
+
+def table(**changes):
+    """The demonstration's tables, filled in as a real lender would."""
+    raw = parse_toml((files("lendsafe.notice") / "demo.toml").read_text("utf-8"), "demo")
+    raw["specimen"] = False
+    raw["creditor"]["phone"] = "(614) 221-4000"
+    raw["bureau"]["phone"] = "(800) 221-4001"
+    for path, value in changes.items():
+        inner, *names = path.split("__")
+        if names:
+            raw[inner][names[0]] = value
+        elif value is None:
+            raw.pop(inner)
+        else:
+            raw[inner] = value
+    return raw
+
+
+def test_the_example_is_refused_until_it_is_filled_in(tmp_path):
+    path = tmp_path / "notice.toml"
+    path.write_text(example_toml())
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    for name in (
+        "as_of",
+        "creditor_type",
+        "score_disclosed",
+        "creditor.name",
+        "creditor.address",
+        "bureau.phone",
+        "score.provider",
+    ):
+        assert name in str(caught.value)
+
+
+def test_the_example_filled_in_is_read(tmp_path):
+    shares = (5, 10, 15, 20, 25, 25)
+    bars = (f"{{ low = {300 + 50 * n}, high = {349 + 50 * n}, percent = {p} }}" for n, p in enumerate(shares))
+    text = example_toml().replace("distribution = []", f"distribution = [{', '.join(bars)}]")
+    for what, value in {
+        "FILL IN: a date, such as 2026-11-24": "",
+        "FILL IN: one of the types above": "finance_company",
+        "FILL IN: bureau, proprietary or none": "bureau",
+        "FILL IN: telephone number": "(614) 221-4000",
+        "FILL IN: toll-free telephone number": "(800) 221-4001",
+    }.items():
+        text = text.replace(f'"{what}"', f'"{value}"' if value else "2026-11-24")
+    path = tmp_path / "notice.toml"
+    path.write_text(text.replace("FILL IN: ", "The "))
+    config = read_config(path)
+    assert config.as_of == date(2026, 11, 24)
+    assert config.agency.offices[0][0] == "Federal Trade Commission"
+
+
+def test_which_score_is_disclosed_has_no_default():
+    with pytest.raises(ConfigError, match="'score_disclosed' is missing"):
+        config_from(table(score_disclosed=None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"creditor__phone": "(614) 555-0100"}, "fictional"),
+        ({"creditor__phone": "call us"}, "ten digits"),
+        ({"creditor__name": " "}, "name and an address"),
+        ({"creditor__address": []}, "name and an address"),
+        ({"bureau__phone": "(614) 221-4001"}, "toll-free"),
+        ({"creditor_type": "federal_credit_unoin"}, "Did you mean 'federal_credit_union'"),
+        ({"score_disclosed": "vantage"}, "one of bureau, proprietary, none"),
+        ({"score": None}, r"no \[score\]"),
+        ({"bureau": None}, r"no \[bureau\]"),
+        ({"score__low": 850}, "not below"),
+        ({"score__distribution": []}, "six bars"),
+        ({"response_days": 0}, "from 1 to 90"),
+        ({"respons_days": 30}, "Did you mean 'response_days'"),
+        ({"creditor": "us"}, "expected a table"),
+        ({"agency": {"name": "Regional Office"}}, r"\[agency\]"),
+        ({"as_of": "yesterday"}, "as_of"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(changes, says):
+    with pytest.raises(ConfigError, match=says):
+        config_from(table(**changes), "notice.toml")
+
+
+def test_shares_that_do_not_add_up_are_refused():
+    bars = [{"low": 300 + 50 * n, "high": 349 + 50 * n, "percent": 10} for n in range(6)]
+    with pytest.raises(ConfigError, match="add up"):
+        config_from(table(score__distribution=bars))
+
+
+def test_bars_that_overlap_are_refused():
+    bars = [{"low": 300, "high": 850, "percent": 100 / 6} for _ in range(6)]
+    with pytest.raises(ConfigError, match="overlap"):
+        config_from(table(score__distribution=bars))
+
+
+def test_a_lender_may_name_its_own_agency():
+    config = config_from(
+        table(agency={"name": "Regional Office", "address": ["1 Main Street", "Denver, CO 80202"]})
+    )
+    assert config.agency.sentence == "Regional Office, 1 Main Street, Denver, CO 80202"
+
+
+def test_the_agencies_are_those_of_appendix_a_since_2024():
+    found = {kind: agency.sentence for kind, agency in agencies().items()}
+    assert found["large_institution"].endswith("1700 G Street NW, Washington, DC 20552")
+    assert "P.O. Box 53570, Houston, TX 77052" in found["national_bank"]
+    assert "Consumer Response Center, 600 Pennsylvania Avenue NW" in found["finance_company"]
+    assert found["affiliate_of_large_institution"].count("; and ") == 1
+    assert all(
+        agency.as_of >= date(2024, 3, 20) and "88 FR 16531" in agency.source for agency in agencies().values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("phone", "free"),
+    [
+        ("(800) 221-4001", True),
+        ("1-888-221-4001", True),
+        ("8332214001", True),
+        ("(614) 800-4000", False),
+        ("801-221-4001", False),
+    ],
+)
+def test_toll_free_numbers_are_known_by_their_prefix(phone, free):
+    assert is_toll_free(phone) is free
+
+
+def test_the_demonstration_is_marked_as_a_specimen():
+    assert demo_config().specimen
