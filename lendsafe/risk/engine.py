@@ -194,8 +194,7 @@ class RiskEngine:
 
     def blocked(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Applications that a rule declines or that are incomplete, ``(n,)``."""
-        stopped = knocked_out(frame, self.policy).any(axis=1) | missing_items(frame, self.policy).any(axis=1)
-        return np.asarray(stopped, dtype=np.bool_)
+        return blocked(frame, self.policy)
 
     def _key_factors(self, contributions: Floats) -> list[tuple[str, ...]] | None:
         """Key factors of this model's own score, if that is the score which is disclosed.

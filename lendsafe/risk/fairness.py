@@ -7,7 +7,6 @@ are voluntary there, and states differ.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np

@@ -64,9 +64,8 @@ def train(
         )
     model = RiskModel.from_config(settings, [f.constraint for f in chosen.columns])
     model.fit(values, target, groups=identifiers(rows))
-    stopped = knocked_out(rows, rules).any(axis=1) | missing_items(rows, rules).any(axis=1)
-    blocked = np.asarray(stopped, dtype=np.bool_)
-    cutoff = _cutoff(np.asarray(expit(model.out_of_fold_)), blocked, settings)
+    out = blocked(rows, rules)
+    cutoff = _cutoff(np.asarray(expit(model.out_of_fold_)), out, settings)
     probability = model.predict_proba(values)[:, 1]
     return RiskEngine(
         ensemble=from_document(_document(model)),
