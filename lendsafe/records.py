@@ -10,9 +10,7 @@ from lendsafe.errors import DataError
 from lendsafe.fields import build, check, knob
 
 Decision = Literal["approved", "declined", "counteroffer", "incomplete"]
-Purpose = Literal[
-    "debt_consolidation", "home_improvement", "vehicle", "medical", "major_purchase", "other"
-]
+Purpose = Literal["debt_consolidation", "home_improvement", "vehicle", "medical", "major_purchase", "other"]
 Strength = Literal["slight", "moderate", "strong"]
 Register = Literal["plain", "formal", "warm"]
 Detail = Literal["standard", "detailed"]
@@ -41,12 +39,18 @@ class Applicant:
     debt_to_income: float | None = knob(
         None, "Monthly debt payments as a share of gross monthly income.", unit="percent", low=0, high=500
     )
-    credit_score: int | None = knob(None, "Bureau credit score. Disclosed, never a feature.", low=300, high=850)
-    delinquencies_24m: int | None = knob(None, "Payments 30 or more days late, past 24 months.", low=0, high=99)
+    credit_score: int | None = knob(
+        None, "Bureau credit score. Disclosed, never a feature.", low=300, high=850
+    )
+    delinquencies_24m: int | None = knob(
+        None, "Payments 30 or more days late, past 24 months.", low=0, high=99
+    )
     collections: int | None = knob(None, "Collection actions or judgments on file.", low=0, high=99)
     bankruptcies: int | None = knob(None, "Bankruptcies on file.", low=0, high=20)
     inquiries_6m: int | None = knob(None, "Credit inquiries, past 6 months.", low=0, high=99)
-    oldest_account_months: int | None = knob(None, "Age of the oldest account.", unit="months", low=0, high=1200)
+    oldest_account_months: int | None = knob(
+        None, "Age of the oldest account.", unit="months", low=0, high=1200
+    )
     open_accounts: int | None = knob(None, "Open credit accounts.", low=0, high=200)
     accounts_opened_24m: int | None = knob(None, "Accounts opened, past 24 months.", low=0, high=99)
     revolving_utilization: float | None = knob(

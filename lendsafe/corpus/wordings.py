@@ -17,7 +17,7 @@ Wording = Literal["train", "held_out", "all"]
 
 # Each alternative is drawn this much more seldom than the one before it. At 1 every wording is as
 # likely as any other and no reference can be predicted; near 0 every letter reads the same.
-FALLOFF = 0.65
+FALLOFF = 0.95
 
 # Share of the lists drawn from the held-out table when every wording is wanted.
 HELD_OUT_SHARE = 0.3

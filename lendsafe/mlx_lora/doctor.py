@@ -59,7 +59,10 @@ def examine() -> Report:
 
 def matmul_gflops(size: int = 1024) -> float:
     """Rate of a float32 matrix product, the best of five, in GFLOP/s."""
-    a, b = mx.random.normal((size, size), key=mx.random.key(0)), mx.random.normal((size, size), key=mx.random.key(1))
+    a, b = (
+        mx.random.normal((size, size), key=mx.random.key(0)),
+        mx.random.normal((size, size), key=mx.random.key(1)),
+    )
     mx.eval(a, b)
     best = float("inf")
     for _ in range(5):
@@ -76,10 +79,16 @@ def _findings(speed: float) -> list[str]:
     if backend.name() == "cpu" and speed < SLOW_GFLOPS:
         mend = "install it with: apt-get install libopenblas0-pthread (or your system's OpenBLAS)"
         if backend.openblas:
-            mend = "OpenBLAS is loaded; is the machine busy, or are OPENBLAS_NUM_THREADS or OMP_NUM_THREADS set?"
-        found.append(f"Matrix products are slow ({speed:.0f} GFLOP/s; OpenBLAS reaches about 90 a core): {mend}")
+            mend = (
+                "OpenBLAS is loaded; is the machine busy, or are OPENBLAS_NUM_THREADS or OMP_NUM_THREADS set?"
+            )
+        found.append(
+            f"Matrix products are slow ({speed:.0f} GFLOP/s; OpenBLAS reaches about 90 a core): {mend}"
+        )
     if backend.name() == "cpu" and sys.platform == "linux" and not shutil.which("g++"):
-        found.append("No g++: MLX cannot compile fused operations on the CPU. Install it with: apt-get install g++")
+        found.append(
+            "No g++: MLX cannot compile fused operations on the CPU. Install it with: apt-get install g++"
+        )
     found += [f"{package} is missing. Install it with: pip install {package}" for package in _missing()]
     return found
 

@@ -50,7 +50,9 @@ def test_mlx_lm_loads_it(fused):
 def test_its_tensors_have_the_names_and_shapes_of_the_base(fused, folder):
     def described(path):
         with safe_open(path / "model.safetensors", framework="numpy") as file:
-            return {n: (file.get_slice(n).get_shape(), file.get_slice(n).get_dtype()) for n in list(file.keys())}
+            return {
+                n: (file.get_slice(n).get_shape(), file.get_slice(n).get_dtype()) for n in list(file.keys())
+            }
 
     assert described(fused[0]) == described(folder)
 
