@@ -34,6 +34,11 @@ REPORT_FIELDS = (
 _MOST_CHARACTERS, _MOST_LINES = 120, 6
 
 
+def _texts(value: object) -> bool:
+    """Whether a value from a file is a list of texts, and not one text, whose letters would pass for lines."""
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
     """Whom the letter is addressed to: the primary applicant (12 CFR 1002.9(f)).

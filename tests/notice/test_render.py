@@ -119,10 +119,15 @@ def structure(reader: PdfReader) -> list[str]:
 def test_headings_lists_and_tables_are_tagged_as_such(papers):
     tags = structure(read(papers["denial with score"]))
     assert tags.count("/H1") >= 5
-    assert tags.count("/L") == 2
-    assert tags.count("/LI") == 6
-    assert tags.count("/Table") == 2
-    assert tags.count("/TH") >= 7
+    assert tags.count("/L") == 4  # reasons, key factors, and two lists of labelled values
+    assert tags.count("/LI") == tags.count("/Lbl") == 3 + 3 + 3 + 4
+    assert "/Table" not in tags
+
+
+def test_the_distribution_of_scores_is_a_table_with_headers(papers):
+    tags = structure(read(papers["approval with score"]))
+    assert tags.count("/Table") == 1
+    assert tags.count("/TH") >= 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -198,10 +203,6 @@ def test_a_hostile_name_or_address_changes_no_structure(payload):
     assert validate(one) == []
     assert Tags(render_html(one)).opened == Tags(render_html(usual)).opened
     text = render_text(one)
-    assert (
-        re.sub(r"[^\S\n]|[ -~\n–·Á]", "", text.replace(contact.name, "").replace(contact.address[0], ""))
-        is not None
-    )
     assert text.count("\n-----") == render_text(usual).count("\n-----")
     paper = as_pdf(one)
     if paper is not None:
