@@ -105,6 +105,7 @@ def _explain(out: Path, engine: RiskEngine) -> tuple[str, Path]:
         contact=Contact(name="Jordan Sample", address=("1 Example Street", "Springfield, IL 62701")),
         key_factors=("Amount owed on revolving accounts", "Recent delinquency"),
         received=date(2026, 11, 2),
+        score_created=date(2026, 11, 2),
     )
     (request,) = letters.assess(engine, [application], Style())
     (explanation,) = explain([request], narrator(str(out / "run")))

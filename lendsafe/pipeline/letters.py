@@ -36,6 +36,7 @@ class Application:
         contact: Whom the letter goes to; None if only an explanation is wanted.
         key_factors: What most hurt the disclosed credit score, from the bureau.
         received: Day on which the application was complete, or None.
+        score_created: Day on which the credit score was created, or None.
         source: The application as read, for the record.
     """
 
@@ -43,6 +44,7 @@ class Application:
     contact: Contact | None = None
     key_factors: tuple[str, ...] = ()
     received: date | None = None
+    score_created: date | None = None
     source: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -94,7 +96,8 @@ def compose(explanation: Explanation, application: Application, config: NoticeCo
     """
     if application.contact is None:
         raise DataError("A letter needs 'contact' with name and address in the application.")
-    dates = Dates(received=application.received or today, notice=today)
+    received = application.received or today
+    dates = Dates(received=received, notice=today, score_created=application.score_created)
     letter = notice.compose(explanation, application.contact, config, dates)
     found = [one for one in notice.validate(letter) if not one.message.startswith("Late")]
     if found:
@@ -259,7 +262,9 @@ def _application(table: dict[str, Any]) -> Application:
     figures = {key: value for key, value in table.items() if key in names}
     extra = {key: value for key, value in table.items() if key not in names}
     other = {
-        key: extra.pop(key) for key in ("contact", "key_factors", "received", *FREE_TEXT) if key in extra
+        key: extra.pop(key)
+        for key in ("contact", "key_factors", "received", "score_created", *FREE_TEXT)
+        if key in extra
     }
     if "applicant_id" in figures:
         figures["applicant_id"] = str(figures["applicant_id"])
@@ -271,6 +276,7 @@ def _application(table: dict[str, Any]) -> Application:
         contact=_contact(other.get("contact")),
         key_factors=tuple(map(str, other.get("key_factors") or ())),
         received=_date(other.get("received")),
+        score_created=_date(other.get("score_created")),
         source=table,
     )
 
