@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lendsafe.corpus import synth
-from lendsafe.errors import ExistsError
 from lendsafe.fields import build
-from lendsafe.files import write_atomically
+from lendsafe.files import refuse_existing, write_atomically
 from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.notice import Contact, demo_config
@@ -53,8 +52,7 @@ def demo(out: Path, *, quick: bool, say: Callable[[str], None]) -> Demo:
     Raises:
         ExistsError: If ``out`` holds something already.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ExistsError(f"{out} is not empty. Choose another --out.")
+    refuse_existing(out)
     seconds: dict[str, float] = {}
 
     def stage(name: str, text: str, work: Callable[[], Any]) -> Any:

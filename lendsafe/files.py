@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lendsafe.errors import DiskError
+from lendsafe.errors import DiskError, ExistsError
 
 
 @contextmanager
@@ -28,11 +28,30 @@ def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        where = problem.filename if isinstance(problem.filename, str) else path
+        named = problem.filename if isinstance(problem.filename, str) else ""
+        where = named if named and ".tmp-" not in named else path  # a temporary name says nothing to a user
         text = f"{where}: {problem.strerror or problem}."
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             text += f" {_space(path, needed)}"
         raise DiskError(text) from problem
+
+
+def refuse_existing(out: Path, *, besides: str = "", hint: str = "") -> None:
+    """Refuse a place to write that is there already and is not an empty folder.
+
+    Args:
+        out: Place of a new folder.
+        besides: Name of a file that may be in it.
+        hint: What else to try, after "choose another --out".
+
+    Raises:
+        ExistsError: If something is there.
+        DiskError: If it cannot be looked at.
+    """
+    with disk_errors(out):
+        if out.exists() and (not out.is_dir() or any(one.name != besides for one in out.iterdir())):
+            what = "is not empty" if out.is_dir() else "is a file"
+            raise ExistsError(f"{out} {what}. Choose another --out{hint}.")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

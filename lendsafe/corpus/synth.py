@@ -25,9 +25,9 @@ from lendsafe.corpus.grammar import narrative
 from lendsafe.corpus.load import Example, Split
 from lendsafe.corpus.quotas import fit_table, largest_remainder, spread
 from lendsafe.corpus.wordings import Wording
-from lendsafe.errors import ConfigError, ExistsError
+from lendsafe.errors import ConfigError
 from lendsafe.fields import knob
-from lendsafe.files import disk_errors, write_atomically
+from lendsafe.files import disk_errors, refuse_existing, write_atomically
 from lendsafe.records import Assessment, Detail, Register, Style, narrative_type, to_json
 
 # Counts of the default 1,500; other sizes keep their proportions.
@@ -112,8 +112,7 @@ def write(config: SynthConfig, out: Path) -> Synthetic:
         ExistsError: If ``out`` is there and not an empty folder.
         DiskError: If writing fails.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ExistsError(f"{out} exists and is not an empty folder. Choose another --out, or remove it.")
+    refuse_existing(out)
     data = synthesize(config)
     stage = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     with disk_errors(out):

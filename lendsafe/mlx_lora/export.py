@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lendsafe.errors import ExistsError
-from lendsafe.files import disk_errors, write_json
+from lendsafe.files import disk_errors, refuse_existing, write_json
 from lendsafe.mlx_lora import adapter, foreign, fuse, loading, peft_layout
 from lendsafe.mlx_lora.config import LoraConfig
 
@@ -55,8 +54,7 @@ def export(
         RefusedError: If the adapter is not the base's, cannot be expressed in that form, or what was
             written does not compute the same.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ExistsError(f"{out} is not empty. Choose another --out.")
+    refuse_existing(out)
     table = adapter.read_config(folder)
     origin = adapter.read_origin(folder, table)
     base = loading.load(model or origin.model)

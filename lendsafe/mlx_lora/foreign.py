@@ -11,9 +11,9 @@ from typing import Any, Literal
 import mlx.core as mx
 import numpy as np
 
-from lendsafe.errors import ExistsError, RefusedError
+from lendsafe.errors import RefusedError
 from lendsafe.fields import knob
-from lendsafe.files import disk_errors, write_json
+from lendsafe.files import disk_errors, refuse_existing, write_json
 from lendsafe.mlx_lora import adapter, loading, peft_layout
 from lendsafe.mlx_lora.config import LoraConfig, TrainConfig
 
@@ -102,8 +102,7 @@ def import_adapter(source: Path, base: loading.Base, out: Path) -> LoraConfig:
         RefusedError: Naming what cannot be represented, or does not fit the model.
         ExistsError: If ``out`` holds something.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ExistsError(f"{out} is not empty. Choose another --out.")
+    refuse_existing(out)
     config, found = read(source, base)
     parameters = adapter.LoraParameters(rank=config.rank, scale=config.scale, dropout=config.dropout)
     adapter.attach(base.model, found, parameters, source)

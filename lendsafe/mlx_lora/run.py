@@ -21,8 +21,8 @@ import mlx.core as mx
 from mlx.utils import tree_unflatten
 
 import lendsafe
-from lendsafe.errors import ConfigError, DataError, DivergedError, ExistsError, LendSafeError, RefusedError
-from lendsafe.files import disk_errors, write_atomically, write_json
+from lendsafe.errors import ConfigError, DataError, DivergedError, LendSafeError, RefusedError
+from lendsafe.files import disk_errors, refuse_existing, write_atomically, write_json
 from lendsafe.mlx_lora import adapter, backend, checkpoint, packed, targets
 from lendsafe.mlx_lora.batches import optimiser_steps
 from lendsafe.mlx_lora.card import write_card
@@ -144,8 +144,8 @@ def fine_tune(
         InterruptedRunError: After SIGINT or SIGTERM, with a checkpoint saved.
     """
     parallel = Parallel()
-    if not resume and out.exists() and any(one.name != ".lock" for one in out.iterdir()):
-        raise ExistsError(f"{out} is not empty. Choose another --out, or continue it with --resume {out}.")
+    if not resume:
+        refuse_existing(out, besides=".lock", hint=f", or continue it with --resume {out}")
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     if not parallel.leads:

@@ -14,11 +14,11 @@ from lendsafe import slots, template
 from lendsafe.corpus import grammar
 from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
-from lendsafe.errors import DataError, ExistsError
+from lendsafe.errors import DataError
 from lendsafe.eval import metrics, overlap
 from lendsafe.eval.checks import check
 from lendsafe.fields import knob
-from lendsafe.files import disk_errors, write_atomically, write_json
+from lendsafe.files import disk_errors, refuse_existing, write_atomically, write_json
 from lendsafe.mlx_lora import run as runs
 from lendsafe.mlx_lora.watch import read_metrics
 from lendsafe.pipeline.narrate import Narrator, Request, explain
@@ -222,8 +222,7 @@ def write(folder: Path, evaluation: Evaluation, run: Path | None = None) -> dict
     Raises:
         ExistsError: If the folder holds something already.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise ExistsError(f"{folder} is not empty. Choose another --out.")
+    refuse_existing(folder)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     summary = summarize(evaluation, run)
