@@ -7,11 +7,13 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from lendsafe import __version__
-from lendsafe.errors import LendSafeError
+from lendsafe.errors import DiskError, LendSafeError
+from lendsafe.fields import did_you_mean
 
 # verb -> help line; the command of verb "x-y" is `command` in lendsafe/cli/x_y.py
 VERBS = {
@@ -42,6 +44,14 @@ class Verbs(click.Group):
         command: click.Command = importlib.import_module(_module(name)).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a misspelt one is answered with the nearest."""
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            raise click.UsageError(f"No such command '{args[0]}'.{did_you_mean(args[0], list(VERBS))}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs from the table above, without importing them."""
         if verbs := self.list_commands(ctx):
@@ -66,16 +76,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except LendSafeError as error:
         _fail(str(error), error.exit_code)
+    except click.UsageError as error:
+        _usage(error)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _fail("Interrupted.", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:  # a path that could not even be looked at
+        if not error.filename:
+            raise
+        _fail(f"{error.filename}: {error.strerror}.", DiskError.exit_code)
 
 
-def _fail(message: str, code: int) -> None:
+def _usage(error: click.UsageError) -> NoReturn:
+    """One line, and where to look; a bare group shows its help instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and later
+        error.show()
+        sys.exit(error.exit_code)
+    message = " ".join(error.format_message().split())
+    see = f" See '{error.ctx.command_path} --help'." if error.ctx else ""
+    _fail(f"{message}{see}", error.exit_code)
+
+
+def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"Error: {message}", err=True)
     sys.exit(code)

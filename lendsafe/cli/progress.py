@@ -4,13 +4,15 @@ import sys
 import time
 from collections.abc import Callable
 
+from lendsafe.terminal import redraws
+
 
 def counter(what: str) -> Callable[[int, int], None]:
     """A function that shows ``done`` of ``total`` and the time left."""
     start, shown = time.perf_counter(), [0.0]
 
     def show(done: int, total: int) -> None:
-        now, redraw = time.perf_counter(), sys.stderr.isatty()
+        now, redraw = time.perf_counter(), redraws(sys.stderr)
         last = done >= total
         if not last and now - shown[0] < (0.2 if redraw else 10):
             return

@@ -16,6 +16,7 @@ import mlx.core as mx
 from lendsafe.errors import ConfigError
 from lendsafe.files import disk_errors, replace_file, write_atomically
 from lendsafe.mlx_lora.train import Step
+from lendsafe.terminal import redraws
 
 PLAIN_EVERY = 10  # steps between lines where there is no terminal
 
@@ -52,7 +53,7 @@ class Watch:
     ) -> None:
         self.run, self.total, self.quiet = run, total, quiet
         self.stream = stream or sys.stderr
-        self._redraw = self.stream.isatty() and not quiet
+        self._redraw = redraws(self.stream) and not quiet
         self._logger = _logger(log_to, run)
         self._started = time.perf_counter()
         self._first: int | None = None
