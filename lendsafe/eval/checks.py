@@ -23,14 +23,14 @@ G7, the mandated blocks of a notice, belongs to the notice.
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lendsafe import slots
 from lendsafe.eval import decisions, readability, sentences
+from lendsafe.eval.figures import Facts, Limit, check_figures, facts_of
 from lendsafe.eval.lexicon import lexicon
 from lendsafe.eval.mentions import Mention, mentions, unknown_factors
-from lendsafe.eval.numbers import Limit, check_numbers
 from lendsafe.reasons import catalogue
 from lendsafe.records import Assessment, Finding, Style
 
@@ -49,11 +49,12 @@ class _Case:
 
     text: str
     lowered: str
+    plain: str  # lower case, large figures alike: sentences that differ in figures only are read once
     slotted: bool
     assessment: Assessment
     style: Style | None
     untrusted: Sequence[str]
-    limits: Mapping[str, Limit]
+    facts: Facts
 
 
 def check(
@@ -79,8 +80,29 @@ def check(
         Findings in the order of the rules, then of the text; empty if there is none.
     """
     slotted = bool(slots.SLOT.search(text)) if rendered is None else not rendered
-    case = _Case(text, _lower(text), slotted, assessment, style, untrusted, limits or {})
+    lowered = _lower(text)
+    case = _Case(
+        text, lowered, _alike(lowered), slotted, assessment, style, untrusted, facts_of(assessment, limits)
+    )
     return [finding for rule in _CHECKS for finding in rule(case)]
+
+
+def check_claims(text: str, assessment: Assessment, limits: Mapping[str, Limit]) -> list[Finding]:
+    """Find what is wrong with a text of whose assessment only decision and facts are known.
+
+    Which reasons hold is not known, so a reason is wrong (G3) if the facts rule it out: late payments where there
+    are none, a high ratio within the lender's own limit. Length and reading level are not looked at: they are
+    demands on a narrative of ours.
+
+    Args:
+        text: With its facts filled in.
+        assessment: Decision and facts; its lists of reasons are empty.
+        limits: Bounds of the lender's policy that the text may cite, by fact.
+    """
+    lowered = _lower(text)
+    case = _Case(text, lowered, _alike(lowered), False, assessment, None, (), facts_of(assessment, limits))
+    rules = (_decision, _figures, _ruled_out, _forbidden, _tone, _personal_data, _markup, _injected)
+    return [finding for rule in rules for finding in rule(case)]
 
 
 def reason_mentions(text: str, assessment: Assessment) -> tuple[list[str], list[str]]:
@@ -100,8 +122,17 @@ def _lower(text: str) -> str:
     )
 
 
+_LARGE = re.compile(r"\$\d[\d,.]*|\d[\d.]*(?=%)|\d{3,}|\d+(?= (?:years?|months?)\b)")
+_SAME_DIGIT = str.maketrans("0123456789", "5555555555")
+
+
+def _alike(lowered: str) -> str:
+    """The text with the digits of amounts, percentages, scores and durations replaced by one and the same."""
+    return _LARGE.sub(lambda match: match[0].translate(_SAME_DIGIT), lowered)
+
+
 def _decision(case: _Case) -> list[Finding]:
-    stated = decisions.statements(case.lowered)
+    stated = decisions.statements(case.plain)
     wanted, fact = case.assessment.decision, f"decision = {case.assessment.decision}"
     # a counteroffer refuses one amount and grants another; an open application decides nothing
     allowed = {"counteroffer": {"counteroffer", "declined", "approved"}, "incomplete": {"incomplete"}}.get(
@@ -121,18 +152,16 @@ def _decision(case: _Case) -> list[Finding]:
 
 def _figures(case: _Case) -> list[Finding]:
     found = []
-    for start, end in sentences.split(case.lowered):
-        found += [
-            Finding(one.rule, one.message, one.start + start, one.end + start, one.fact)
-            for one in check_numbers(
-                case.lowered[start:end], case.assessment, case.limits, slotted=case.slotted
-            )
-        ]
+    for start, end in sentences.split(case.plain):
+        found += _moved(check_figures(case.lowered[start:end], case.facts, slotted=case.slotted), start)
     if case.slotted and not slots.SLOT.search(case.text) and "{" in case.text:
-        found.append(
-            Finding("G2", "A brace that is no slot.", case.text.index("{"), case.text.index("{") + 1)
-        )
+        at = case.text.index("{")
+        found.append(Finding("G2", "A brace that is no slot.", at, at + 1))
     return found
+
+
+def _moved(found: Sequence[Finding], offset: int) -> list[Finding]:
+    return [replace(one, start=one.start + offset, end=one.end + offset) for one in found]
 
 
 def _sorted_mentions(
@@ -158,7 +187,7 @@ def _reasons(case: _Case) -> list[Finding]:
     assessment, approved = case.assessment, case.assessment.decision == "approved"
     if assessment.decision == "incomplete":
         return _missing_items(case)
-    everything = mentions(case.text, approved=approved)
+    everything = mentions(case.plain, approved=approved)
     adverse, favourable, other = _sorted_mentions([one for one in everything if one.asserted], assessment)
     held = (
         "reasons: "
@@ -178,7 +207,7 @@ def _reasons(case: _Case) -> list[Finding]:
     ]
     found += [
         Finding("G3", "Names a factor that is in no catalogue.", one.start, one.end, held)
-        for one in unknown_factors(case.text, approved=approved)
+        for one in unknown_factors(case.plain, approved=approved)
     ]
     detailed = case.style is not None and case.style.detail == "detailed"
     adverse_wanted = [one.code for one in assessment.reasons] if not approved or detailed else []
@@ -191,6 +220,40 @@ def _reasons(case: _Case) -> list[Finding]:
         ]
         found += _out_of_order([code for code in wanted if code in given], given, held)
     return found + _directions(everything, adverse, favourable)
+
+
+# factor -> the fact that it rests on; a count of none rules it out, a limit of the policy if it is met
+_RESTS_ON = {
+    "delinquency": "delinquencies_24m", "inquiries": "inquiries_6m", "collections": "collections",
+    "bankruptcy": "bankruptcies", "new_accounts": "accounts_opened_24m", "credit_score": "credit_score",
+    "debt_to_income": "debt_to_income", "utilization": "revolving_utilization",
+    "credit_history": "oldest_account_months", "employment_length": "employment_months",
+}  # fmt: skip
+_COUNTS = frozenset(
+    {"delinquencies_24m", "inquiries_6m", "collections", "bankruptcies", "accounts_opened_24m"}
+)
+
+
+def _ruled_out(case: _Case) -> list[Finding]:
+    """Factors that the facts rule out, for a text whose reasons are not known."""
+    found, seen = [], set()
+    for one in mentions(case.plain, approved=case.assessment.decision == "approved"):
+        name = _RESTS_ON.get(one.code, "")
+        value = case.facts.values.get(name)
+        limit = case.facts.limits.get(name) or (Limit(high=0) if name in _COUNTS else None)
+        if (one.code, one.sign) in seen or not one.asserted or value is None or limit is None:
+            continue
+        seen.add((one.code, one.sign))
+        fact = f"{name} = {case.facts.shown[name]}"
+        if name not in _COUNTS:
+            fact += f"; the lender's limit is {limit.low or limit.high:g}"
+        if one.sign < 0 and limit.met(value):
+            message = f"Gives as a reason what the facts rule out: {_named(one.code)}."
+            found.append(Finding("G3", message, one.start, one.end, fact))
+        elif one.sign > 0 and one.explicit and name not in _COUNTS and not limit.met(value):
+            message = f"Speaks well of what the facts speak against: {_named(one.code)}."
+            found.append(Finding("G4", message, one.start, one.end, fact))
+    return found
 
 
 def _directions(
@@ -274,13 +337,10 @@ def _listed(factors: Sequence[object]) -> str:
 
 def _forbidden(case: _Case) -> list[Finding]:
     words, found = lexicon(), []
-    for start, end in sentences.split(case.lowered):
-        found += [
-            Finding(
-                rule, f"{words.rules[rule].message}.", first + start, last + start, words.rules[rule].fact
-            )
-            for rule, first, last in _forbidden_in(case.lowered[start:end])
-        ]
+    for start, end in sentences.split(case.plain):
+        for rule, first, last in _forbidden_in(case.plain[start:end]):
+            entry = words.rules[rule]
+            found.append(Finding(rule, f"{entry.message}.", first + start, last + start, entry.fact))
     return found
 
 
@@ -299,12 +359,15 @@ _PERSONAL = re.compile(
     r"\b[xX*]{2,}[- ]?\d{2,}\b|\b\d{1,5} (?:[A-Z]\w+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Way)\b|"
     r"\b(?:Mr|Mrs|Ms|Dr)\.? [A-Z]\w+|\bDear (?!Applicant|Customer|Member|Borrower|Sir|Madam)[A-Z]\w+"
 )
-# a digit group, an address sign or a salutation: cheaper to look for than the whole
-_PERSONAL_HINT = re.compile(r"\d[-/. ]?\d[-/. ]?\d|@|[xX*]{2}|M[rs]|Dr\b|Dear |\d [A-Z]")
+# what every one of them holds; cheaper to look for than the whole
+_PERSONAL_HINT = re.compile(
+    r"\d[-/ ]\d|\) ?\d|\.\d{3}|\d\.\d+\.|\d{9}|@|[xX*]{2}|M[rs]|Dr\b|Dear |\d [A-Z]|(?:19|20)\d\d\b"
+)
 _MARKUP = re.compile(
     r"\*\*?|^#+\s|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;",
     re.MULTILINE,
 )
+_MARKUP_HINT = re.compile(r"[*#`<>\[_|&\u2022]|://|www|^\s*-", re.MULTILINE)
 _BRACE = re.compile(r"[{}]")
 _STRANGE = re.compile("[^ -~\n\t\u2018\u2019\u201c\u201d\u2013\u2014\u2011\u00a0\u2026]")
 
@@ -326,18 +389,23 @@ def _tone(case: _Case) -> list[Finding]:
     ]
 
 
-def _form(case: _Case) -> list[Finding]:
+def _markup(case: _Case) -> list[Finding]:
     plain = "plain sentences, no markup"
-    found = [
-        Finding("G11", "Markup or a link.", one.start(), one.end(), plain)
-        for one in _MARKUP.finditer(case.text)
-    ]
+    found = []
+    if _MARKUP_HINT.search(case.text):
+        found = [
+            Finding("G11", "Markup or a link.", one.start(), one.end(), plain)
+            for one in _MARKUP.finditer(case.text)
+        ]
     outside = slots.SLOT.sub(lambda match: " " * len(match[0]), case.text) if case.slotted else case.text
-    found += [
+    return found + [
         Finding("G11", "A brace in a finished text.", one.start(), one.end(), plain)
         for one in _BRACE.finditer(outside)
     ]
-    words = len(_filled(case).split())
+
+
+def _form(case: _Case) -> list[Finding]:
+    words, found = len(_filled(case).split()), _markup(case)
     if not MIN_WORDS <= words <= MAX_WORDS:
         found.append(Finding("G11", f"{words} words.", fact=f"{MIN_WORDS} to {MAX_WORDS} words"))
     return found
@@ -351,8 +419,9 @@ def _readable(case: _Case) -> list[Finding]:
 
 
 def _filled(case: _Case) -> str:
-    known = slots.facts(case.assessment)
-    return slots.SLOT.sub(lambda match: known.get(match[1], match[1]), case.text)
+    if not case.slotted:
+        return case.plain
+    return slots.SLOT.sub(lambda match: case.facts.shown.get(match[1], match[1]), case.plain)
 
 
 def _injected(case: _Case) -> list[Finding]:

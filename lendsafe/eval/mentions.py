@@ -6,7 +6,7 @@ words around a phrase (good, bad, much, little, negated, conceded, outweighed) g
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -106,13 +106,15 @@ def mentions(text: str, *, approved: bool) -> list[Mention]:
         if len(lowered) == len(text)
         else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     )
-    for start, end in sentences.split(text):
+    for start, end in sentences.split(lowered):
         reading = _read(lowered[start:end], outcome)
         if not reading.mentions and reading.tone:
             frame = reading.tone
         for one in reading.mentions:
             sign = one.sign if one.explicit or not frame or not one.asserted else frame
-            found.append(replace(one, start=one.start + start, end=one.end + start, sign=sign))
+            found.append(
+                Mention(one.code, one.start + start, one.end + start, sign, one.explicit, one.asserted)
+            )
     return found
 
 
@@ -269,7 +271,8 @@ def _level(cue: _Cue, item: _Item, plain: str) -> int:
     level = cue.sign if cue.kind == "more" else -cue.sign
     if item.name == "income_for_amount":
         return level * _of_income(cue, plain)
-    return -level if item.name in lexicon().more_is_adverse or item.kind == "foreign" else level
+    foreign = item.kind == "foreign" and item.name != "credit_score"
+    return -level if item.name in lexicon().more_is_adverse or foreign else level
 
 
 def _of_income(cue: _Cue, plain: str) -> int:
@@ -403,17 +406,23 @@ def unknown_factors(text: str, *, approved: bool) -> list[Mention]:
     lowered = text.lower()
     if len(lowered) != len(text):
         return found
-    for start, end in sentences.split(text):
-        sentence = lowered[start:end]
-        reading = _read(sentence, 1 if approved else -1)
-        if any(one.asserted for one in reading.mentions) or not lexicon().cues.search(_mask(sentence)):
-            continue
-        kinds = {match.lastgroup for match in lexicon().cues.finditer(_mask(sentence))}
-        if not kinds & {"good", "bad", "cause"}:
-            continue
+    for start, end in sentences.split(lowered):
         found += [
-            Mention("unknown", start + match.start(), start + match.end(), 0, False)
-            for match in _OWNED.finditer(_mask(sentence))
-            if not _FAMILIAR.match(match[1] + " " + sentence[match.end() : match.end() + 40])
+            Mention("unknown", start + first, start + last, 0, False)
+            for first, last in _unknown(lowered[start:end], 1 if approved else -1)
         ]
     return found
+
+
+@lru_cache(maxsize=1 << 16)
+def _unknown(sentence: str, outcome: int) -> tuple[Span, ...]:
+    if any(one.asserted for one in _read(sentence, outcome).mentions):
+        return ()
+    plain = _mask(sentence)
+    if not {match.lastgroup for match in lexicon().cues.finditer(plain)} & {"good", "bad", "cause"}:
+        return ()
+    return tuple(
+        match.span()
+        for match in _OWNED.finditer(plain)
+        if not _FAMILIAR.match(match[1] + " " + sentence[match.end() : match.end() + 40])
+    )

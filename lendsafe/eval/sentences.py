@@ -18,11 +18,13 @@ def split(text: str) -> tuple[Span, ...]:
     """Spans of the sentences of ``text``, without the white space around them."""
     spans, start = [], 0
     for end in [*_ends(text), len(text)]:
-        piece = text[start:end]
-        stripped = piece.strip()
-        if stripped:
-            first = start + len(piece) - len(piece.lstrip())
-            spans.append((first, first + len(stripped)))
+        while start < end and text[start].isspace():
+            start += 1
+        last = end
+        while last > start and text[last - 1].isspace():
+            last -= 1
+        if start < last:
+            spans.append((start, last))
         start = end
     return tuple(spans)
 
