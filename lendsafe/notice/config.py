@@ -119,6 +119,9 @@ class NoticeConfig:
     approval_score_notice: bool = knob(True, "Whether approvals carry the disclosure of 12 CFR 1022.74(e).")
     outside_source: bool = knob(False, "Whether an outside source other than a bureau was used.")
     response_days: int = knob(30, "Days to accept a counteroffer or complete an application.", low=1, high=90)
+    retention_months: int = knob(
+        25, "Months that records are kept; 25 at least (12 CFR 1002.12(b)(1)).", low=1, high=1200
+    )
     specimen: bool = knob(False, "Mark every letter as a specimen.")
 
 

@@ -27,6 +27,7 @@ from lendsafe.records import to_json
 
 LEDGER, RECORDS = "ledger.jsonl", "records"
 _START = "0" * 64
+_TAIL = 1 << 16  # bytes read at a time from the end of the ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,8 @@ def record(
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     name = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:32]
     with _locked(folder):
-        lines = _whole_lines(folder / LEDGER)
-        if f'"id": "{name}"'.encode() in lines:
+        last = _last_line(folder / LEDGER)
+        if (folder / RECORDS / name).exists() and _has(folder / LEDGER, name):
             return name
         _write_files(folder / RECORDS / name, contents)
         entry = {
@@ -76,10 +77,11 @@ def record(
             "kind": letter.case.kind,
             "notified": letter.case.dates.notice.isoformat(),
             "retain_until": letter.retain_until.isoformat(),
-            "retention": "25 months after notification (12 CFR 1002.12(b)(1))",
+            "retention": f"{letter.case.config.retention_months} months after notification "
+            "(12 CFR 1002.12(b)(1))",
             "late": letter.late,
             "software": f"lendsafe {__version__}",
-            "previous": _sha256(lines.splitlines()[-1]) if lines else _START,
+            "previous": _sha256(last) if last else _START,
         }
         _append(folder / LEDGER, json.dumps(entry, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     return name
@@ -161,17 +163,26 @@ def _append(path: Path, line: bytes) -> None:
             os.close(descriptor)
 
 
-def _whole_lines(path: Path) -> bytes:
-    """The ledger up to its last whole line; half a line was never a record, and goes."""
+def _last_line(path: Path) -> bytes:
+    """The last whole line, without reading the rest; half a line was never a record, and goes."""
     if not path.exists():
         return b""
+    with disk_errors(path), path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        tail, start = b"", size
+        while start and tail.count(b"\n") < 2:
+            start = max(0, start - _TAIL)
+            file.seek(start)
+            tail = file.read(size - start)
+        whole = tail[: tail.rfind(b"\n") + 1]
+        if whole != tail:  # a run was killed while writing it
+            file.truncate(size - len(tail) + len(whole))
+    return whole[:-1].rpartition(b"\n")[2]
+
+
+def _has(path: Path, name: str) -> bool:
     with disk_errors(path):
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if whole != data:  # a run was killed while writing it
-            with path.open("r+b") as file:
-                file.truncate(len(whole))
-    return whole
+        return path.exists() and f'"id": "{name}"'.encode() in path.read_bytes()
 
 
 def _file_problems(folder: Path, name: str, files: Mapping[str, str]) -> Iterator[str]:

@@ -226,7 +226,7 @@ class Letter:
     @property
     def retain_until(self) -> date:
         """Day until which application, letter and reasons are kept (12 CFR 1002.12(b)(1))."""
-        return months_after(self.case.dates.notice, RETENTION_MONTHS)
+        return months_after(self.case.dates.notice, self.case.config.retention_months)
 
     @property
     def input_sha256(self) -> str:

@@ -22,7 +22,7 @@ def _in_time(letter: Letter) -> Iterator[Flaw]:
     start = case.dates.received if case.kind == "incomplete" else case.dates.completed or case.dates.received
     days = (case.dates.notice - start).days
     if days > NOTICE_DAYS:
-        yield "date", f"the letter is dated day {days}; {NOTICE_DAYS} are allowed"
+        yield "", f"the letter is dated day {days}; {NOTICE_DAYS} are allowed"
 
 
 def _action_stated_once(letter: Letter) -> Iterator[Flaw]:
@@ -106,7 +106,7 @@ def _in_english(letter: Letter) -> Iterator[Flaw]:
 
 def _kept_long_enough(letter: Letter) -> Iterator[Flaw]:
     if letter.retain_until < months_after(letter.case.dates.notice, RETENTION_MONTHS):
-        yield "", f"the record ends before {RETENTION_MONTHS} months"
+        yield "", f"the record ends {letter.retain_until}, before {RETENTION_MONTHS} months have passed"
 
 
 def _less_is_a_counteroffer(letter: Letter) -> Iterator[Flaw]:

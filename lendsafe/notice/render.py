@@ -14,14 +14,14 @@ from importlib.resources import files
 from typing import Any
 
 from lendsafe import __version__
-from lendsafe.errors import DataError
+from lendsafe.errors import DataError, LendSafeError
 from lendsafe.notice.compose import long_date
 from lendsafe.notice.letter import Block, Letter
 from lendsafe.notice.templates import templates_sha256
 
 WIDTH = 78
 _LONGEST_WORD = 40
-_compiling = threading.Lock()
+_own = threading.local()  # a compiler serves one call at a time
 
 
 def render_text(letter: Letter) -> str:
@@ -50,24 +50,24 @@ def render_pdf(letter: Letter) -> bytes:
     """
     import typst
 
-    with _compiling:
-        try:
-            compiled = _compiler().compile(
-                _program(),
-                format="pdf",
-                pdf_standards="ua-1",
-                sys_inputs={"letter": json.dumps(_data(letter), ensure_ascii=False)},
-            )
-        except typst.TypstError as problem:
-            if "could not be displayed" not in problem.message:
-                raise
-            # the message quotes the text, and the text may be a name
-            shown = problem.message.split('`"')[1].split('"`')[0]
-            codes = ", ".join(f"U+{ord(char):04X}" for char in sorted(set(shown))[:3])
-            raise DataError(
-                f"The PDF's fonts lack the character {codes}. Spell name and address in Latin letters, "
-                "or send the letter as HTML."
+    try:
+        compiled = _compiler().compile(
+            _program(),
+            format="pdf",
+            pdf_standards="ua-1",
+            sys_inputs={"letter": json.dumps(_data(letter), ensure_ascii=False)},
+        )
+    except typst.TypstError as problem:  # its message quotes the text, and the text may be a name
+        if "could not be displayed" not in problem.message:
+            raise LendSafeError(
+                f"No PDF could be made of the letter of input {letter.input_sha256}."
             ) from None
+        shown = problem.message.split('`"')[1].split('"`')[0]
+        codes = ", ".join(f"U+{ord(char):04X}" for char in sorted(set(shown))[:3])
+        raise DataError(
+            f"The PDF's fonts lack the character {codes}. Spell name and address in Latin letters, "
+            "or send the letter as HTML."
+        ) from None
     assert isinstance(compiled, bytes)
     return compiled
 
@@ -76,6 +76,8 @@ def _text_block(block: Block) -> str:
     lines = textwrap.wrap(block.text, WIDTH)
     width = max((len(label) for label, _ in block.rows), default=0) + 2
     for label, value in block.rows:
+        if block.shape == "bars":
+            value += " " * (6 - len(value)) + "#" * round(float(value.rstrip("%")))
         lines += textwrap.wrap(
             f"{label + ':':<{width}}{value}", WIDTH, initial_indent="  ", subsequent_indent=" " * (width + 2)
         )
@@ -99,11 +101,12 @@ def _html_template() -> Any:
     return environment.from_string((files("lendsafe.notice") / "letter.html.j2").read_text("utf-8"))
 
 
-@cache
 def _compiler() -> Any:
     import typst
 
-    return typst.Compiler(ignore_system_fonts=True)
+    if not hasattr(_own, "compiler"):
+        _own.compiler = typst.Compiler(ignore_system_fonts=True)
+    return _own.compiler
 
 
 @cache

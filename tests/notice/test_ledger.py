@@ -126,6 +126,17 @@ def test_a_run_that_was_killed_while_writing_loses_nothing_and_goes_on(tmp_path)
     assert (verify(tmp_path).records, verify(tmp_path).problems) == (2, ())
 
 
+def test_a_ledger_longer_than_what_is_read_of_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("lendsafe.notice.ledger._TAIL", 100)
+    for kind in ("denial with score", "counteroffer", "incomplete"):
+        put(tmp_path, kind)
+    with (tmp_path / "ledger.jsonl").open("a") as file:
+        file.write("x" * 250)  # half a line, longer than one read
+    put(tmp_path, "approval with score")
+    assert put(tmp_path, "counteroffer")
+    assert (verify(tmp_path).records, verify(tmp_path).problems) == (4, ())
+
+
 def test_a_record_written_without_its_line_is_written_again(tmp_path):
     name = put(tmp_path)
     (tmp_path / "ledger.jsonl").write_text("")

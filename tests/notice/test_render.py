@@ -2,6 +2,7 @@
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 from pypdf.generic import IndirectObject
 
-from lendsafe.errors import DataError
+from lendsafe.errors import DataError, LendSafeError
 from lendsafe.notice import Contact, Letter, render_html, render_pdf, render_text, validate
 from lendsafe.notice.characters import visible
 
@@ -234,6 +235,27 @@ def test_any_name_and_address_leave_html_and_blocks_alone(name, line):
 
 def test_braces_in_a_name_are_not_filled():
     assert "Dear {agency}:" in render_text(letter(contact=replace(CONTACT, name="{agency}")))
+
+
+def test_the_distribution_is_a_graph_in_every_medium():
+    one = KINDS["approval with score"]
+    assert render_html(one).count('<div class="bar" style="width: ') == 8
+    assert "  750–799: 22%   " + "#" * 22 in render_text(one)
+    graph = structure(read(render_pdf(one)))
+    assert graph.count("/TR") == 9
+
+
+def test_what_typst_refuses_is_told_without_the_text(monkeypatch):
+    monkeypatch.setattr("lendsafe.notice.render._program", lambda: b"#panic(sys.inputs.letter)")
+    with pytest.raises(LendSafeError, match="input") as caught:
+        render_pdf(letter())
+    assert "Maria" not in str(caught.value)
+
+
+def test_letters_set_side_by_side_are_the_same_bytes():
+    with ThreadPoolExecutor(2) as threads:
+        many = list(threads.map(render_pdf, [KINDS["denial with score"]] * 4))
+    assert set(many) == {render_pdf(KINDS["denial with score"])}
 
 
 def test_a_long_word_does_not_leave_the_page():

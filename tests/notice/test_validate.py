@@ -103,9 +103,51 @@ def with_items(one: Letter, name: str, items: tuple[str, ...]) -> Letter:
     return changed(one, number, lambda block: replace(block, items=items))
 
 
-def test_day_31_breaks_b1():
+SERVES = [
+    ("date", "B1", "denial with score"),
+    ("action_denied", "B2", "denial with score"),
+    ("action_approved", "B2", "approval with score"),
+    ("action_counteroffer", "B2", "counteroffer"),
+    ("creditor", "B3", "denial with score"),
+    ("ecoa_notice", "B4", "denial with score"),
+    ("agency", "B5", "denial with score"),
+    ("reasons", "B6", "denial with score"),
+    ("information_needed", "B17", "incomplete"),
+    ("information_due", "B17", "incomplete"),
+    ("applicant", "B21", "denial with score"),
+    ("counteroffer", "B22", "counteroffer"),
+    ("counteroffer_reply", "B22", "counteroffer"),
+    ("report_used", "F1", "denial with score"),
+    ("score", "F2", "denial with score"),
+    ("score_used", "F2", "denial with score"),
+    ("own_score_used", "F2", "denial, own score"),
+    ("key_factors", "F3", "denial with score"),
+    ("no_key_factors", "F3", "denial without key factors"),
+    ("bureau", "F4", "denial without score"),
+    ("not_decider", "F5", "denial without score"),
+    ("free_report", "F6", "denial without score"),
+    ("dispute", "F7", "denial without score"),
+    ("outside_source", "F8", "denial, outside source"),
+]
+
+
+@pytest.mark.parametrize(("block", "item", "kind"), SERVES)
+def test_each_block_is_missed_by_the_item_that_it_serves(block, item, kind):
+    one = KINDS[kind]
+    number = [each.id for each in one.blocks].index(block)
+    assert {f.rule for f in validate(changed(one, number, lambda _: None)) if f.fact == block} == {item}
+
+
+def test_day_31_breaks_b1_of_the_letter_as_a_whole():
     dates = replace(DATES, notice=DATES.received + timedelta(31))
-    assert rules(letter(dates=dates)) == {"B1"}
+    found = validate(letter(dates=dates))
+    assert [(one.rule, one.fact) for one in found] == [("B1", "")]
+    assert "day 31; 30 are allowed" in found[0].message
+
+
+def test_records_that_are_kept_too_short_break_b20():
+    config = replace(KINDS["denial with score"].case.config, retention_months=24)
+    assert rules(letter(config=config)) == {"B20"}
 
 
 def test_vague_reasons_break_b7():
