@@ -91,7 +91,7 @@ def read(path: Path) -> tuple[list[Record], list[Problem]]:
     """Read every record of a file that can be read, and list what cannot.
 
     Args:
-        path: A ``.json`` (array of objects), ``.jsonl``, ``.ndjson`` or ``.csv`` file in UTF-8.
+        path: A ``.json`` (array of objects, or one object), ``.jsonl``, ``.ndjson`` or ``.csv`` file in UTF-8.
 
     Raises:
         DataError: If the file is missing or of another kind.
@@ -115,6 +115,8 @@ def read(path: Path) -> tuple[list[Record], list[Problem]]:
     if not text.strip():
         return [], [*problems, Problem(str(path), 0, 0, "", "is empty; expected at least one record.")]
     parse = _csv if kind == ".csv" else _array if text.lstrip().startswith("[") else _lines
+    if kind == ".json" and _is_one_object(text):
+        parse = _single
     records: list[Record] = []
     for one in parse(text, str(path)):
         if isinstance(one, Problem):
@@ -160,10 +162,8 @@ def _array(text: str, file: str) -> Iterator[Record | Problem]:
     while True:
         position = _skip(text, position)
         if text[position : position + 1] == "]" and not expect_more:
-            if rest := text[position + 1 :].strip():
-                yield Problem(
-                    file, *lines.at(position + 1), "", f"has text after the end of the array: {rest[:20]!r}."
-                )
+            if text[position + 1 :].strip():  # not quoted: a file may hold what no message may repeat
+                yield Problem(file, *lines.at(position + 1), "", "has text after the end of the array.")
             return
         found, position = _object(text, position, file, lines, whole=False)
         yield from found
@@ -175,6 +175,20 @@ def _array(text: str, file: str) -> Iterator[Record | Problem]:
             yield Problem(file, *lines.at(position), "", "is not JSON: expected ',' or ']' after a record.")
             return
         position += expect_more
+
+
+def _is_one_object(text: str) -> bool:
+    """Whether the text is one object over several lines, and not an object a line."""
+    first = text.lstrip().split("\n", 1)[0].rstrip()
+    return first.startswith("{") and not first.endswith("}")
+
+
+def _single(text: str, file: str) -> Iterator[Record | Problem]:
+    start = len(text) - len(text.lstrip())
+    found, end = _object(text, start, file, lines := _LineCounter(text), whole=False)
+    yield from found
+    if end >= 0 and text[end:].strip():
+        yield Problem(file, *lines.at(end), "", "has text after the end of the object.")
 
 
 class _LineCounter:
@@ -197,13 +211,15 @@ def _object(
     line, column = where.at(start) if isinstance(where, _LineCounter) else (where[0], where[1] + start)
     try:
         value, end = _decoder(odd).raw_decode(text, start)
-        if whole and (rest := text[end:].strip()):
-            raise json.JSONDecodeError(f"Extra data {rest[:20]!r}", text, end)
+        if whole and text[end:].strip():
+            raise json.JSONDecodeError("Extra data", text, end)
     except json.JSONDecodeError as bad:
         row, place = (where.at(bad.pos)) if isinstance(where, _LineCounter) else (line, bad.pos + 1)
         return [Problem(file, row, place, "", f"is not JSON: {bad.msg}.")], -1
     except RecursionError:
         return [Problem(file, line, column, "", "is not data: it is nested too deeply.")], -1
+    except ValueError:  # a number of thousands of digits
+        return [Problem(file, line, column, "", "holds a number that is too long.")], -1
     if not isinstance(value, dict):
         return [
             Problem(file, line, column, "", f"is {_kind(value)}; expected an object with named fields.")
