@@ -59,14 +59,23 @@ def build(
     return kind(**{name: _plain(value) for name, value in table.items()})
 
 
-def problems(kind: type[Any], table: Mapping[str, Any]) -> list[str]:
-    """List what is wrong with ``table`` as a ``kind``; empty if nothing is."""
+def problems(kind: type[Any], table: Mapping[str, Any], *, quote: bool = True) -> list[str]:
+    """List what is wrong with ``table`` as a ``kind``; empty if nothing is.
+
+    Args:
+        kind: A dataclass type.
+        table: Keys are field names of ``kind``.
+        quote: Whether messages repeat the values; not where these may be about a person.
+    """
     hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
     known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.init}
     found = [_unknown(key, list(known)) for key in table if key not in known]
     for name, f in known.items():
         if name in table:
-            found += _value_problems(name, table[name], hints[name], f.metadata)
+            wrong = _value_problems(name, table[name], hints[name], f.metadata)
+            found += (
+                wrong if quote else [f"'{name}' cannot be used; {one.rpartition('; ')[2]}" for one in wrong]
+            )
         elif f.default is MISSING and f.default_factory is MISSING:
             found.append(f"'{name}' is missing")
     return found
