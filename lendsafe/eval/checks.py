@@ -26,11 +26,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lendsafe import slots
+from lendsafe import prompts, slots
 from lendsafe.eval import decisions, readability, sentences
 from lendsafe.eval.figures import Facts, Limit, check_figures, facts_of
 from lendsafe.eval.lexicon import lexicon
-from lendsafe.eval.mentions import Mention, mentions, unknown_factors
+from lendsafe.eval.mentions import Mention, mentions
+from lendsafe.eval.ranks import ranks, wrong
+from lendsafe.eval.unknown import unknown_factors
 from lendsafe.reasons import catalogue
 from lendsafe.records import Assessment, Finding, Style
 
@@ -219,7 +221,7 @@ def _reasons(case: _Case) -> list[Finding]:
             if code not in given
         ]
         found += _out_of_order([code for code in wanted if code in given], given, held)
-    return found + _directions(everything, adverse, favourable)
+    return found + _misranked(case, everything, held) + _directions(everything, adverse, favourable)
 
 
 # factor -> the fact that it rests on; a count of none rules it out, a limit of the policy if it is met
@@ -261,28 +263,30 @@ def _directions(
 ) -> list[Finding]:
     found = []
     for one in everything:
-        if not one.explicit:
-            continue
-        if one.code in adverse and one.sign > 0:
-            found.append(
-                Finding(
-                    "G4",
-                    f"Speaks well of an adverse factor: {_named(one.code)}.",
-                    one.start,
-                    one.end,
-                    "adverse",
-                )
-            )
-        if one.code in favourable and one.sign < 0:
-            found.append(
-                Finding(
-                    "G4",
-                    f"Speaks ill of a favourable factor: {_named(one.code)}.",
-                    one.start,
-                    one.end,
-                    "favourable",
-                )
-            )
+        if one.code in adverse and (one.mixed or (one.explicit and one.sign > 0)):
+            message = f"Speaks well of an adverse factor: {_named(one.code)}."
+            found.append(Finding("G4", message, one.start, one.end, "adverse"))
+        if one.code in favourable and (one.mixed or (one.explicit and one.sign < 0)):
+            message = f"Speaks ill of a favourable factor: {_named(one.code)}."
+            found.append(Finding("G4", message, one.start, one.end, "favourable"))
+    return found
+
+
+def _misranked(case: _Case, everything: Sequence[Mention], held: str) -> list[Finding]:
+    lists = [
+        [one.code for one in factors] for factors in (case.assessment.reasons, case.assessment.strengths)
+    ]
+    found = []
+    for start, end in sentences.split(case.plain):
+        inside = [
+            replace(one, start=one.start - start, end=one.end - start)
+            for one in everything
+            if start <= one.start < end
+        ]
+        for rank in ranks(case.plain[start:end], inside):
+            if any(wrong(rank, order) for order in lists):
+                message = f"Gives {_named(rank.code)} the wrong weight."
+                found.append(Finding("G3", message, rank.start + start, rank.end + start, held))
     return found
 
 
@@ -364,7 +368,7 @@ _PERSONAL_HINT = re.compile(
     r"\d[-/ ]\d|\) ?\d|\.\d{3}|\d\.\d+\.|\d{9}|@|[xX*]{2}|M[rs]|Dr\b|Dear |\d [A-Z]|(?:19|20)\d\d\b"
 )
 _MARKUP = re.compile(
-    r"\*\*?|^#+\s|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;",
+    r"\*\*?|^#+\s|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[/?\w+\]|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;",
     re.MULTILINE,
 )
 _MARKUP_HINT = re.compile(r"[*#`<>\[_|&\u2022]|://|www|^\s*-", re.MULTILINE)
@@ -424,6 +428,17 @@ def _filled(case: _Case) -> str:
     return slots.SLOT.sub(lambda match: case.facts.shown.get(match[1], match[1]), case.plain)
 
 
+def _runs(text: str) -> str:
+    """An expression that finds any run of a few words of ``text``."""
+    words = re.findall(r"\w+", text.lower())
+    count = len(words) - _ECHO_WORDS + 1
+    return "|".join(r"\W+".join(words[at : at + _ECHO_WORDS]) for at in range(count))
+
+
+_ECHO_WORDS = 5
+_ECHO = re.compile(rf"\b(?:{_runs(prompts.SYSTEM)})\b")
+
+
 def _injected(case: _Case) -> list[Finding]:
     found = []
     for match in _STRANGE.finditer(case.text):
@@ -438,6 +453,8 @@ def _injected(case: _Case) -> list[Finding]:
                     "plain Latin text",
                 )
             )
+    if echo := _ECHO.search(case.lowered):
+        found.append(Finding("G13", "Repeats its own instructions.", echo.start(), echo.end(), "the prompt"))
     for one in (*case.untrusted, case.assessment.applicant.applicant_id):
         needle = one.strip().lower()
         if len(needle) >= 4 and (at := case.lowered.find(needle)) >= 0:

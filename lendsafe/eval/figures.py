@@ -20,7 +20,7 @@ _LIMIT_AFTER = re.compile(
 )
 _OPERATORS = (
     ("about", re.compile(r"\b(?:about|around|roughly|approximately|nearly|almost|close to|some|just over|just under|a little (?:over|under|more than|less than)|well over|well under)\s*$")),
-    (">", re.compile(r"\b(?:more than|over|above|exceed(?:s|ed|ing)?|greater than|higher than|upwards? of|north of|beyond|in excess of)\s*$")),
+    (">", re.compile(r"\b(?:more than|(?<!back )(?<!off )(?<!repay )(?<!repaid )(?<!spread )over|above|exceed(?:s|ed|ing)?|greater than|higher than|upwards? of|north of|beyond|in excess of)\s*$")),
     (">=", re.compile(r"\b(?:at least|no (?:less|fewer) than|a minimum of|not less than)\s*$")),
     ("<", re.compile(r"\b(?:less than|under|below|fewer than|lower than|short of|shy of)\s*$")),
     ("<=", re.compile(r"\b(?:at most|up to|no more than|not more than|a maximum of)\s*$")),
@@ -28,7 +28,9 @@ _OPERATORS = (
 _COUNT_OF_FACTORS = re.compile(
     r"^\s+(?:main |principal |key |chief |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?)\b"
 )
-_CITATION = re.compile(r"\b(?:sections?|paragraph|article|title|part|c\.?f\.?r\.?|u\.?s\.?c\.?)\s+$|\u00a7\s*$")
+_CITATION = re.compile(
+    r"\b(?:sections?|paragraph|article|title|part|c\.?f\.?r\.?|u\.?s\.?c\.?)\s+$|\u00a7\s*$"
+)
 _WINDOW = re.compile(r"\s*(?:period|window)")
 WINDOWS = {"inquiries_6m": 6.0, "delinquencies_24m": 24.0, "accounts_opened_24m": 24.0}
 _ALLOWED_DAYS = (30.0, 60.0)  # a payment counts as late from day 30; rights run for 60 days
@@ -166,7 +168,7 @@ def _fact_problem(one: Quantity, role: str, touching: bool, sentence: str, facts
 def _agrees(one: Quantity, fact: float, operator: str, name: str) -> bool:
     if one.high > one.value:
         return one.value <= fact <= one.high
-    equal = abs(fact - one.value) <= one.precision / 2 if one.unit != "months" else _same_time(one, fact)
+    equal = _same_time(one, fact) if one.unit == "months" else _rounds_to(one, fact)
     if name in ("loan_amount", "counteroffer_amount") and equal:
         return True
     compare = {
@@ -178,6 +180,11 @@ def _agrees(one: Quantity, fact: float, operator: str, name: str) -> bool:
         "<=": fact <= one.value,
     }
     return compare[operator]
+
+
+def _rounds_to(one: Quantity, fact: float) -> bool:
+    gap = abs(fact - one.value)
+    return gap <= one.precision / 2 if one.unit != "money" else gap < one.precision / 2
 
 
 def _same_time(one: Quantity, fact: float) -> bool:

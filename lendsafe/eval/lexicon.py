@@ -10,6 +10,7 @@ from typing import Any
 
 GAP = r"[\s-]+(?:[\w'{}$%]+(?:[.,]\d+)*%?[\s-]+){0,4}?"
 SPACE = r"[\s-]+"
+OPTIONAL = r"[\s-]?"
 _BEHIND = re.compile(r"\(\?<[!=][^)]*\)")
 
 
@@ -28,7 +29,8 @@ class Lexicon:
     Attributes:
         factors: Groups ``CODE__adverse``, ``CODE__favourable``, ``CODE__neutral``, ``CODE__weak``.
         foreign: Groups named after things that are no factor of the catalogue.
-        cues: Groups ``good``, ``bad``, ``more``, ``less``, ``cause``, ``process``, ``contrast``, ``concession``.
+        cues: Groups ``hurt``, ``helped``, ``bad``, ``good``, ``more``, ``less``, ``cause``, ``process``,
+            ``contrast``, ``concession``.
         negation: Words that turn what follows.
         wish: Words after which a direction is what the lender would want, not what it found.
         decision: Groups ``declined``, ``approve``, ``approval_noun``, ``counteroffer``, ``incomplete``.
@@ -71,7 +73,7 @@ def lexicon() -> Lexicon:
 
 
 # at one place the first list that matches wins: "enough room" before "room", "less favourable" before "less"
-CUE_ORDER = ("contrast", "concession", "bad", "good", "more", "less", "cause", "process")
+CUE_ORDER = ("contrast", "concession", "hurt", "helped", "bad", "good", "more", "less", "cause", "process")
 
 
 def phrases(patterns: Iterable[str]) -> re.Pattern[str]:
@@ -86,7 +88,10 @@ def _groups(lists: dict[str, list[str]]) -> re.Pattern[str]:
 
 
 def _alternatives(patterns: Iterable[str]) -> str:
-    return "|".join(_BEHIND.sub(_fixed, one).replace(" ~ ", GAP).replace(" ", SPACE) for one in patterns)
+    return "|".join(
+        _BEHIND.sub(_fixed, one).replace(" ~ ", GAP).replace(" ?", OPTIONAL).replace(" ", SPACE)
+        for one in patterns
+    )
 
 
 def _fixed(match: re.Match[str]) -> str:

@@ -28,6 +28,7 @@ class Mention:
         sign: 1 favourable, -1 adverse, 0 not said.
         explicit: Whether words around it give the sign; else it is the decision's own.
         asserted: Whether it is named as a factor, not just as something that was looked at.
+        mixed: Whether the words around it say two opposite things: "what helped was the short time in your job".
     """
 
     code: str
@@ -36,6 +37,7 @@ class Mention:
     sign: int
     explicit: bool
     asserted: bool = True
+    mixed: bool = False
 
 
 class _Item(NamedTuple):
@@ -57,7 +59,7 @@ class _Cue(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class Reading:
     """A sentence as read: mentions with offsets in it, and the tone of one without mentions."""
 
     mentions: tuple[Mention, ...]
@@ -75,7 +77,7 @@ _MASKED = re.compile(
     r"credit (?:decision|request|application|bureau report)s?|on (?:balance|the whole)|taken together|all in all|in addition|"
     r"(?:in|as) (?:a )?(?:good|short|brief)\b(?= (?:news|faith|summary))|good news|short (?:answer|version)|in short|in brief|"
     r"more (?:information|about|detail\w*)|thank you for your (?:patience|interest|time|trust)|as well as|too,|too\.|"
-    r"(?:a|the) (?:longer|shorter) look|closer look|full(?:er)? (?:review|picture|amount)|whole picture|long(?:er)? term"
+    r"(?:a|the) (?:longer|shorter) look|closer look|full(?:er)? (?:review|picture|amount)|whole picture|long(?:er)? term(?! (?:that|you|of|loan))"
 )
 _HYPOTHETICAL = re.compile(
     r"\b(?:lower|higher|longer|shorter|fewer|less|smaller|more|larger|stronger|better|lighter|steadier)\b.*\b(?:would|could|might)\b"
@@ -86,6 +88,14 @@ _INCOME = re.compile(r"\b(?:incomes?|earnings|earn|salary|wages|pay|paycheck|you
 _WORD = re.compile(r"[\w'{}$%]+")
 _PASSIVE = re.compile(r"\b(?:is|was|are|were|been|being|be)\s+(?:\w+\s+)?$")
 
+TONES = {"good": 1, "helped": 1, "bad": -1, "hurt": -1}
+_SIGNED = frozenset({*TONES, "more", "less"})
+_NO_LEVEL = re.compile(r"only|just|more|much|several|a lot|lots|less|a number of")  # too loose to set a level
+_VERDICT_NOUN = re.compile(
+    r"worr|concern|problem|plus|minus|strength|weakness|drawback|advantage|benefit|doubt|disadvantage|obstacle|barrier|help$|harm$"
+)
+_ADJACENT = 2  # characters between two neighbouring words
+_NEAR = 28  # characters between a factor and a word that sets its level
 _WITHOUT_LEVEL = ("unverified_income", "no_credit_file")  # they hold or they do not
 _SLOT_CODES = {
     slot: entry.code for entry in catalogue().values() for slot in entry.slots if slot != "loan_amount"
@@ -107,20 +117,23 @@ def mentions(text: str, *, approved: bool) -> list[Mention]:
         else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     )
     for start, end in sentences.split(lowered):
-        reading = _read(lowered[start:end], outcome)
+        reading = read_sentence(lowered[start:end], outcome)
         if not reading.mentions and reading.tone:
             frame = reading.tone
         for one in reading.mentions:
             sign = one.sign if one.explicit or not frame or not one.asserted else frame
             found.append(
-                Mention(one.code, one.start + start, one.end + start, sign, one.explicit, one.asserted)
+                Mention(
+                    one.code, one.start + start, one.end + start, sign, one.explicit, one.asserted, one.mixed
+                )
             )
     return found
 
 
 @lru_cache(maxsize=1 << 16)
-def _read(sentence: str, outcome: int) -> _Reading:
-    plain = _mask(sentence)
+def read_sentence(sentence: str, outcome: int) -> Reading:
+    """Mentions of a lower-case sentence, under a decision (1 approved, -1 not)."""
+    plain = mask(sentence)
     bounds = sentences.clauses(plain)
     items = _items(sentence, plain, bounds)
     cues = _cues(plain, bounds)
@@ -139,12 +152,14 @@ def _read(sentence: str, outcome: int) -> _Reading:
                 sign or outcome,
                 explicit,
                 _asserted(item, cues, explicit),
+                _mixed(item, items, cues, plain, item in turned[0]),
             )
         )
-    return _Reading(tuple(found), (sentence_tone > 0) - (sentence_tone < 0))
+    return Reading(tuple(found), (sentence_tone > 0) - (sentence_tone < 0))
 
 
-def _mask(sentence: str) -> str:
+def mask(sentence: str) -> str:
+    """The sentence with slots and stock phrases blanked out; offsets stay."""
     plain = SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
     return _MASKED.sub(
         lambda match: "," * 1 + " " * (len(match[0]) - 1) if match[0].endswith(",") else " " * len(match[0]),
@@ -190,7 +205,7 @@ def _cues(plain: str, bounds: list[Span]) -> list[_Cue]:
     cues = []
     for match in lexicon().cues.finditer(plain):
         clause, kind = _clause(match.start(), bounds), match.lastgroup or ""
-        if clause in hypothetical and kind in ("good", "bad", "more", "less"):
+        if clause in hypothetical and kind in _SIGNED:
             continue
         wished = any(end <= match.start() and where == clause for end, where in wishes)
         cues.append(_Cue(match.start(), match.end(), kind, -1 if wished else 1, clause))
@@ -251,7 +266,7 @@ def _turn_next(
 def _without_idle_weak(items: list[_Item], cues: list[_Cue]) -> list[_Item]:
     """Drop common words ("income", "credit history") that no cue or cause makes a factor."""
     strong = {item.clause for item in items if item.kind != "weak"}
-    cued = {cue.clause for cue in cues if cue.kind in ("good", "bad", "more", "less")}
+    cued = {cue.clause for cue in cues if cue.kind in _SIGNED}
     named = any(cue.kind == "cause" for cue in cues)
     return [
         item
@@ -261,7 +276,7 @@ def _without_idle_weak(items: list[_Item], cues: list[_Cue]) -> list[_Item]:
 
 
 def _tone(cue: _Cue) -> int:
-    return cue.sign * {"good": 1, "bad": -1}.get(cue.kind, 0)
+    return cue.sign * TONES.get(cue.kind, 0)
 
 
 def _level(cue: _Cue, item: _Item, plain: str) -> int:
@@ -294,12 +309,16 @@ def _of_income(cue: _Cue, plain: str) -> int:
 
 def _own(item: _Item, items: list[_Item], cues: Iterable[_Cue], plain: str) -> int:
     """Sum of the cues of the mention's own clause."""
+    if verdict := sum(
+        _tone(cue) for cue in cues if cue.clause == item.clause and cue.kind in ("helped", "hurt")
+    ):
+        return verdict  # what it did to the request outweighs what it is
     total = 0
     neighbours = [one for one in items if one.clause == item.clause]
     for cue in cues:
         if cue.clause != item.clause:
             continue
-        if cue.kind in ("good", "bad"):
+        if cue.kind in TONES:
             total += _tone(cue)
         elif (
             cue.kind in ("more", "less")
@@ -311,7 +330,11 @@ def _own(item: _Item, items: list[_Item], cues: Iterable[_Cue], plain: str) -> i
 
 
 def _nearest(cue: _Cue, items: list[_Item]) -> _Item:
-    return min(items, key=lambda item: max(item.start - cue.end, cue.start - item.end, 0))
+    return min(items, key=lambda item: _gap(cue, item))
+
+
+def _gap(cue: _Cue, item: _Item) -> int:
+    return max(item.start - cue.end, cue.start - item.end, 0)
 
 
 def _sign(
@@ -341,6 +364,38 @@ def _sign(
     if len(whole) == 1:
         return whole.pop(), False
     return outcome, False
+
+
+def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned: bool) -> bool:
+    """Whether what the factor did (helped, hurt) and what it is (short, late, low) point opposite ways."""
+    if any(cue.kind in ("contrast", "concession") for cue in cues):
+        return False
+    own = [cue for cue in cues if cue.clause == item.clause]
+    did = {_tone(cue) for cue in own if cue.kind in ("helped", "hurt")}
+    if len(did) != 1 or item.kind == "foreign":
+        return False
+    neighbours = [one for one in items if one.clause == item.clause]
+    verdicts = [
+        cue.start
+        for cue in own
+        if cue.kind in ("helped", "hurt") and _VERDICT_NOUN.match(plain, cue.start, cue.end)
+    ]
+
+    def sizes(cue: _Cue) -> bool:
+        """Whether a word is about the verdict that it stands before: "a serious worry", "a small plus"."""
+        return any(0 <= start - cue.end <= _ADJACENT for start in verdicts)
+
+    is_ = {_tone(cue) for cue in own if cue.kind in ("good", "bad") and not sizes(cue)}
+    if item.kind in ("adverse", "favourable"):
+        is_.add(1 if (item.kind == "favourable") != turned else -1)
+    for cue in own:
+        if cue.kind not in ("more", "less") or sizes(cue) or _gap(cue, item) > _NEAR:
+            continue
+        if _NO_LEVEL.fullmatch(plain, cue.start, cue.end):
+            continue
+        if item.kind != "favourable" and _nearest(cue, neighbours).name == item.name:
+            is_.add(_level(cue, item, plain))
+    return is_ - {0} == {-one for one in did}
 
 
 def _counted(item: _Item, plain: str) -> bool:
@@ -381,48 +436,5 @@ def _asserted(item: _Item, cues: list[_Cue], explicit: bool) -> bool:
     kinds = {cue.kind for cue in cues}
     if item.kind == "foreign":
         near = {cue.kind for cue in cues if cue.clause == item.clause}
-        return bool(
-            near & {"good", "bad", "more", "less"}
-            or kinds & {"cause"}
-            or (explicit and kinds & {"good", "bad"})
-        )
+        return bool(near & _SIGNED or kinds & {"cause"} or (explicit and kinds & set(TONES)))
     return explicit or "process" not in kinds or "cause" in kinds
-
-
-_OWNED = re.compile(r"\b(?:your|the applicant's)\s+((?:[a-z'-]+\s+){0,3}?[a-z'-]+)(?=[\s,.;:)]|$)")
-_FAMILIAR = re.compile(
-    r"^(?:\w+\s+){0,3}?(?:application|request\w*|loan|credit|report|file|record|history|decision|income|earnings|pay|accounts?|lenders?|bureau|case|situation|"
-    r"favou?r|side|ability|capacity|budget|finances|financial|debts?|payments?|repayments?|obligations|balances?|limits?|cards?|jobs?|work|employ\w+|"
-    r"month\w*|year\w*|own|present|current|new|existing|score|overall|time|interest|patience|understanding|questions?|needs?|plans?|money|factors?|"
-    r"strengths?|reasons?|standing|strong|stronger|strongest|main|figures?|facts?|information|details?|answers?|good|steady|careful|solid|amount|creditors?|"
-    r"borrow\w*|bills?|dues?|use|level|share|ratio|inquir\w+|collections?|bankruptc\w+|judgments?|purchase|home|vehicle|car|project|profile|picture|commitments?|"
-    r"position|circumstances|lines?|tenure|proof|documents?|stated|recent|last|past|first|trust|choice|thoughts|letter|business with|thanks|being|part|\w+ing)\b"
-)
-
-
-def unknown_factors(text: str, *, approved: bool) -> list[Mention]:
-    """What a text blames or praises that is no factor of any list: "your recent holiday weighed against you"."""
-    found: list[Mention] = []
-    lowered = text.lower()
-    if len(lowered) != len(text):
-        return found
-    for start, end in sentences.split(lowered):
-        found += [
-            Mention("unknown", start + first, start + last, 0, False)
-            for first, last in _unknown(lowered[start:end], 1 if approved else -1)
-        ]
-    return found
-
-
-@lru_cache(maxsize=1 << 16)
-def _unknown(sentence: str, outcome: int) -> tuple[Span, ...]:
-    if any(one.asserted for one in _read(sentence, outcome).mentions):
-        return ()
-    plain = _mask(sentence)
-    if not {match.lastgroup for match in lexicon().cues.finditer(plain)} & {"good", "bad", "cause"}:
-        return ()
-    return tuple(
-        match.span()
-        for match in _OWNED.finditer(plain)
-        if not _FAMILIAR.match(match[1] + " " + sentence[match.end() : match.end() + 40])
-    )

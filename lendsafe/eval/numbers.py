@@ -50,10 +50,10 @@ UNIT_FACTS: dict[Unit, tuple[str, ...]] = {
 # words that name a fact, most specific first
 _ROLES: dict[str, str] = {
     "counteroffer_amount": r"instead|counter[ -]?offer\w*|(?:smaller|lower|lesser|reduced) (?:loan|amount|sum)|we can (?:offer|lend|approve)",
-    "loan_term_months": r"terms?\b(?! of)|repay\w* over|loan period|repayment period",
+    "loan_term_months": r"terms?\b(?! of)|(?:re)?pa(?:y|id|ying)\w* (?:\w+ ){0,3}?(?:back |off )?(?:over|in|within|across)|loan period|repayment period",
     "debt_to_income": r"debt[ -]to[ -]income(?: ratio)?|\bdti\b|obligations?|debts?(?: payments?)?|debt load|commitments|(?:share|percent|part|portion|%) of (?:\w+ ){0,3}?(?:income|pay|earnings|what you earn)|owed?\b",
     "revolving_utilization": r"utili[sz]\w+|revolving(?: \w+)?|(?:credit )?cards?(?: balances?| limits?| use| usage)?|balances?|credit (?:limits?|lines?)|available credit|\blimits?",
-    "oldest_account_months": r"oldest (?:\w+ )?(?:accounts?|card|loan|line)|(?:credit|borrowing) (?:history|experience|record|file|age)|history|first account|(?:using|used|had|with|managing) credit",
+    "oldest_account_months": r"(?:accounts?|card|loan|line) (?:\w+ ){0,4}?longest|oldest (?:\w+ )?(?:accounts?|card|loan|line)|(?:credit|borrowing) (?:history|experience|record|file|age)|history|first account|(?:using|used|had|with|managing) credit",
     "accounts_opened_24m": r"(?:new|newly opened|recently opened|recent) (?:\w+ )?(?:accounts?|cards?|lines?)|accounts? (?:\w+ ){0,3}?opened|opened (?:\w+ ){0,2}?accounts?|opened",
     "open_accounts": r"open (?:credit )?accounts?|accounts? (?:\w+ )?open\b",
     "delinquencies_24m": r"(?:late|missed|overdue|past[ -]due|delinquent|slow) (?:\w+ )?(?:payments?|accounts?|bills?|instal?lments?)|delinquenc\w+|payments? (?:\w+ ){0,4}?(?:late|missed)|(?:paid|pay) late|late marks?|times late",
@@ -63,7 +63,7 @@ _ROLES: dict[str, str] = {
     "credit_score": r"(?:credit |fico |bureau )?scores?\b|\bfico\b",
     "annual_income": r"(?:annual |yearly |gross |stated )?incomes?|earnings|\bearn(?:s|ing)?\b|salary|wages|a year|per year|per annum|annually|yearly|you make",
     "employment_months": r"(?:present |current |same )?(?:job|employer|employment|position|workplace|role)|tenure|work(?:ed|ing)?\b|employed|on the job",
-    "loan_amount": r"loans?|requests?|requested|asked(?: us)? for|amount|borrow\w*|credit of|applied for|apply for|application|financing|lend",
+    "loan_amount": r"loans?|(?:turn\w*|com(?:e|ing)|came) to us for|asking us for|requests?|requested|asked(?: us)? for|amount|borrow\w*|credit of|applied for|apply for|application|financing|lend",
 }  # fmt: skip
 _PURPOSE = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)"
@@ -88,7 +88,7 @@ _NUMBER = re.compile(
 )
 _HINT = re.compile(rf"[\d{{]|\b(?:{_NUMBER_WORD})\b")  # a sentence without it holds no figure
 _LEAD = (
-    r"(?:\s|ratio|level|rate|figure|number|total|now|currently|presently|of|is|was|are|were|at|stands?|stood|sits?|reached|equals?|came|comes|"
+    r"(?:\s|in question|concerned|itself|here|ratio|level|rate|figure|number|total|now|currently|presently|of|is|was|are|were|at|stands?|stood|sits?|reached|equals?|came|comes|"
     r"to|only|just|about|around|roughly|nearly|almost|approximately|some|over|under|above|below|more than|less than|at least|"
     r"a|an|the|this|that|your|recent|new|in|on|for|file|[:(=])*"
 )
