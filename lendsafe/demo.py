@@ -1,6 +1,5 @@
 """The whole flow on granite-tiny, offline: applications to a checked explanation and a letter."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,14 +9,14 @@ from typing import Any
 
 from lendsafe.corpus import synth
 from lendsafe.fields import build
-from lendsafe.files import refuse_existing, write_atomically
+from lendsafe.files import refuse_existing, write_json
 from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.notice import Contact, demo_config
 from lendsafe.pipeline import evaluate, letters, training
-from lendsafe.pipeline.narrate import explain, narrator
+from lendsafe.pipeline.applications import Application
+from lendsafe.pipeline.narrate import narrator
 from lendsafe.reasons import catalogue
-from lendsafe.records import Style
 from lendsafe.risk.engine import RiskEngine
 
 MODEL = "granite-tiny"
@@ -98,25 +97,21 @@ def _explain(out: Path, engine: RiskEngine) -> tuple[str, Path]:
     declined = next(
         a.applicant for a in engine.assess_many(applicants) if a.decision == "declined" and len(a.reasons) > 1
     )
-    application = letters.Application(
+    application = Application(
         applicant=declined,
         contact=Contact(name="Jordan Sample", address=("1 Example Street", "Springfield, IL 62701")),
         key_factors=("Amount owed on revolving accounts", "Recent delinquency"),
         received=date(2026, 11, 2),
         score_created=date(2026, 11, 2),
     )
-    (request,) = letters.assess(engine, [application], Style())
-    (explanation,) = explain([request], narrator(str(out / "run")))
-    letter = letters.compose(explanation, application, demo_config(), date(2026, 11, 9))
+    explainer = letters.Explainer.load(out / "risk", adapter=out / "run", lender=demo_config())
+    (outcome,) = explainer.explain([application], notice_date=date(2026, 11, 9))
     path = out / "letter.pdf"
-    content = letters.render(letter, path)
-    write_atomically(path, content)
-    write_atomically(
-        out / "explanation.json", json.dumps(letters.summary(explanation, application, {}), indent=2)
-    )
+    outcome.write_letter(path)
+    write_json(out / "explanation.json", outcome.to_json())
     reasons = "\n".join(
         f"  {number}. {catalogue()[reason.code].statement} ({reason.strength}, {reason.contribution:+.2f} log-odds)"
-        for number, reason in enumerate(request.assessment.reasons, start=1)
+        for number, reason in enumerate(outcome.reasons, start=1)
     )
-    how = f"written by the {explanation.source}, {explanation.tries} tries"
-    return f"{request.assessment.decision}\n{reasons}\n\n{explanation.text}\n\n({how})", path
+    how = f"written by the {outcome.explanation.source}, {outcome.explanation.tries} tries"
+    return f"{outcome.decision}\n{reasons}\n\n{outcome.text}\n\n({how})", path

@@ -16,6 +16,8 @@ from typing import Any
 
 from lendsafe.errors import DiskError, ExistsError
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
 
 @contextmanager
 def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
@@ -83,6 +85,11 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(
         path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
     )
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula; what is no text stays as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
 def sync(path: Path) -> None:

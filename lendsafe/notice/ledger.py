@@ -46,7 +46,11 @@ class Verification:
 
 
 def record(
-    folder: Path, letter: Letter, application: Mapping[str, Any], renderings: Mapping[str, bytes | str]
+    folder: Path,
+    letter: Letter,
+    application: Mapping[str, Any],
+    renderings: Mapping[str, bytes | str],
+    provenance: Mapping[str, Any] | None = None,
 ) -> str:
     """Add one letter to the file.
 
@@ -55,6 +59,7 @@ def record(
         letter: The letter as sent.
         application: The application as it came in, as JSON values.
         renderings: By file ending, such as ``{"pdf": ..., "txt": ...}``.
+        provenance: How narrative and decision came about, as JSON values.
 
     Returns:
         The record's id. A letter that is on file already is not written again.
@@ -64,6 +69,8 @@ def record(
         RefusedError: If a rendering's file ending is not one.
     """
     contents = _contents(letter, application, renderings)
+    if provenance is not None:
+        contents["provenance.json"] = _json(provenance)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     name = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:32]
     with _locked(folder):

@@ -18,7 +18,7 @@ from lendsafe.errors import DataError
 from lendsafe.eval import metrics, overlap
 from lendsafe.eval.checks import check
 from lendsafe.fields import knob
-from lendsafe.files import disk_errors, refuse_existing, write_atomically, write_json
+from lendsafe.files import csv_cell, disk_errors, refuse_existing, write_atomically, write_json
 from lendsafe.mlx_lora import run as runs
 from lendsafe.mlx_lora.watch import read_metrics
 from lendsafe.pipeline.narrate import Narrator, Request, explain
@@ -268,13 +268,8 @@ def _detailed(evaluation: Evaluation) -> str:
         found = "; ".join(f"{f.rule}: {f.message}" for f in one.findings) if one else ""
         cells = [row.id, row.decision or "", row.type or "", row.reply, ours.first[i], ours.final[i]]
         cells += [one.source if one else "model", str(one.tries if one else 1), found]
-        writer.writerow([_safe(cell) for cell in cells])
+        writer.writerow([csv_cell(cell) for cell in cells])
     return out.getvalue()
-
-
-def _safe(cell: str) -> str:
-    """A cell that a spreadsheet does not take for a formula."""
-    return "'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def _encoder(config: EvalConfig) -> tuple[str, int | None]:

@@ -1,299 +1,375 @@
-"""Application in, letter out: assess, explain, compose, validate, render, keep.
+"""Application in, letter out: assess, prompt, generate, check, fall back, compose, validate, render."""
 
-Free text of an applicant (name, address, employer, purpose) never meets a prompt: it goes from the
-application straight to the letter, escaped there.
-"""
-
-import csv
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from lendsafe import notice
-from lendsafe.errors import DataError, DiskError
-from lendsafe.fields import build, problems
-from lendsafe.files import disk_errors
-from lendsafe.notice import Contact, Dates, Letter, NoticeConfig
-from lendsafe.pipeline.narrate import Narrator, Request, explain
-from lendsafe.records import Applicant, Explanation, Style, to_json
+from lendsafe import __version__, notice
+from lendsafe.errors import ConfigError, DataError
+from lendsafe.files import sha256, write_atomically
+from lendsafe.mlx_lora import adapter as adapters
+from lendsafe.notice import Dates, Letter, NoticeConfig
+from lendsafe.pipeline.applications import Application, application_from, read_applications
+from lendsafe.pipeline.narrate import GenerateConfig, Narrator, Request, narrator
+from lendsafe.pipeline.narrate import explain as checked_narratives
+from lendsafe.reasons import catalogue
+from lendsafe.records import Applicant, Assessment, Decision, Explanation, Reason, Style, to_json
 from lendsafe.risk.engine import RiskEngine
 
-# What an application may carry beside the applicant's figures; kept for the file, never shown to a model.
-FREE_TEXT = ("employer", "job_title", "purpose_text", "notes", "account_number")
-BATCH = 64  # letters written between two syncs of a batch's results
+# file ending -> how a letter is written
+RENDERERS: dict[str, Callable[[Letter], bytes | str]] = {
+    "pdf": notice.render_pdf,
+    "html": notice.render_html,
+    "txt": notice.render_text,
+}
+_LATE = ("B1", "")  # what the validator finds of a late letter as a whole; it is sent all the same
+_WORDING = ("prompts.py", "template.py", "reasons.toml")  # what the model is asked, and what stands in for it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Application:
-    """One application as it came in.
+class Outcome:
+    """One application, decided and explained.
 
     Attributes:
-        applicant: What the decision looks at.
-        contact: Whom the letter goes to; None if only an explanation is wanted.
-        key_factors: What most hurt the disclosed credit score, from the bureau.
-        received: Day on which the application was complete, or None.
-        score_created: Day on which the credit score was created, or None.
-        source: The application as read, for the record.
+        application: As it came in.
+        explanation: The narrative, which passed every check, and how it came about.
+        letter: Composed and found complete; None if no lender was named.
+        identity: Hashes of everything that it was made with.
     """
 
-    applicant: Applicant
-    contact: Contact | None = None
-    key_factors: tuple[str, ...] = ()
-    received: date | None = None
-    score_created: date | None = None
-    source: dict[str, Any] = field(default_factory=dict, repr=False)
+    application: Application
+    explanation: Explanation
+    letter: Letter | None
+    identity: Mapping[str, str | None]
 
     @property
-    def sha256(self) -> str:
-        """Hash of the application as read."""
-        return hashlib.sha256(json.dumps(self.source, sort_keys=True).encode()).hexdigest()
+    def decision(self) -> Decision:
+        """Outcome of the application."""
+        return self.explanation.assessment.decision
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What weighed against the applicant, most adverse first."""
+        return self.explanation.assessment.reasons
+
+    @property
+    def text(self) -> str:
+        """The narrative."""
+        return self.explanation.text
+
+    def write_letter(self, path: Path | str) -> None:
+        """Write the letter as the file's ending says: ``.pdf``, ``.html`` or ``.txt``.
+
+        Raises:
+            ConfigError: If there is no letter, or another ending.
+            DiskError: If it cannot be written.
+        """
+        if self.letter is None:
+            raise ConfigError("There is no letter: name the lender that it comes from.")
+        write_atomically(Path(path), render(self.letter, ending(Path(path))))
+
+    def to_json(self) -> dict[str, Any]:
+        """What may be reported and logged: no name, address or account number is in it."""
+        told, assessment = self.explanation, self.explanation.assessment
+        return {
+            "applicant_id": self.application.id,
+            "application_sha256": self.application.sha256,
+            "decision": assessment.decision,
+            "default_probability": round(assessment.default_probability, 6),
+            "reasons": [_reason(one) for one in assessment.reasons],
+            "strengths": [one.code for one in assessment.strengths],
+            "missing": list(assessment.missing),
+            "counteroffer_amount": assessment.counteroffer_amount,
+            "text": told.text,
+            "source": told.source,
+            "tries": told.tries,
+            "fallback": told.source == "template" and told.tries > 0,
+            "findings": [to_json(one) for one in told.findings],
+            "letter": self.letter and _letter(self.letter),
+            **self.identity,
+        }
 
 
-def read_applications(path: Path) -> list[Application]:
-    """Read applications from a JSON object, a JSON list, JSON lines or CSV.
+@dataclass(frozen=True)
+class Explainer:
+    """Everything that an explanation needs, loaded once.
+
+    Attributes:
+        engine: The risk model; it decides and ranks the reasons.
+        writer: The language model; None leaves every narrative to the deterministic template.
+        lender: Whom letters come from; None writes none.
+        style: How narratives are worded.
+        adapter_sha256: Hash of the writer's adapter, if it has one.
 
     Raises:
-        DataError: Naming every problem at once; values that could identify a person are not repeated.
+        ConfigError: If the letters are to disclose the risk model's own score and it was not trained to
+            give that score's key factors.
     """
-    found, wrong, seen = [], [], set[str]()
-    for where, table in _tables(path):
-        try:
-            application = _application(table)
-        except DataError as problem:
-            wrong.append(f"{where}: {problem}")
-            continue
-        if application.applicant.applicant_id in seen:
-            wrong.append(f"{where}: applicant_id is there twice")
-        seen.add(application.applicant.applicant_id)
-        found.append(application)
-    if wrong:
-        raise DataError("; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if len(wrong) > 20 else ""))
-    if not found:
-        raise DataError(f"{path}: no applications.")
-    return found
 
+    engine: RiskEngine
+    writer: Narrator | None = None
+    lender: NoticeConfig | None = None
+    style: Style = field(default_factory=Style)
+    adapter_sha256: str | None = None
 
-def assess(engine: RiskEngine, applications: Sequence[Application], style: Style) -> list[Request]:
-    """Decide on every application and rank its reasons."""
-    assessments = engine.assess_many([one.applicant for one in applications])
-    from dataclasses import replace
+    def __post_init__(self) -> None:
+        if self.lender and self._own_score and self.engine.config.score_disclosed != "proprietary":
+            raise ConfigError(
+                "The lender's score_disclosed is 'proprietary', and the risk model's is 'bureau': it has no key "
+                "factors of its own score. Train it with --score-disclosed proprietary."
+            )
 
-    return [
-        Request(replace(assessment, key_factors=one.key_factors), style)
-        for one, assessment in zip(applications, assessments, strict=True)
-    ]
+    @classmethod
+    def load(
+        cls,
+        risk: Path | str,
+        *,
+        adapter: Path | str | None = None,
+        model: str | None = None,
+        lender: NoticeConfig | Path | str | None = None,
+        style: Style | None = None,
+        generation: GenerateConfig | None = None,
+    ) -> Self:
+        """Load a risk model, and a language model if one is named.
 
+        Args:
+            risk: Folder of the risk model.
+            adapter: Run folder; it names its base.
+            model: A base without adapter, instead.
+            lender: TOML file of the lender, or what was read from one.
+            style: How narratives are worded.
+            generation: How they are generated.
 
-def compose(explanation: Explanation, application: Application, config: NoticeConfig, today: date) -> Letter:
-    """Compose the letter and refuse one that lacks anything.
-
-    Raises:
-        DataError: If there is nobody to write to, or the validator finds something missing.
-    """
-    if application.contact is None:
-        raise DataError("A letter needs 'contact' with name and address in the application.")
-    received = application.received or today
-    dates = Dates(received=received, notice=today, score_created=application.score_created)
-    letter = notice.compose(explanation, application.contact, config, dates)
-    found = [one for one in notice.validate(letter) if not one.message.startswith("Late")]
-    if found:
-        raise DataError(
-            "The letter is not complete: " + "; ".join(f"{one.rule}: {one.message}" for one in found)
+        Raises:
+            LendSafeError: If a folder or file is missing, damaged or contradicts another.
+        """
+        if adapter is not None and model is not None:
+            raise ConfigError("An adapter names its base; give an adapter or a model, not both.")
+        if adapter is not None and not (Path(adapter) / adapters.CONFIG).is_file():
+            raise ConfigError(f"{adapter}: no {adapters.CONFIG}; expected the folder of a run.")
+        read = notice.read_config(Path(lender)) if isinstance(lender, Path | str) else lender
+        engine = RiskEngine.load(risk)
+        name = str(adapter) if adapter is not None else model
+        return cls(
+            engine,
+            narrator(name, generation) if name else None,
+            read,
+            style or Style(),
+            sha256(Path(adapter) / adapters.MLX_FILE) if adapter is not None else None,
         )
+
+    @cached_property
+    def identity(self) -> dict[str, str | None]:
+        """What an explanation depends on beside the application."""
+        base = self.writer.base if self.writer else None
+        wording = b"".join((files("lendsafe") / name).read_bytes() for name in _WORDING)
+        return {
+            "model": base.name if base else None,
+            "model_sha256": base.identity if base else None,
+            "adapter_sha256": self.adapter_sha256,
+            "template_sha256": notice.templates_sha256(),
+            "wording_sha256": hashlib.sha256(wording).hexdigest(),
+            "risk_model": self.engine.identity,
+            "software": f"lendsafe {__version__}",
+        }
+
+    def explain(
+        self,
+        applications: Sequence[Application],
+        *,
+        notice_date: date | None = None,
+        done: Callable[[int], None] | None = None,
+    ) -> list[Outcome]:
+        """Decide, explain, and compose the letters if there is a lender.
+
+        Args:
+            applications: In any number.
+            notice_date: Date of the letters; today if left out.
+            done: Called with the number of narratives finished so far.
+
+        Raises:
+            DataError: If an application lacks what its letter has to say.
+        """
+        told = self.narrate(applications, done=done)
+        return [self.finish(a, e, notice_date) for a, e in zip(applications, told, strict=True)]
+
+    def assess(self, applications: Sequence[Application]) -> list[Assessment]:
+        """Decide every application and rank its reasons."""
+        found = self.engine.assess_many([one.applicant for one in applications])
+        if self._own_score:
+            return found
+        return [
+            replace(assessment, key_factors=one.key_factors or ())
+            for one, assessment in zip(applications, found, strict=True)
+        ]
+
+    def narrate(
+        self, applications: Sequence[Application], *, done: Callable[[int], None] | None = None
+    ) -> list[Explanation]:
+        """A narrative for each application that passes every check."""
+        requests = [Request(one, self.style) for one in self.assess(applications)]
+        return checked_narratives(requests, self.writer, done=done)
+
+    def finish(
+        self, application: Application, explanation: Explanation, notice_date: date | None = None
+    ) -> Outcome:
+        """Compose the letter, if there is a lender."""
+        day = notice_date or date.today()
+        letter = compose(explanation, application, self.lender, day) if self.lender else None
+        return Outcome(
+            application=application, explanation=explanation, letter=letter, identity=self.identity
+        )
+
+    @property
+    def _own_score(self) -> bool:
+        disclosed = self.lender.score_disclosed if self.lender else self.engine.config.score_disclosed
+        return disclosed == "proprietary"
+
+
+def explain(
+    application: Application | Applicant | Mapping[str, Any] | Path | str,
+    *,
+    risk: Path | str,
+    adapter: Path | str | None = None,
+    model: str | None = None,
+    lender: NoticeConfig | Path | str | None = None,
+    style: Style | None = None,
+    notice_date: date | None = None,
+) -> Outcome:
+    """Decide and explain one application, and compose its letter if a lender is named.
+
+    Many applications share what is loaded: :class:`Explainer`.
+
+    Args:
+        application: A JSON file with one application, its values, or a record.
+        risk: Folder of the risk model.
+        adapter: Run folder; without it and ``model``, the narrative is the deterministic template.
+        model: A base without adapter, instead.
+        lender: TOML file of the lender, or what was read from one.
+        style: How the narrative is worded.
+        notice_date: Date of the letter; today if left out.
+
+    Raises:
+        LendSafeError: If anything is missing, damaged or contradicts something else.
+    """
+    if isinstance(application, Applicant):
+        application = application_from(to_json(application))
+    elif isinstance(application, Mapping):
+        application = application_from(application)
+    elif not isinstance(application, Application):
+        application = only(read_applications(Path(application)), str(application))
+    loaded = Explainer.load(risk, adapter=adapter, model=model, lender=lender, style=style)
+    return loaded.explain([application], notice_date=notice_date)[0]
+
+
+def only(applications: Sequence[Application], where: str) -> Application:
+    """The one application of a file.
+
+    Raises:
+        DataError: If there are more.
+    """
+    if len(applications) != 1:
+        raise DataError(f"{where}: {len(applications)} applications; expected one. For many, give --out.")
+    return applications[0]
+
+
+def compose(
+    explanation: Explanation, application: Application, lender: NoticeConfig, notice_date: date
+) -> Letter:
+    """Compose a letter and refuse one that lacks anything; one that is late says so (:attr:`Letter.late`).
+
+    Raises:
+        DataError: If the application lacks what its letter has to say, or the validator finds something.
+        ConfigError: If the lender's file lacks it.
+    """
+    where = f"Application {application.id}:"
+    if wrong := lacking(application):
+        raise DataError(wrong)
+    assert application.contact is not None
+    assert application.received is not None
+    created = application.score_created
+    if lender.score_disclosed == "proprietary":  # it is made with the decision
+        created = created or notice_date
+    try:
+        dates = Dates(
+            received=application.received,
+            completed=application.completed,
+            notice=notice_date,
+            score_created=created,
+        )
+        letter = notice.compose(explanation, application.contact, lender, dates)
+    except DataError as problem:
+        raise DataError(f"{where} {problem}") from problem
+    said = {block.id for block in letter.blocks}
+    if "no_key_factors" in said and lender.score_disclosed == "bureau" and application.key_factors is None:
+        raise DataError(
+            f"{where} a disclosed score comes with 'key_factors' from its provider; give the list, "
+            "empty if the provider named none."
+        )
+    if found := [one for one in notice.validate(letter) if (one.rule, one.fact) != _LATE]:
+        listed = "; ".join(f"{one.rule}: {one.message}" for one in found)
+        raise DataError(f"{where} the letter is not complete: {listed}.")
     return letter
 
 
-def render(letter: Letter, path: Path) -> bytes | str:
-    """The letter in the medium that the file's ending names: .pdf, .html or .txt."""
-    renderers: dict[str, Callable[[Letter], bytes | str]] = {
-        ".pdf": notice.render_pdf,
-        ".html": notice.render_html,
-        ".txt": notice.render_text,
-    }
-    if path.suffix not in renderers:
-        raise DataError(f"{path}: a letter is written as {', '.join(renderers)}.")
-    return renderers[path.suffix](letter)
+def lacking(application: Application) -> str:
+    """What an application lacks for a letter of any kind, in a sentence; empty if nothing."""
+    absent = [name for name in ("contact", "received") if getattr(application, name) is None]
+    return f"Application {application.id}: a letter needs '{absent[0]}', and there is none." if absent else ""
 
 
-def summary(explanation: Explanation, application: Application, identities: dict[str, str]) -> dict[str, Any]:
-    """What is recorded of one explanation; no name, address or account number is in it."""
-    assessment = explanation.assessment
-    return {
-        "applicant_id": assessment.applicant.applicant_id,
-        "decision": assessment.decision,
-        "default_probability": round(assessment.default_probability, 6),
-        "reasons": [reason.code for reason in assessment.reasons],
-        "strengths": [reason.code for reason in assessment.strengths],
-        "text": explanation.text,
-        "source": explanation.source,
-        "tries": explanation.tries,
-        "fallback": explanation.source == "template",
-        "findings": [to_json(one) for one in explanation.findings],
-        "application_sha256": application.sha256,
-    } | identities
+def keep(outcome: Outcome, folder: Path, renderings: Mapping[str, bytes | str]) -> str:
+    """Put a letter, and all that it was made from, on record; returns the record's id.
 
-
-def batch(
-    engine: RiskEngine,
-    applications: Sequence[Application],
-    writer: Narrator | None,
-    style: Style,
-    out: Path,
-    identities: dict[str, str],
-    *,
-    done: Callable[[int, int], None] | None = None,
-) -> int:
-    """Explain many applications into a file of JSON lines; run again after a crash, it goes on where it was.
-
-    Returns:
-        Number of lines written by this call.
+    Raises:
+        ConfigError: If there is no letter.
+        DiskError: If the disk fails.
     """
-    finished = _finished(out)
-    todo = [one for one in applications if one.applicant.applicant_id not in finished]
-    for start in range(0, len(todo), BATCH):
-        part = todo[start : start + BATCH]
-        explanations = explain(assess(engine, part, style), writer)
-        lines = [
-            json.dumps(summary(e, a, identities), ensure_ascii=False)
-            for e, a in zip(explanations, part, strict=True)
-        ]
-        _append(out, lines)
-        if done:
-            done(len(finished) + start + len(part), len(applications))
-    return len(todo)
-
-
-def _append(path: Path, lines: Sequence[str]) -> None:
-    import os
-
-    with disk_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write("".join(line + "\n" for line in lines))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _finished(path: Path) -> set[str]:
-    """Identifiers of the whole lines of a batch file; half a line, cut off by a crash, is removed."""
-    if not path.exists():
-        return set()
-    with disk_errors(path):
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            from lendsafe.files import write_atomically
-
-            write_atomically(path, whole)
-    try:
-        return {json.loads(line)["applicant_id"] for line in whole.splitlines()}
-    except (ValueError, KeyError, TypeError) as problem:
-        raise DataError(f"{path}: not a file of explanations; choose another --out.") from problem
-
-
-def _tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise DataError(f"{path}: not UTF-8 text.") from problem
-    except OSError as problem:
-        raise (DataError if isinstance(problem, FileNotFoundError) else DiskError)(
-            f"{path}: {problem.strerror}."
-        ) from problem
-    if path.suffix == ".csv":
-        names = {f.name: f for f in fields(Applicant)}
-        for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
-            yield f"{path}:{number}", {key: _cell(value, key in names) for key, value in row.items() if value}
-        return
-    if path.suffix == ".jsonl":
-        for number, line in enumerate(text.splitlines(), start=1):
-            if line.strip():
-                yield f"{path}:{number}", _object(line, f"{path}:{number}")
-        return
-    loaded = _parsed(text, str(path))
-    for number, one in enumerate(loaded if isinstance(loaded, list) else [loaded], start=1):
-        where = f"{path} [{number}]" if isinstance(loaded, list) else str(path)
-        if not isinstance(one, dict):
-            raise DataError(f"{where}: expected an object.")
-        yield where, one
-
-
-def _object(text: str, where: str) -> dict[str, Any]:
-    loaded = _parsed(text, where)
-    if not isinstance(loaded, dict):
-        raise DataError(f"{where}: expected an object.")
-    return loaded
-
-
-def _parsed(text: str, where: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(pairs)
-        if len(table) != len(pairs):
-            raise DataError(f"{where}: a key is there twice.")
-        return table
-
-    try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=_no_constant)
-    except json.JSONDecodeError as problem:
-        raise DataError(
-            f"{where}: not JSON: {problem.msg}, line {problem.lineno}, column {problem.colno}."
-        ) from problem
-    except RecursionError as problem:
-        raise DataError(f"{where}: nested too deeply.") from problem
-
-
-def _no_constant(name: str) -> None:
-    raise DataError(f"{name} is not a number that can be used.")
-
-
-def _cell(value: str, known: bool) -> Any:
-    if not known:
-        return value
-    try:
-        return json.loads(value.lower() if value.lower() in ("true", "false") else value)
-    except ValueError:
-        return value
-
-
-def _application(table: dict[str, Any]) -> Application:
-    names = {f.name for f in fields(Applicant)}
-    figures = {key: value for key, value in table.items() if key in names}
-    extra = {key: value for key, value in table.items() if key not in names}
-    other = {
-        key: extra.pop(key)
-        for key in ("contact", "key_factors", "received", "score_created", *FREE_TEXT)
-        if key in extra
-    }
-    if "applicant_id" in figures:
-        figures["applicant_id"] = str(figures["applicant_id"])
-    if extra:
-        found = problems(Applicant, figures | extra)
-        raise DataError("; ".join(one for one in found if "unknown" in one))
-    return Application(
-        applicant=build(Applicant, figures, error=DataError),
-        contact=_contact(other.get("contact")),
-        key_factors=tuple(map(str, other.get("key_factors") or ())),
-        received=_date(other.get("received")),
-        score_created=_date(other.get("score_created")),
-        source=table,
+    if outcome.letter is None:
+        raise ConfigError("There is no letter to put on record: name the lender that it comes from.")
+    return notice.record(
+        folder, outcome.letter, outcome.application.source, renderings, provenance=outcome.to_json()
     )
 
 
-def _contact(table: Any) -> Contact | None:
-    if table is None:
-        return None
-    if not isinstance(table, dict) or table.keys() - {"name", "address", "delivery", "esign_consent"}:
-        raise DataError("'contact' is not an object with name, address, delivery and esign_consent")
-    try:
-        return Contact(**table | {"address": tuple(table.get("address") or ())})
-    except TypeError as problem:
-        raise DataError("'contact' has no name, or its address is not a list of lines") from problem
+def ending(path: Path) -> str:
+    """The medium that a file's ending names.
+
+    Raises:
+        ConfigError: If it names none.
+    """
+    if (name := path.suffix.lstrip(".").lower()) not in RENDERERS:
+        raise ConfigError(f"{path}: a letter is written as {', '.join('.' + one for one in RENDERERS)}.")
+    return name
 
 
-def _date(value: Any) -> date | None:
-    try:
-        return None if value is None else date.fromisoformat(value)
-    except (TypeError, ValueError) as problem:
-        raise DataError("'received' is not a date such as 2026-11-24") from problem
+def render(letter: Letter, medium: str) -> bytes | str:
+    """The letter as ``pdf``, ``html`` or ``txt``."""
+    return RENDERERS[medium](letter)
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "code": reason.code,
+        "statement": catalogue()[reason.code].statement,
+        "strength": reason.strength,
+        "contribution": round(reason.contribution, 6),
+        "knockout": reason.knockout,
+    }
+
+
+def _letter(letter: Letter) -> dict[str, Any]:
+    return {
+        "kind": letter.case.kind,
+        "notice_date": letter.case.dates.notice.isoformat(),
+        "deadline": letter.case.deadline.isoformat(),
+        "late": letter.late,
+        "retain_until": letter.retain_until.isoformat(),
+        "specimen": letter.case.config.specimen,
+        "input_sha256": letter.input_sha256,
+    }

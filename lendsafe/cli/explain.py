@@ -1,0 +1,173 @@
+"""``lendsafe explain``: one application or many, explained; their letters; the record for the file."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lendsafe.cli.options import settings, settings_options
+from lendsafe.errors import ConfigError, DataError, RefusedError
+from lendsafe.pipeline.narrate import GenerateConfig
+from lendsafe.records import Style
+
+if TYPE_CHECKING:
+    from lendsafe.pipeline.applications import Application
+    from lendsafe.pipeline.letters import Explainer, Outcome
+
+PATH = click.Path(path_type=Path)
+MOST_SHOWN = 20
+
+
+@click.command("explain")
+@click.argument("applications", type=PATH, required=False)
+@click.option("--risk", type=PATH, help="Folder of the risk model.")
+@click.option("--adapter", type=PATH, help="Run folder of the fine-tuned model.")
+@click.option("--model", help="A base without adapter instead; with neither, the template writes.")
+@click.option("--lender", type=PATH, help="TOML file of the lender; without it, letters are specimens.")
+@click.option("--notice", type=PATH, help="File of the letter: .pdf, .html or .txt; a folder with --out.")
+@click.option(
+    "--notice-date", type=click.DateTime(["%Y-%m-%d"]), help="Date of the letters; today by default."
+)
+@click.option("--record", type=PATH, help="Put every letter on record in this folder.")
+@click.option("--out", type=PATH, help="Explain many into this file of JSON lines; run again, it goes on.")
+@click.option(
+    "--medium",
+    type=click.Choice(["pdf", "html", "txt"]),
+    default="pdf",
+    help="Of letters with --out.  [default: pdf]",
+)
+@click.option("--table", type=PATH, help="With --out: the lines as CSV for a spreadsheet, too.")
+@click.option("--verify", type=PATH, help="Check that no byte of a record has changed; nothing else is done.")
+@click.option(
+    "--example-lender", is_flag=True, help="Print a lender's file to fill in; nothing else is done."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@settings_options(Style)
+@settings_options(GenerateConfig)
+def command(applications: Path | None, **given: Any) -> None:
+    """Decide and explain APPLICATIONS (JSON, JSON lines or CSV) and write their letters."""
+    from lendsafe.cli.output import as_json
+
+    if given["example_lender"]:
+        from lendsafe.notice import example_toml
+
+        click.echo(example_toml(), nl=False)
+        return
+    if given["verify"]:
+        _verify(given["verify"], given["as_json"])
+        return
+    if applications is None or given["risk"] is None:
+        raise ConfigError("Name a file of applications and the risk model: lendsafe explain FILE --risk DIR.")
+    from lendsafe.pipeline.applications import read_applications
+
+    found = read_applications(applications)  # before anything heavy is loaded
+    if given["out"]:
+        result = _many(found, given)
+        shown = f"{given['out']}: {result['written']} lines written, {result['found']} were there"
+    else:
+        result, shown = _one(found, applications, given)
+    click.echo(as_json(result) if given["as_json"] else shown)
+    if failed := result.get("failed"):
+        raise DataError(f"{len(failed)} applications have no line in {given['out']}: " + _listed(failed))
+
+
+def _explainer(given: dict[str, Any]) -> "Explainer":
+    from lendsafe.notice import demo_config
+    from lendsafe.pipeline.letters import Explainer
+
+    lender: Any = given["lender"]
+    if lender is None and (given["notice"] or given["record"]):
+        click.echo("No --lender: every letter is a specimen, from a lender that does not exist.", err=True)
+        lender = demo_config()
+    return Explainer.load(
+        given["risk"],
+        adapter=given["adapter"],
+        model=given["model"],
+        lender=lender,
+        style=settings(Style, given),
+        generation=settings(GenerateConfig, given),
+    )
+
+
+def _one(found: "list[Application]", path: Path, given: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    from lendsafe.pipeline.letters import ending, keep, only, render
+
+    application = only(found, str(path))
+    medium = ending(given["notice"]) if given["notice"] else given["medium"]
+    outcome = _explainer(given).explain([application], notice_date=_day(given))[0]
+    result = outcome.to_json()
+    if outcome.letter and outcome.letter.late:
+        _warn_late(1, outcome.letter.case.deadline)
+    if given["record"] and outcome.letter:
+        result["letter"]["record"] = keep(outcome, given["record"], {medium: render(outcome.letter, medium)})
+    if given["notice"]:
+        outcome.write_letter(given["notice"])
+        result["letter"]["file"] = str(given["notice"])
+    return result, _shown(outcome, result)
+
+
+def _many(found: "list[Application]", given: dict[str, Any]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from lendsafe.cli.progress import counter
+    from lendsafe.files import write_atomically
+    from lendsafe.pipeline import batch
+
+    delivery = batch.Delivery(
+        folder=given["notice"], medium=given["medium"], record=given["record"], notice_date=_day(given)
+    )
+    done = batch.run(_explainer(given), found, given["out"], delivery, done=counter("letters"))
+    if given["table"]:
+        write_atomically(given["table"], batch.as_table(given["out"]))
+    if done.late:
+        _warn_late(done.late)
+    return asdict(done)
+
+
+def _day(given: dict[str, Any]) -> date:
+    day: datetime | None = given["notice_date"]
+    return day.date() if day else date.today()
+
+
+def _warn_late(letters: int, deadline: date | None = None) -> None:
+    due = f" (it was due on {deadline})" if deadline else ""
+    what = "The letter is" if letters == 1 else f"{letters} letters are"
+    click.echo(
+        f"Warning: {what} later than 30 days after the application{due}: 12 CFR 1002.9(a)(1).", err=True
+    )
+
+
+def _shown(outcome: "Outcome", result: dict[str, Any]) -> str:
+    told, assessment = outcome.explanation, outcome.explanation.assessment
+    lines = [
+        f"{outcome.application.id}: {assessment.decision}, probability of default "
+        f"{assessment.default_probability:.3f}, cut-off {assessment.cutoff:.3f}"
+    ]
+    lines += [
+        f"  {number}. {one['statement']} ({one['strength']}, {one['contribution']:+.2f} log-odds)"
+        for number, one in enumerate(result["reasons"], start=1)
+    ]
+    how = f"the model, try {told.tries}" if told.source == "model" else "the template"
+    how += f" after {told.tries} tries that failed a check" if result["fallback"] else ""
+    lines += ["", told.text, "", f"Written by {how}; every check passed."]
+    if letter := result["letter"]:
+        lines.append(f"Letter: {letter['kind']}, dated {letter['notice_date']}, due by {letter['deadline']}")
+        lines += [f"{name.capitalize()}: {letter[name]}" for name in ("file", "record") if name in letter]
+    return "\n".join(lines)
+
+
+def _verify(folder: Path, as_json: bool) -> None:
+    from lendsafe.cli import output
+    from lendsafe.notice import verify
+
+    found = verify(folder)
+    if found.problems:
+        raise RefusedError(f"{folder}: {len(found.problems)} problems: {_listed(found.problems)}")
+    shown = f"{folder}: {found.records} records, every byte as it was written; last line {found.last_sha256}"
+    click.echo(output.as_json(found) if as_json else shown)
+
+
+def _listed(problems: "tuple[str, ...] | list[str]") -> str:
+    more = f"; and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
+    return "; ".join(problems[:MOST_SHOWN]) + more
