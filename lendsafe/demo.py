@@ -13,7 +13,7 @@ from lendsafe.files import refuse_existing, write_json
 from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.notice import Contact, demo_config
-from lendsafe.pipeline import evaluate, letters, training
+from lendsafe.pipeline import evaluate, letters, report, training
 from lendsafe.pipeline.applications import Application
 from lendsafe.pipeline.narrate import narrator
 from lendsafe.reasons import catalogue
@@ -88,7 +88,7 @@ def _evaluate(out: Path) -> dict[str, Any]:
     rows = evaluate.held_out(out / "data", out / "run", limit=None, allow_train_rows=False)
     writer = narrator(str(out / "run"))
     result = evaluate.evaluate(writer, rows, evaluate.EvalConfig(), name="fine-tuned", before=narrator(MODEL))
-    return evaluate.write(out / "eval", result, out / "run")
+    return report.write(out / "eval", result, out / "run")
 
 
 def _explain(out: Path, engine: RiskEngine) -> tuple[str, Path]:

@@ -30,7 +30,11 @@ def table(summary: dict[str, Any]) -> str:
     """Systems side by side, one measure a line, each with its 95 % interval."""
     systems: dict[str, dict[str, Any]] = summary["systems"]
     names = list(systems)
-    measures = [key for key in next(iter(systems.values())) if key != "grade"]
+    measures = [
+        key
+        for key in next(iter(systems.values()))
+        if not key.endswith("grade") or key == "flesch_kincaid_grade"
+    ]
     rows = [["", *names]]
     for key in measures:
         cells = [systems[name].get(key) for name in names]
@@ -41,6 +45,7 @@ def table(summary: dict[str, Any]) -> str:
             ]
         )
     rows.append(["grade (overlap alone)", *(systems[name]["grade"] for name in names)])
+    rows.append(["grade (nothing untrue)", *(systems[name]["strict_grade"] for name in names)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -49,4 +54,4 @@ def table(summary: dict[str, Any]) -> str:
     losses = [
         f"{key} {summary[key]:.4f}" for key in ("train_loss", "valid_loss") if summary.get(key) is not None
     ]
-    return "\n".join([*lines, "  ".join([*losses, f"n = {summary['n']}"])])
+    return "\n".join([*lines, "  ".join([*losses, f"n = {summary['n']}"]), *summary["reading"]])

@@ -28,7 +28,7 @@ from functools import lru_cache
 
 from lendsafe import prompts, slots
 from lendsafe.eval import decisions, readability, sentences
-from lendsafe.eval.figures import Facts, Limit, check_figures, facts_of
+from lendsafe.eval.figures import Facts, Limit, check_figures, facts_of, judged
 from lendsafe.eval.lexicon import lexicon
 from lendsafe.eval.mentions import Mention, mentions
 from lendsafe.eval.ranks import ranks, wrong
@@ -107,12 +107,33 @@ def check_claims(text: str, assessment: Assessment, limits: Mapping[str, Limit])
     return [finding for rule in rules for finding in rule(case)]
 
 
-def reason_mentions(text: str, assessment: Assessment) -> tuple[list[str], list[str]]:
-    """Codes that a text gives as adverse and as favourable factors, in order of first mention."""
-    adverse, favourable, _ = _sorted_mentions(
-        mentions(text, approved=assessment.decision == "approved"), assessment
-    )
-    return list(adverse), list(favourable)
+def reasons_named(text: str, assessment: Assessment, style: Style | None = None) -> tuple[int, int, int]:
+    """How many factors a text names, how many of them it should, and how many it should in all.
+
+    A factor of the assessment that the style does not ask for counts neither way.
+    """
+    approved = assessment.decision == "approved"
+    found = [one for one in mentions(_alike(_lower(text)), approved=approved) if one.asserted]
+    adverse, favourable, other = _sorted_mentions(found, assessment)
+    adverse_wanted, favourable_wanted = _wanted(assessment, style)
+    right = len(set(adverse) & set(adverse_wanted)) + len(set(favourable) & set(favourable_wanted))
+    return right + len({one.code for one in other}), right, len(adverse_wanted) + len(favourable_wanted)
+
+
+def figures_judged(
+    text: str, assessment: Assessment, limits: Mapping[str, Limit] | None = None
+) -> list[bool]:
+    """Whether each figure and slot of a text is right, in order."""
+    plain, facts = _lower(text), facts_of(assessment, limits)
+    return [right for a, b in sentences.split(plain) for _, right in judged(plain[a:b], facts)]
+
+
+def _wanted(assessment: Assessment, style: Style | None) -> tuple[list[str], list[str]]:
+    """Codes that a text has to name as adverse and as favourable, in order."""
+    approved = assessment.decision == "approved"
+    detailed = style is not None and style.detail == "detailed"
+    adverse = [one.code for one in assessment.reasons] if not approved or detailed else []
+    return adverse, [one.code for one in assessment.strengths] if approved else []
 
 
 def _lower(text: str) -> str:
@@ -211,9 +232,7 @@ def _reasons(case: _Case) -> list[Finding]:
         Finding("G3", "Names a factor that is in no catalogue.", one.start, one.end, held)
         for one in unknown_factors(case.plain, approved=approved)
     ]
-    detailed = case.style is not None and case.style.detail == "detailed"
-    adverse_wanted = [one.code for one in assessment.reasons] if not approved or detailed else []
-    favourable_wanted = [one.code for one in assessment.strengths] if approved else []
+    adverse_wanted, favourable_wanted = _wanted(assessment, case.style)
     for wanted, given in ((adverse_wanted, adverse), (favourable_wanted, favourable)):
         found += [
             Finding("G3", f"Leaves out a factor: {_named(code)}.", fact=held)

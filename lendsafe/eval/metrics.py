@@ -1,9 +1,6 @@
 """Many results to estimates: each with its interval and the number of cases it rests on."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import sqrt
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +9,10 @@ from numpy.typing import NDArray
 from lendsafe.errors import DataError
 
 RESAMPLES = 2000
-Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+_QUANTILES = (0.025, 0.975)
+_CELLS = 50_000_000  # of one block of a resampled matrix, to bound memory
+
+Values = Sequence[float] | Sequence[bool] | NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
@@ -24,38 +24,18 @@ class Estimate(NamedTuple):
     n: int
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What the checks and the overlap measures say of one system's texts, one entry a text.
-
-    Attributes:
-        passed_first: Whether the first text that the model wrote passed every check.
-        fallback: Whether the template took its place in the end.
-        passed_final: Whether the text that would be sent passes every check.
-        overlap: Overlap measures of the first texts, by name.
-    """
-
-    passed_first: Sequence[bool]
-    fallback: Sequence[bool]
-    passed_final: Sequence[bool]
-    overlap: Mapping[str, NDArray[np.float64]]
-
-
-def mean(values: Sequence[float] | NDArray[np.float64], *, seed: int = 0) -> Estimate:
+def mean(values: Values, *, seed: int = 0) -> Estimate:
     """Mean with a percentile bootstrap interval of 2,000 resamples.
 
     Raises:
         DataError: If there are no values.
     """
-    data = np.asarray(values, np.float64)
-    if not data.size:
-        raise DataError("No cases to score. Check that the held-out split is not empty.")
-    means = data[_resamples(len(data), seed)].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(data.mean()), float(low), float(high), len(data))
+    data = _numbers(values)
+    low, high = _bounds(lambda rows: data[rows].mean(axis=1), len(data), seed)
+    return Estimate(float(data.mean()), low, high, len(data))
 
 
-def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64], *, seed: int = 0) -> Estimate:
+def difference(ours: Values, theirs: Values, *, seed: int = 0) -> Estimate:
     """Mean paired difference, ours minus theirs, with a bootstrap interval over the pairs.
 
     Raises:
@@ -63,38 +43,83 @@ def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64], *, seed: 
     """
     if len(ours) != len(theirs):
         raise DataError(f"{len(ours)} and {len(theirs)} cases cannot be paired.")
-    return mean(np.asarray(ours) - np.asarray(theirs), seed=seed)
+    return mean(_numbers(ours) - _numbers(theirs), seed=seed)
 
 
-def rate(events: Sequence[bool]) -> Estimate:
-    """Share of cases with an event: Wilson's score interval; rule of three where there are none.
+def rate(events: Sequence[bool], *, seed: int = 0) -> Estimate:
+    """Share of cases with an event, with a bootstrap interval; rule of three where all cases agree.
 
-    With 0 of n the upper bound is 3 / n (and the mirror image with n of n).
+    A resample of 0 events in n has none either, so the interval would be empty: with 0 of n the upper bound
+    is 3 / n (Hanley and Lippman-Hand 1983), and the mirror image with n of n.
 
     Raises:
         DataError: If there are no cases.
     """
-    n, hits = len(events), sum(events)
-    if not n:
-        raise DataError("No cases to score. Check that the held-out split is not empty.")
-    p = hits / n
-    if hits == 0:
-        return Estimate(0.0, 0.0, min(1.0, 3 / n), n)
-    if hits == n:
-        return Estimate(1.0, max(0.0, 1 - 3 / n), 1.0, n)
-    centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 * sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
-    return Estimate(p, max(0.0, centre - half), min(1.0, centre + half), n)
+    found = mean(events, seed=seed)
+    if found.value == 0:
+        return found._replace(high=min(1.0, 3 / found.n))
+    if found.value == 1:
+        return found._replace(low=max(0.0, 1 - 3 / found.n))
+    return found
 
 
-def distinct(texts: Sequence[str], n: int) -> float:
-    """Distinct n-grams over all n-grams of all texts (Li et al. 2016); 0 without any."""
-    grams = Counter(
-        tuple(words[i : i + n])
-        for words in (text.lower().split() for text in texts)
-        for i in range(len(words) - n + 1)
+def ratio(parts: Sequence[int], wholes: Sequence[int], *, seed: int = 0) -> Estimate | None:
+    """Sum of the parts over the sum of the wholes, with a bootstrap interval over the cases.
+
+    ``n`` is the number of wholes; the rule of three holds where no part, or each, is there.
+
+    Returns:
+        None if the wholes sum to 0: there is nothing to divide by.
+
+    Raises:
+        DataError: If the lengths differ.
+    """
+    if len(parts) != len(wholes):
+        raise DataError(f"{len(parts)} and {len(wholes)} cases cannot be paired.")
+    top, bottom = np.asarray(parts, np.float64), np.asarray(wholes, np.float64)
+    total = int(bottom.sum())
+    if not total:
+        return None
+    value = float(top.sum() / total)
+    low, high = _bounds(
+        lambda rows: top[rows].sum(axis=1) / np.maximum(bottom[rows].sum(axis=1), 1), len(top), seed
     )
-    return len(grams) / grams.total() if grams else 0.0
+    if value in (0.0, 1.0):
+        low, high = (0.0, min(1.0, 3 / total)) if value == 0 else (max(0.0, 1 - 3 / total), 1.0)
+    return Estimate(value, low, high, total)
+
+
+def distinct(texts: Sequence[str], n: int, *, seed: int = 0) -> Estimate:
+    """Distinct n-grams over all n-grams of all texts (Li et al. 2016), with a bootstrap interval over texts.
+
+    A resample repeats texts, which lowers the share; the interval is the spread of the resamples, moved
+    onto the value.
+
+    Raises:
+        DataError: If no text has n words.
+    """
+    grams = [_grams(text, n) for text in texts]
+    index: dict[tuple[str, ...], int] = {}
+    for one in grams:
+        for gram in one:
+            index.setdefault(gram, len(index))
+    sizes = np.array([len(one) for one in grams], np.float64)
+    if not index:
+        raise DataError(f"No text has {n} words; there is nothing to compare.")
+    present = np.zeros((len(texts), len(index)), np.float32)
+    for row, one in enumerate(grams):
+        present[row, [index[gram] for gram in one]] = 1
+    value = len(index) / float(sizes.sum())
+
+    def of(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        drawn = np.zeros((len(rows), len(texts)), np.float32)
+        np.add.at(drawn, (np.arange(len(rows))[:, None], rows), 1)
+        seen: NDArray[np.float64] = (drawn @ present > 0).sum(axis=1) / np.maximum(drawn @ sizes, 1)
+        return seen
+
+    spread = _resampled(of, len(texts), seed, len(index))
+    low, high = np.quantile(spread - spread.mean() + value, _QUANTILES)
+    return Estimate(value, float(low), float(high), len(texts))
 
 
 def grade(rouge_l: float, bert_f1: float) -> str:
@@ -108,14 +133,34 @@ def grade(rouge_l: float, bert_f1: float) -> str:
     return "Poor"
 
 
-def summarize(checked: Checked) -> dict[str, Estimate]:
-    """Estimates of every measure of one system."""
-    return {
-        "check_pass_rate_first_try": rate(checked.passed_first),
-        "check_pass_rate_final": rate(checked.passed_final),
-        "fallback_rate": rate(checked.fallback),
-    } | {name: mean(values) for name, values in checked.overlap.items()}
+def strict_grade(overlap_grade: str, untrue: int) -> str:
+    """The same, but "Excellent" asks that no text of the sample states anything untrue."""
+    return "Good" if overlap_grade == "Excellent" and untrue else overlap_grade
 
 
-def _resamples(n: int, seed: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
+def _numbers(values: Values) -> NDArray[np.float64]:
+    data = np.asarray(values, np.float64)
+    if not data.size:
+        raise DataError("No cases to score. Check that the held-out split is not empty.")
+    return data
+
+
+def _grams(text: str, n: int) -> list[tuple[str, ...]]:
+    words = text.lower().split()
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def _bounds(
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], n: int, seed: int
+) -> tuple[float, float]:
+    low, high = np.quantile(_resampled(statistic, n, seed, n), _QUANTILES)
+    return float(low), float(high)
+
+
+def _resampled(
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], n: int, seed: int, width: int
+) -> NDArray[np.float64]:
+    """``statistic`` of 2,000 resamples of n cases, in blocks; it gets rows of drawn indices."""
+    rng, block = np.random.default_rng(seed), max(1, _CELLS // max(width, n))
+    sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
+    return np.concatenate([statistic(rng.integers(0, n, (size, n))) for size in sizes])

@@ -100,13 +100,14 @@ def bert_score(
             f"Encoder '{encoder}' is not on this machine. Fetch it once with: hf download {encoder},"
             " or name a local folder with --encoder."
         ) from problem
-    scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, MOST_TOKENS)
+    positions = getattr(scorer._model.config, "max_position_embeddings", None) or MOST_TOKENS
+    limit = min(scorer._tokenizer.model_max_length, positions, MOST_TOKENS)
+    scorer._tokenizer.model_max_length = limit
     filled = [i for i, (r, t) in enumerate(zip(references, texts, strict=True)) if r.strip() and t.strip()]
     values = np.zeros((3, len(texts)))
     if filled:
         scores = scorer.score([texts[i] for i in filled], [references[i] for i in filled])
         values[:, filled] = [part.numpy() for part in scores]
-    limit = scorer._tokenizer.model_max_length
     settings = {
         "package": f"bert-score {version('bert-score')}",
         "encoder": folder.name if folder.is_dir() else encoder,
@@ -114,8 +115,9 @@ def bert_score(
         "rescaled": False,
         "idf": False,
         "transformers": version("transformers"),
-        "weights_sha256": _weights_hash(folder) if folder.is_dir() else "",
+        "weights_sha256": _weights_hash(folder if folder.is_dir() else _cached(encoder)),
         "empty_texts": len(texts) - len(filled),
+        "longest": limit,
         "cut_texts": sum(len(scorer._tokenizer.encode(t, truncation=False)) > limit for t in texts if t),
     }
     return BertScores(values[0], values[1], values[2], settings)
@@ -147,8 +149,25 @@ def _paired(references: Sequence[str], texts: Sequence[str]) -> None:
         raise DataError("No texts to score. Check that the held-out split is not empty.")
 
 
+def is_cached(encoder: str) -> bool:
+    """Whether a Hub model is on this machine."""
+    return bool(_cached(encoder).name)
+
+
+def _cached(encoder: str) -> Path:
+    """Folder of a Hub model in the local cache; an empty path if it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(encoder, "config.json")
+    return Path(found).parent if isinstance(found, str) else Path()
+
+
 def _weights_hash(folder: Path) -> str:
+    """SHA-256 of the weight files in order of name; empty if there are none."""
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest() if files else ""

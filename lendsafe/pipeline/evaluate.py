@@ -1,68 +1,135 @@
 """Held-out rows in, measured truth and overlap out; the baselines on the same rows beside it."""
 
-import csv
-import io
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lendsafe import slots, template
 from lendsafe.corpus import grammar
 from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
-from lendsafe.errors import DataError
+from lendsafe.errors import ConfigError, DataError
 from lendsafe.eval import metrics, overlap
 from lendsafe.eval.checks import check
-from lendsafe.fields import knob
-from lendsafe.files import csv_cell, disk_errors, refuse_existing, write_atomically, write_json
+from lendsafe.eval.leakage import Leakage, leakage
+from lendsafe.eval.metrics import Estimate
+from lendsafe.eval.scores import Score, Subject, estimates, score
+from lendsafe.eval.stated import stated
 from lendsafe.mlx_lora import run as runs
-from lendsafe.mlx_lora.watch import read_metrics
 from lendsafe.pipeline.narrate import Narrator, Request, explain
-from lendsafe.records import Explanation, Style
+from lendsafe.pipeline.settings import EvalConfig as EvalConfig
+from lendsafe.records import Explanation, Message, Style
+
+BASE, TEMPLATE, GRAMMAR = "base", "template", "grammar, another draw"
+PAIRED = (
+    "true_rate",
+    "check_pass_rate_first_try",
+    "rougeL",
+    "bert_score_f1",
+    "flesch_kincaid_grade",
+    "words",
+)
+
+Done = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvalConfig:
-    """How predictions are scored."""
+@dataclass(frozen=True)
+class Source:
+    """Where one system's texts come from: a model, or texts that are there already.
 
-    encoder: str = knob("roberta-large", "BERTScore's encoder: a name in the Hub's cache, or a local folder.")
-    encoder_layer: int | None = knob(None, "Layer of the encoder; needed for a local folder.", low=1, high=64)
-    limit: int | None = knob(None, "Score only this many rows.", low=1)
-    eval_seed: int = knob(0, "Seed of the bootstrap and of the grammar's second draw.", low=0)
+    Attributes:
+        name: What to call it.
+        load: Loads the model; it is let go after its rows.
+        texts: Its texts, one a row, instead of a model.
+        shots: Examples that are put before each prompt.
+        corrected: Whether texts that fail a check are written again and then replaced, as in use.
+    """
+
+    name: str
+    load: Callable[[], Narrator] | None = None
+    texts: Sequence[str] | None = None
+    shots: Sequence[Example] = ()
+    corrected: bool = False
 
 
 @dataclass(frozen=True)
 class System:
-    """One system's texts on the held-out rows and what was measured on them.
+    """One system's texts on the rows and what was measured on them.
 
     Attributes:
         name: What wrote them.
         first: First text of each row, in slot form where the row has an assessment.
-        final: Text that would be sent.
-        explanations: How each came about; empty for rows without an assessment.
+        shown: The same as a reader sees them.
+        explanations: How the text that would be sent came about; empty where that is the first one.
+        scores: What was found in each first text.
+        overlap: Overlap with the references, one value a row; empty without references.
         estimates: Every measure with its interval.
-        grade: Grade of the first system, by overlap alone.
+        grade: Grade of the first system, by overlap alone; empty without references.
+        strict_grade: The same, no better than Good if anything untrue is stated.
     """
 
     name: str
     first: Sequence[str]
-    final: Sequence[str]
+    shown: Sequence[str]
     explanations: Sequence[Explanation]
-    estimates: dict[str, metrics.Estimate]
+    scores: Sequence[Score]
+    overlap: Mapping[str, NDArray[np.float64]]
+    estimates: Mapping[str, Estimate]
     grade: str
+    strict_grade: str
+
+    @property
+    def final(self) -> list[str]:
+        """Texts that would be sent."""
+        return [one.text for one in self.explanations] or list(self.shown)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The model and its baselines on the same rows."""
+    """Systems on the same rows.
+
+    Attributes:
+        systems: The one under evaluation first.
+        rows: What was scored.
+        subjects: What each row's text is about.
+        references: Each row's reference as a reader sees it; empty if there is none.
+        settings: What the measures were computed with.
+        leakage: What the rows share with the training data, if that is there.
+        differences: The first system minus each other one, paired by row.
+    """
 
     systems: Sequence[System]
     rows: Sequence[Example]
+    subjects: Sequence[Subject]
+    references: Sequence[str]
     settings: dict[str, Any]
+    leakage: Leakage | None = None
+    differences: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+
+
+def split(data: Path, run: Path | None, *, allow_train_rows: bool) -> tuple[list[Example], list[Example]]:
+    """Training and held-out rows of a data set, none of the held-out ones known to a run.
+
+    Raises:
+        DataError: If no row is held out, or some were trained on and that is not allowed.
+    """
+    settings = runs.read_settings(run)[0] if run else None
+    train, rows = corpus.train_and_valid(data, seed=settings.seed if settings else 42)
+    if not rows:
+        raise DataError(f"{data}: no held-out rows. An empty set has no score.")
+    trained = runs.trained_rows(run) if run else frozenset()
+    seen = [row.id for row in rows if runs.row_hash(row.messages) in trained]
+    if seen and not allow_train_rows:
+        raise DataError(
+            f"{data}: {len(seen)} of {len(rows)} rows were trained on (first: {seen[0]}). A score on them says"
+            " nothing; --allow-train-rows scores them all the same."
+        )
+    return train, rows
 
 
 def held_out(data: Path, run: Path | None, *, limit: int | None, allow_train_rows: bool) -> list[Example]:
@@ -71,18 +138,7 @@ def held_out(data: Path, run: Path | None, *, limit: int | None, allow_train_row
     Raises:
         DataError: If there are none, or some were trained on and that is not allowed.
     """
-    settings = runs.read_settings(run)[0] if run else None
-    _, rows = corpus.train_and_valid(data, seed=settings.seed if settings else 42)
-    if not rows:
-        raise DataError(f"{data}: no held-out rows.")
-    trained = runs.trained_rows(run) if run else frozenset()
-    seen = [row.id for row in rows if runs.row_hash(row.messages) in trained]
-    if seen and not allow_train_rows:
-        raise DataError(
-            f"{data}: {len(seen)} of {len(rows)} rows were trained on (first: {seen[0]}). A score on them says"
-            " nothing; --allow-train-rows scores them all the same."
-        )
-    return rows[:limit]
+    return split(data, run, allow_train_rows=allow_train_rows)[1][:limit]
 
 
 def evaluate(
@@ -92,12 +148,9 @@ def evaluate(
     *,
     name: str = "model",
     before: Narrator | None = None,
-    done: Callable[[int, int], None] | None = None,
+    done: Done | None = None,
 ) -> Evaluation:
-    """Generate, check and score the replies to held-out rows.
-
-    Rows that carry an assessment are checked, and the deterministic template and a second draw of the
-    grammar are scored beside the model; other rows are scored by overlap alone.
+    """Generate, check and score a loaded model's replies to held-out rows, with the baselines.
 
     Args:
         writer: Model under evaluation.
@@ -105,171 +158,216 @@ def evaluate(
         config: Settings.
         name: What to call the model.
         before: The base without its adapter, to show what fine-tuning gained.
-        done: Called with rows finished and rows in all.
+        done: Called with texts written and texts in all.
     """
-    if not rows:
-        raise DataError("No rows to evaluate.")
-    encoder, layer = _encoder(config)
-    scorer = _Scorer(rows, encoder, layer, config)
-    total = len(rows) * (2 if before else 1)
-    systems = [scorer.model(name, writer, lambda count: done and done(count, total))]
-    if before:
-        systems.append(
-            scorer.model("base, not fine-tuned", before, lambda n: done and done(len(rows) + n, total))
-        )
-    if scorer.known:
-        systems += [
-            scorer.texts("template", scorer.templates()),
-            scorer.texts("grammar, another draw", scorer.redrawn()),
-        ]
-    settings = asdict(config) | {
-        "rouge": overlap.rouge_settings(),
-        "bert_score": scorer.bert_settings,
-        "n": len(rows),
-    }
-    return Evaluation(systems, rows, settings)
+    sources = [Source(name, load=lambda: writer, corrected=True)]
+    if before is not None:
+        sources.append(Source(BASE, load=lambda: before))
+    return evaluate_sources(sources, rows, config, done=done)
 
 
-class _Scorer:
-    """Scores any system's texts on the same rows."""
+def evaluate_sources(
+    sources: Sequence[Source],
+    rows: Sequence[Example],
+    config: EvalConfig,
+    *,
+    train: Sequence[Example] = (),
+    baselines: bool = True,
+    referenced: bool = True,
+    done: Done | None = None,
+) -> Evaluation:
+    """Score every source on the same rows.
 
-    def __init__(self, rows: Sequence[Example], encoder: str, layer: int | None, config: EvalConfig) -> None:
-        self.rows, self.encoder, self.layer, self.config = rows, encoder, layer, config
-        self.known = all(row.assessment is not None for row in rows)
-        self.bert_settings: dict[str, Any] = {}
-
-    def model(self, name: str, writer: Narrator, done: Callable[[int], Any]) -> System:
-        first = writer.write([row.messages[:-1] for row in self.rows], done=done)
-        if not self.known:
-            return self.texts(name, first)
-        passed = self._passed(first)
-        failed = [i for i, ok in enumerate(passed) if not ok]
-        explanations = [self._explanation(i, first[i], 1) for i in range(len(first))]
-        for i, one in zip(failed, explain([self._request(i) for i in failed], writer), strict=True):
-            explanations[i] = one
-        return self._system(name, first, passed, explanations)
-
-    def texts(self, name: str, first: Sequence[str]) -> System:
-        if not self.known:
-            return self._system(name, first, [], [])
-        return self._system(
-            name, first, self._passed(first), [self._explanation(i, t, 0) for i, t in enumerate(first)]
-        )
-
-    def templates(self) -> list[str]:
-        return [template.template(*self._pair(i)) for i in range(len(self.rows))]
-
-    def redrawn(self) -> list[str]:
-        rng = random.Random(self.config.eval_seed)  # noqa: S311  # wordings, no secrets
-        return [grammar.narrative(*self._pair(i), rng) for i in range(len(self.rows))]
-
-    def _system(
-        self, name: str, first: Sequence[str], passed: Sequence[bool], explanations: Sequence[Explanation]
-    ) -> System:
-        references = [self._filled(i, row.reply) for i, row in enumerate(self.rows)]
-        shown = [self._filled(i, text) for i, text in enumerate(first)]
-        scores = overlap.bert_score(references, shown, encoder=self.encoder, layer=self.layer)
-        self.bert_settings = scores.settings
-        measured = overlap.rouge(references, shown) | {
-            "bert_score_precision": scores.precision,
-            "bert_score_recall": scores.recall,
-            "bert_score_f1": scores.f1,
-        }
-        estimates = {
-            key: metrics.mean(values, seed=self.config.eval_seed) for key, values in measured.items()
-        }
-        if self.known:
-            finals = [not check(e.slot_text, e.assessment, style=e.style) for e in explanations]
-            estimates |= metrics.summarize(
-                metrics.Checked(passed, [e.source == "template" for e in explanations], finals, {})
-            )
-        grade = metrics.grade(estimates["rougeL"].value, estimates["bert_score_f1"].value)
-        final = [e.text for e in explanations] or shown
-        return System(name, list(first), final, explanations, estimates, grade)
-
-    def _passed(self, texts: Sequence[str]) -> list[bool]:
-        return [not check(text, self._pair(i)[0], style=self._pair(i)[1]) for i, text in enumerate(texts)]
-
-    def _pair(self, i: int) -> tuple[Any, Style]:
-        return self.rows[i].assessment, self.rows[i].style or Style()
-
-    def _request(self, i: int) -> Request:
-        return Request(*self._pair(i))
-
-    def _filled(self, i: int, text: str) -> str:
-        """The text as a reader sees it; a slot that does not exist stays, and costs overlap."""
-        assessment = self.rows[i].assessment
-        if assessment is None:
-            return text
-        values = slots.facts(assessment)
-        return slots.SLOT.sub(lambda match: values.get(match[1], match[0]), text)
-
-    def _explanation(self, i: int, text: str, tries: int) -> Explanation:
-        assessment, style = self._pair(i)
-        return Explanation(
-            assessment=assessment,
-            style=style,
-            slot_text=text,
-            text=self._filled(i, text),
-            source="model",
-            tries=tries,
-        )
-
-
-def write(folder: Path, evaluation: Evaluation, run: Path | None = None) -> dict[str, Any]:
-    """Write ``metrics_summary.json`` and ``detailed_results.csv``; returns the summary.
+    Args:
+        sources: What to score; the first is the one under evaluation.
+        rows: What to write about.
+        config: Settings.
+        train: Training rows, to say what the rows share with them.
+        baselines: Whether to add the template and a second draw of the grammar where assessments are known.
+        referenced: Whether the rows' replies are references; else they are the predictions themselves.
+        done: Called with texts written and texts in all.
 
     Raises:
-        ExistsError: If the folder holds something already.
+        DataError: If there are no rows, or a reference holds an unknown slot.
     """
-    refuse_existing(folder)
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    summary = summarize(evaluation, run)
-    write_json(folder / "metrics_summary.json", summary)
-    write_atomically(folder / "detailed_results.csv", _detailed(evaluation))
-    return summary
+    if not rows:
+        raise DataError("No rows to evaluate. An empty set has no score.")
+    subjects = [_subject(row, config) for row in rows]
+    references = _references(rows) if referenced else []
+    shared = leakage([row.reply for row in train], [row.reply for row in rows]) if referenced else None
+    drafts = _drafts(sources, rows, done)
+    if baselines and all(row.assessment for row in rows):
+        drafts += [_Draft(TEMPLATE, _templates(rows)), _Draft(GRAMMAR, _redrawn(rows, config.eval_seed))]
+    shown = [[_filled(row, text) for row, text in zip(rows, one.first, strict=True)] for one in drafts]
+    closeness, bert_settings = _overlaps(references, shown, config)
+    systems = [
+        _system(draft, texts, subjects, near, config)
+        for draft, texts, near in zip(drafts, shown, closeness, strict=True)
+    ]
+    settings = asdict(config) | {
+        "rouge": overlap.rouge_settings(),
+        "bert_score": bert_settings,
+        "n": len(rows),
+        "resamples": metrics.RESAMPLES,
+        "versions": runs.versions(),
+    }
+    differences = {one.name: _differences(systems[0], one, config.eval_seed) for one in systems[1:]}
+    return Evaluation(systems, rows, subjects, references, settings, shared, differences)
 
 
-def summarize(evaluation: Evaluation, run: Path | None = None) -> dict[str, Any]:
-    """Everything measured, as JSON values, the model's own numbers at the top level."""
-    ours = evaluation.systems[0]
-    losses: dict[str, Any] = {}
-    if run:
-        steps = [
-            row["loss"] for row in read_metrics(run) if row["event"] == "step" and row["loss"] is not None
-        ]
-        valid = [row["loss"] for row in read_metrics(run) if row["event"] == "valid"]
-        losses = {
-            "train_loss": float(np.mean(steps[-85:])) if steps else None,
-            "valid_loss": valid[-1] if valid else None,
-        }
-    return losses | {
-        "grade": ours.grade,
-        "n": len(evaluation.rows),
-        "settings": evaluation.settings,
-        "systems": {
-            one.name: {key: value._asdict() for key, value in one.estimates.items()} | {"grade": one.grade}
-            for one in evaluation.systems
-        },
-        "reading": "The grade looks at overlap alone; whether a text is true is what the check-pass rates say.",
+@dataclass(frozen=True)
+class _Draft:
+    """A system's texts before they are scored."""
+
+    name: str
+    first: Sequence[str]
+    explanations: Sequence[Explanation] = ()
+
+
+def _drafts(sources: Sequence[Source], rows: Sequence[Example], done: Done | None) -> list[_Draft]:
+    total = len(rows) * sum(one.load is not None for one in sources)
+    before, drafts = 0, []
+    for source in sources:
+        if source.texts is not None:
+            drafts.append(_Draft(source.name, source.texts))
+            continue
+        drafts.append(_written(source, rows, _shifted(done, before, total)))
+        before += len(rows)
+    return drafts
+
+
+def _shifted(done: Done | None, before: int, total: int) -> Callable[[int], None] | None:
+    return None if done is None else lambda count: done(before + count, total)
+
+
+def _written(source: Source, rows: Sequence[Example], done: Callable[[int], None] | None) -> _Draft:
+    if source.load is None:
+        raise ConfigError(f"{source.name}: neither a model nor texts.")
+    writer = source.load()
+    first = writer.write([_prompt(row, source.shots) for row in rows], done=done)
+    if not source.corrected or not all(row.assessment for row in rows):
+        return _Draft(source.name, first)
+    requests = [Request(row.assessment, row.style or Style()) for row in rows if row.assessment]
+    return _Draft(source.name, first, explain(requests, writer, first=first))
+
+
+def _prompt(row: Example, shots: Sequence[Example]) -> list[Message]:
+    """The row's request, after the examples as earlier turns of the conversation."""
+    asked = list(row.messages[:-1])
+    opening = [one for one in asked if one.role == "system"]
+    turns = [one for shot in shots for one in shot.messages if one.role != "system"]
+    return [*opening, *turns, *(one for one in asked if one.role != "system")]
+
+
+def _system(
+    draft: _Draft,
+    shown: Sequence[str],
+    subjects: Sequence[Subject],
+    closeness: Mapping[str, NDArray[np.float64]],
+    config: EvalConfig,
+) -> System:
+    scores = [
+        score(text, seen, about) for text, seen, about in zip(draft.first, shown, subjects, strict=True)
+    ]
+    final = [
+        (not check(one.slot_text, one.assessment, style=one.style), one.source == "template")
+        for one in draft.explanations
+    ]
+    found = estimates(scores, shown, closeness, final=final, seed=config.eval_seed)
+    grade = strict = ""
+    if closeness:
+        grade = metrics.grade(found["rougeL"].value, found["bert_score_f1"].value)
+        strict = metrics.strict_grade(grade, sum(bool(one.untrue) for one in scores))
+    return System(
+        draft.name, list(draft.first), shown, draft.explanations, scores, closeness, found, grade, strict
+    )
+
+
+def _overlaps(
+    references: Sequence[str], shown: Sequence[Sequence[str]], config: EvalConfig
+) -> tuple[list[dict[str, NDArray[np.float64]]], dict[str, Any]]:
+    """Overlap of every system's texts; all in one call, so that each reference is encoded once."""
+    if not references:
+        return [{} for _ in shown], {}
+    encoder, layer = _encoder(config)
+    count = len(references)
+    every = [text for texts in shown for text in texts]
+    scores = overlap.bert_score(list(references) * len(shown), every, encoder=encoder, layer=layer)
+    found = []
+    for number, texts in enumerate(shown):
+        rows = slice(number * count, (number + 1) * count)
+        found.append(
+            overlap.rouge(references, texts)
+            | {
+                "bert_score_precision": scores.precision[rows],
+                "bert_score_recall": scores.recall[rows],
+                "bert_score_f1": scores.f1[rows],
+            }
+        )
+    return found, scores.settings
+
+
+def _differences(ours: System, theirs: System, seed: int) -> dict[str, Estimate]:
+    """Ours minus theirs, row by row, for every measure that both have."""
+    mine, other = _by_row(ours), _by_row(theirs)
+    return {
+        name: metrics.difference(mine[name], other[name], seed=seed)
+        for name in PAIRED
+        if name in mine and name in other
     }
 
 
-def _detailed(evaluation: Evaluation) -> str:
-    ours = evaluation.systems[0]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["id", "decision", "type", "reference", "prediction", "final", "source", "tries", "findings"]
-    )
-    for i, row in enumerate(evaluation.rows):
-        one = ours.explanations[i] if ours.explanations else None
-        found = "; ".join(f"{f.rule}: {f.message}" for f in one.findings) if one else ""
-        cells = [row.id, row.decision or "", row.type or "", row.reply, ours.first[i], ours.final[i]]
-        cells += [one.source if one else "model", str(one.tries if one else 1), found]
-        writer.writerow([csv_cell(cell) for cell in cells])
-    return out.getvalue()
+def _by_row(system: System) -> dict[str, NDArray[np.float64]]:
+    found: dict[str, list[float]] = {
+        "flesch_kincaid_grade": [one.grade for one in system.scores],
+        "words": [one.words for one in system.scores],
+    }
+    if all(one.checked for one in system.scores):
+        found["true_rate"] = [not one.untrue for one in system.scores]
+        found["check_pass_rate_first_try"] = [one.passed for one in system.scores]
+    return {name: np.asarray(values, np.float64) for name, values in found.items()} | dict(system.overlap)
+
+
+def _subject(row: Example, config: EvalConfig) -> Subject:
+    if row.assessment:
+        return Subject(row.assessment, row.style or Style())
+    prompt = "\n".join(message.content for message in row.messages[:-1])
+    return Subject(stated(prompt, row.decision, row.id), reasons_known=False, limits=config.limits)
+
+
+def _references(rows: Sequence[Example]) -> list[str]:
+    """Each row's reference with its facts filled in.
+
+    Raises:
+        DataError: If a reference of a row with an assessment holds a slot that the assessment has no value for.
+    """
+    filled = []
+    for row in rows:
+        if row.assessment is None:
+            filled.append(row.reply)
+            continue
+        try:
+            filled.append(slots.render(row.reply, slots.facts(row.assessment)))
+        except DataError as problem:
+            raise DataError(f"Reference of row '{row.id}': {problem}") from problem
+    return filled
+
+
+def _filled(row: Example, text: str) -> str:
+    """The text as a reader sees it; a slot that does not exist stays, and costs overlap."""
+    if row.assessment is None:
+        return text
+    values = slots.facts(row.assessment)
+    return slots.SLOT.sub(lambda match: values.get(match[1], match[0]), text)
+
+
+def _templates(rows: Sequence[Example]) -> list[str]:
+    return [template.template(row.assessment, row.style or Style()) for row in rows if row.assessment]
+
+
+def _redrawn(rows: Sequence[Example], seed: int) -> list[str]:
+    rng = random.Random(seed)  # noqa: S311  # wordings, no secrets
+    return [grammar.narrative(row.assessment, row.style or Style(), rng) for row in rows if row.assessment]
 
 
 def _encoder(config: EvalConfig) -> tuple[str, int | None]:
@@ -277,14 +375,8 @@ def _encoder(config: EvalConfig) -> tuple[str, int | None]:
     default = EvalConfig()
     if (
         config.encoder == default.encoder
-        and not _cached(config.encoder)
+        and not overlap.is_cached(config.encoder)
         and (bundled := overlap.bundled_encoder())
     ):
         return bundled
     return config.encoder, config.encoder_layer
-
-
-def _cached(name: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(name, "config.json"), str)

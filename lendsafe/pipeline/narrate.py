@@ -6,26 +6,14 @@ from pathlib import Path
 
 from lendsafe import prompts, slots, template
 from lendsafe.eval.checks import check
-from lendsafe.fields import knob
 from lendsafe.mlx_lora import adapter, loading
 from lendsafe.mlx_lora import run as runs
 from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.tokens import prompt_ids
+from lendsafe.pipeline.settings import GenerateConfig as GenerateConfig
 from lendsafe.records import Assessment, Explanation, Finding, Message, Style
 
 WRITTEN_BY_MODEL = ("approved", "declined")  # other decisions get the template: no model was taught them
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerateConfig:
-    """How narratives are generated."""
-
-    max_tokens: int = knob(400, "Longest narrative.", unit="tokens", low=1, high=8192)
-    temperature: float = knob(0.0, "Sampling temperature of the first try; 0 is greedy.", low=0, high=2)
-    retry_temperature: float = knob(0.5, "Sampling temperature of further tries.", low=0, high=2)
-    retries: int = knob(2, "Further tries after a narrative that fails a check.", low=0, high=10)
-    generation_seed: int = knob(0, "Seed of sampling.", low=0)
-    generation_batch: int = knob(32, "Narratives generated side by side.", low=1, high=1024)
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,11 @@ def narrator(name: str, config: GenerateConfig | None = None) -> Narrator:
 
 
 def explain(
-    requests: Sequence[Request], writer: Narrator | None, *, done: Callable[[int], None] | None = None
+    requests: Sequence[Request],
+    writer: Narrator | None,
+    *,
+    first: Sequence[str] | None = None,
+    done: Callable[[int], None] | None = None,
 ) -> list[Explanation]:
     """Narratives that pass every check, one a request.
 
@@ -96,6 +88,7 @@ def explain(
     Args:
         requests: What to explain.
         writer: Language model; None takes the template for all.
+        first: What the model wrote at the first try, one a request, if it has been asked already.
         done: Called with the number of narratives finished so far.
     """
     finished: dict[int, Explanation] = {}
@@ -105,12 +98,15 @@ def explain(
     for attempt in range(1 + writer.config.retries if writer else 0):
         if not pending or writer is None:
             break
-        texts = writer.write(
-            [prompts.request(requests[i].assessment, requests[i].style) for i in pending],
-            temperature=writer.config.retry_temperature if attempt else writer.config.temperature,
-            seed=writer.config.generation_seed + attempt,
-            done=_counted(done, len(finished)),
-        )
+        if first is not None and attempt == 0:
+            texts = [first[i] for i in pending]
+        else:
+            texts = writer.write(
+                [prompts.request(requests[i].assessment, requests[i].style) for i in pending],
+                temperature=writer.config.retry_temperature if attempt else writer.config.temperature,
+                seed=writer.config.generation_seed + attempt,
+                done=_counted(done, len(finished)),
+            )
         for i, text in zip(pending, texts, strict=True):
             tries[i] = attempt + 1
             found = tuple(check(text, requests[i].assessment, style=requests[i].style))
