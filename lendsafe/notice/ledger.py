@@ -2,6 +2,7 @@
 
     DIR/ledger.jsonl              one line per record, each with the hash of the line before it
     DIR/records/<id>/...          application, assessment, narrative, letter, and its renderings
+    DIR/.drafts/<id>/...          the same while it is being written
 
 Records are only added. An id is the hash of what the record holds, so that a run that was killed
 and started again keeps each letter once. ``verify`` reads everything back and finds a flipped byte,
@@ -13,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ from lendsafe.files import disk_errors, sync
 from lendsafe.notice.letter import Letter, letter_to_json
 from lendsafe.records import to_json
 
-LEDGER, RECORDS = "ledger.jsonl", "records"
+LEDGER, RECORDS, DRAFTS = "ledger.jsonl", "records", ".drafts"
 _START = "0" * 64
 _TAIL = 1 << 16  # bytes read at a time from the end of the ledger
 
@@ -77,7 +79,7 @@ def record(
         last = _last_line(folder / LEDGER)
         if (folder / RECORDS / name).exists() and _has(folder / LEDGER, name):
             return name
-        _write_files(folder / RECORDS / name, contents)
+        _draft(folder / DRAFTS / name, contents)
         entry = {
             "id": name,
             "files": hashes,
@@ -91,6 +93,7 @@ def record(
             "previous": _sha256(last) if last else _START,
         }
         _append(folder / LEDGER, json.dumps(entry, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+        _put_in_place(folder, name)
     return name
 
 
@@ -100,6 +103,9 @@ def verify(folder: Path) -> Verification:
     Raises:
         DiskError: If the folder cannot be read.
     """
+    if (folder / LEDGER).exists() and (folder / DRAFTS).is_dir() and any((folder / DRAFTS).iterdir()):
+        with _locked(folder):  # ends what a killed run began
+            pass
     with disk_errors(folder):
         lines = (folder / LEDGER).read_bytes().split(b"\n")
     problems = [] if lines[-1] == b"" else [f"{LEDGER}: the last line was cut off"]
@@ -141,23 +147,34 @@ def _contents(
     return written
 
 
-def _write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write beside, then rename: a record is there as a whole or not at all."""
+def _draft(folder: Path, contents: Mapping[str, bytes]) -> None:
     with disk_errors(folder, sum(map(len, contents.values()))):
-        draft = folder.with_name(f".{folder.name}.draft")
-        draft.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         for name, data in contents.items():
-            path = draft / name
-            path.unlink(missing_ok=True)
+            path = folder / name
             path.write_bytes(data)
             path.chmod(0o400)
             sync(path)
-        if folder.exists():  # left by a run that was killed before its line was written
-            for old in folder.iterdir():
-                old.unlink()
-            folder.rmdir()
-        draft.rename(folder)
-        sync(folder.parent)
+        sync(folder)
+
+
+def _put_in_place(folder: Path, name: str) -> None:
+    """A record whose line is written moves to its place, as a whole."""
+    place = folder / RECORDS / name
+    with disk_errors(place):
+        if place.exists():  # its line was lost
+            shutil.rmtree(place)
+        (folder / DRAFTS / name).rename(place)
+        sync(place.parent)
+
+
+def _recover(folder: Path) -> None:
+    """End what a run that was killed began: a draft with a line is a record, one without was none."""
+    for draft in (folder / DRAFTS).iterdir():
+        if f'"id": "{draft.name}"'.encode() in _last_line(folder / LEDGER):
+            _put_in_place(folder, draft.name)
+        else:
+            shutil.rmtree(draft)
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -208,10 +225,12 @@ def _file_problems(folder: Path, name: str, files: Mapping[str, str]) -> Iterato
 def _locked(folder: Path) -> Iterator[None]:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / RECORDS).mkdir(exist_ok=True, mode=0o700)
+        for name in (RECORDS, DRAFTS):
+            (folder / name).mkdir(exist_ok=True, mode=0o700)
         lock = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            _recover(folder)
             yield
         finally:
             os.close(lock)

@@ -106,6 +106,9 @@ def run(
         with disk_errors(delivery.folder):
             delivery.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # letters name people
     with _held(out) as file, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        if delivery.folder:
+            for stray in delivery.folder.glob(".*.tmp-*"):  # of a run that was killed
+                stray.unlink()
         before = _before(out, file, explainer, applications, delivery)
         lines = _Lines(file, out, delivery, len(applications) - len(before), done)
         waiting: list[Future[_Letter]] = []

@@ -175,6 +175,7 @@ class Explainer:
             "template_sha256": notice.templates_sha256(),
             "wording_sha256": hashlib.sha256(wording).hexdigest(),
             "risk_model": self.engine.identity,
+            **to_json(self.style),
             "software": f"lendsafe {__version__}",
         }
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lendsafe.errors import DiskError, RefusedError
-from lendsafe.notice import record, render_text, verify
+from lendsafe.notice import ledger, record, render_text, verify
 
 KINDS = every_kind()
 
@@ -124,6 +124,29 @@ def test_a_run_that_was_killed_while_writing_loses_nothing_and_goes_on(tmp_path)
     put(tmp_path, "counteroffer")
     assert verify(tmp_path) == verify(tmp_path)
     assert (verify(tmp_path).records, verify(tmp_path).problems) == (2, ())
+
+
+@pytest.mark.parametrize("step", ["_draft", "_append", "_put_in_place"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_run_that_was_killed_at_any_step_leaves_a_ledger_that_verifies(tmp_path, monkeypatch, step, after):
+    put(tmp_path)
+    real = getattr(ledger, step)
+
+    def killed(*arguments):
+        if after:
+            real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ledger, step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        put(tmp_path, "counteroffer")
+    monkeypatch.undo()
+    begun = step == "_put_in_place" or (step == "_append" and after)
+    assert (verify(tmp_path).records, verify(tmp_path).problems) == (2 if begun else 1, ())
+    put(tmp_path, "incomplete")  # another letter, not the same again
+    assert (verify(tmp_path).records, verify(tmp_path).problems) == (3 if begun else 2, ())
+    put(tmp_path, "counteroffer")
+    assert verify(tmp_path).records == 3
 
 
 def test_a_ledger_longer_than_what_is_read_of_it_goes_on(tmp_path, monkeypatch):

@@ -1,0 +1,277 @@
+"""The whole way without a file in between: application in, decision, checked narrative, letter."""
+
+import io
+import json
+import time
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import cache
+
+import pytest
+from lending import NAME, approved, declined, engine, incomplete, near_the_cutoff, risk_folder
+from pypdf import PdfReader
+
+import lendsafe
+from lendsafe import template
+from lendsafe.corpus import synth
+from lendsafe.errors import ConfigError, DataError
+from lendsafe.eval.checks import check
+from lendsafe.notice import Contact, demo_config, render_pdf, validate, verify
+from lendsafe.notice.letter import REPORT_FIELDS
+from lendsafe.pipeline.applications import Application, application_from
+from lendsafe.pipeline.letters import Explainer, compose, keep, lacking
+from lendsafe.pipeline.narrate import Request
+from lendsafe.pipeline.narrate import explain as narratives
+from lendsafe.records import Style
+
+DAY = date(2026, 11, 24)
+EVERY_STYLE = [
+    Style(register=r, detail=d) for r in ("plain", "formal", "warm") for d in ("standard", "detailed")
+]
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    return Explainer(engine(), lender=demo_config())
+
+
+def outcome(explainer, table, day=DAY):
+    return explainer.explain([application_from(table)], notice_date=day)[0]
+
+
+def blocks(one):
+    return {block.id: block for block in one.letter.blocks}
+
+
+def test_a_declined_application_ends_in_a_denial_with_the_models_reasons(explainer):
+    one = outcome(explainer, declined())
+    assert one.decision == "declined"
+    assert one.letter.case.kind == "denial"
+    stated = blocks(one)["reasons"].items
+    assert len(stated) == len(one.reasons) >= 2
+    assert one.reasons == engine().assess(application_from(declined()).applicant).reasons
+    assert blocks(one)["key_factors"].items == tuple(declined()["key_factors"])
+    assert dict(blocks(one)["score"].rows)["Your credit score"] == "580"
+
+
+def test_an_approval_carries_the_score_disclosure(explainer):
+    one = outcome(explainer, approved())
+    assert one.letter.case.kind == "approval"
+    assert {"approval_score", "score_distribution"} <= set(blocks(one))
+    assert "reasons" not in blocks(one)
+
+
+def test_what_cannot_be_decided_ends_in_a_notice_of_incompleteness(explainer):
+    one = outcome(explainer, incomplete())
+    assert one.letter.case.kind == "incomplete"
+    assert len(blocks(one)["information_needed"].items) == 2
+
+
+def test_without_a_bureaus_file_nothing_is_said_of_a_score(explainer):
+    one = outcome(explainer, declined(key_factors=None, **dict.fromkeys(REPORT_FIELDS)))
+    assert "No credit file" in blocks(one)["reasons"].items
+    assert "bureau" in blocks(one)
+    assert "score" not in blocks(one)
+
+
+def test_a_model_that_offers_less_ends_in_a_counteroffer():
+    offering = replace(engine(), config=replace(engine().config, counteroffer_share=0.3))
+    explainer = Explainer(offering, lender=demo_config())
+    one = outcome(explainer, near_the_cutoff())
+    assert one.letter.case.kind == "counteroffer"
+    assert dict(blocks(one)["counteroffer"].rows)["Amount"] == "$25,500"
+
+
+@pytest.mark.parametrize(("days", "late"), [(30, False), (31, True), (200, True)])
+def test_a_late_letter_is_written_and_flagged(explainer, days, late):
+    one = outcome(explainer, declined(), date(2026, 11, 2) + timedelta(days))
+    assert one.letter.late is late
+    assert one.to_json()["letter"]["late"] is late
+    assert one.to_json()["letter"]["deadline"] == "2026-12-02"
+
+
+def test_the_thirty_days_run_from_the_day_it_was_complete(explainer):
+    one = outcome(explainer, declined(completed="2026-11-20"), date(2026, 12, 20))
+    assert not one.letter.late
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"contact": None}, "'contact'"),
+        ({"received": None}, "'received'"),
+        ({"score_created": None}, "score_created"),
+        ({"key_factors": None}, "'key_factors'"),
+        ({"received": "2026-11-25"}, "out of order"),
+        ({"key_factors": ["a", "b", "c", "d", "e"]}, "F3"),
+    ],
+)
+def test_what_a_letter_cannot_do_without_is_asked_for_by_application(explainer, changes, says):
+    with pytest.raises(DataError, match=f"Application LS-000001: .*{says}") as caught:
+        outcome(explainer, declined(**changes))
+    assert NAME not in str(caught.value)
+
+
+def test_that_the_bureau_named_no_factor_is_said_only_if_it_did(explainer):
+    assert "no_key_factors" in blocks(outcome(explainer, declined(key_factors=[])))
+
+
+def test_without_a_lender_there_is_an_explanation_and_no_letter(tmp_path):
+    one = outcome(Explainer(engine()), declined(contact=None, received=None, key_factors=None))
+    assert one.letter is None
+    assert one.to_json()["letter"] is None
+    with pytest.raises(ConfigError, match="lender"):
+        one.write_letter(tmp_path / "x.pdf")
+    with pytest.raises(ConfigError, match="lender"):
+        keep(one, tmp_path / "record", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- which score is disclosed
+
+
+def own_score():
+    own = replace(engine(), config=replace(engine().config, score_disclosed="proprietary"))
+    score = replace(demo_config().score, low=0, high=1000)
+    return own, replace(demo_config(), score_disclosed="proprietary", score=score)
+
+
+def test_the_lenders_own_score_comes_with_its_own_key_factors():
+    own, lender = own_score()
+    one = outcome(Explainer(own, lender=lender), near_the_cutoff(score_created=None))
+    stated, assessed = blocks(one), own.assess(one.application.applicant)
+    assert dict(stated["score"].rows)["Your credit score"] == str(assessed.score)
+    assert stated["key_factors"].items == assessed.key_factors
+    assert not set(stated["key_factors"].items) & set(declined()["key_factors"])
+    assert dict(stated["score"].rows)["Date"] == "November 24, 2026"
+
+
+def test_an_own_score_whose_factors_nobody_knows_is_not_disclosed():
+    with pytest.raises(ConfigError, match="score_disclosed"):
+        Explainer(engine(), lender=own_score()[1])
+
+
+def test_no_score_is_disclosed_where_the_lender_discloses_none():
+    lender = replace(demo_config(), score_disclosed="none")
+    one = outcome(Explainer(engine(), lender=lender), declined(key_factors=None, score_created=None))
+    assert not {"score", "key_factors", "score_used"} & set(blocks(one))
+    assert validate(one.letter) == []
+
+
+# ---------------------------------------------------------------- what is reported
+
+
+def test_the_summary_names_hashes_and_nobody(explainer):
+    told = outcome(explainer, declined()).to_json()
+    for name in ("application_sha256", "template_sha256", "wording_sha256"):
+        assert len(told[name]) == 64
+    assert told["risk_model"] == engine().identity
+    assert told["model"] is None
+    assert told["adapter_sha256"] is None
+    assert [one["code"] for one in told["reasons"]] == [
+        r.code for r in outcome(explainer, declined()).reasons
+    ]
+    for personal in (NAME, "Elm", "Columbus"):
+        assert personal not in str(told)
+        assert personal not in repr(outcome(explainer, declined()))
+
+
+def test_a_record_holds_what_the_letter_was_made_from(explainer, tmp_path):
+    one = outcome(explainer, declined())
+    name = keep(one, tmp_path, {"pdf": render_pdf(one.letter)})
+    assert {path.name for path in (tmp_path / "records" / name).iterdir()} == {
+        *("application.json", "assessment.json", "letter.json", "letter.pdf"),
+        *("narrative.txt", "provenance.json"),
+    }
+    assert verify(tmp_path).problems == ()
+    assert keep(one, tmp_path, {"pdf": render_pdf(one.letter)}) == name
+
+
+# ---------------------------------------------------------------- the same in Python
+
+
+def test_one_call_explains_a_file_a_mapping_or_a_record(tmp_path):
+    risk = risk_folder(tmp_path)
+    path = tmp_path / "application.json"
+    path.write_text(json.dumps(declined()))
+    application = application_from(declined())
+    told = {
+        lendsafe.explain(given, risk=risk, lender=demo_config(), notice_date=DAY).letter.input_sha256
+        for given in (path, str(path), declined(), application)
+    }
+    assert len(told) == 1
+    assert lendsafe.explain(application.applicant, risk=risk).decision == "declined"
+
+
+def test_one_call_is_for_one_application(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([declined(1), declined(2)]))
+    with pytest.raises(DataError, match="2 applications; expected one"):
+        lendsafe.explain(path, risk=tmp_path)
+
+
+def test_an_adapter_that_is_none_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"adapter_config\.json"):
+        Explainer.load(tmp_path, adapter=tmp_path)
+    with pytest.raises(ConfigError, match="not both"):
+        Explainer.load(tmp_path, adapter=tmp_path, model="granite-tiny")
+
+
+# ---------------------------------------------------------------- every synthetic applicant
+
+
+@cache
+def population():
+    return [row.example.assessment for row in synth.synthesize(synth.SynthConfig(history=0)).rows]
+
+
+def application_of(assessment) -> Application:
+    return Application(
+        applicant=assessment.applicant,
+        contact=Contact(name="Jordan Sample", address=("1 Example Street", "Springfield, IL 62701")),
+        key_factors=assessment.key_factors,
+        received=date(2026, 11, 2),
+        score_created=date(2026, 11, 3),
+    )
+
+
+def test_every_synthetic_applicant_gets_a_checked_narrative_and_a_complete_letter():
+    decided = population()
+    assert [sum(one.decision == d for one in decided) for d in ("declined", "approved")] == [586, 914]
+    requests = [Request(one, EVERY_STYLE[i % 6]) for i, one in enumerate(decided)]
+    kinds = {"approval": 0, "denial": 0}
+    for request, told in zip(requests, narratives(requests, None), strict=True):
+        assert check(told.slot_text, request.assessment, style=request.style) == []
+        letter = compose(told, application_of(request.assessment), demo_config(), DAY)
+        assert not letter.late
+        kinds[letter.case.kind] += 1
+    assert kinds == {"approval": 914, "denial": 586}
+
+
+def test_a_hundred_letters_a_second_on_two_cores_and_ten_with_pdf(explainer):
+    """Processor time, which other programs on the machine do not change; two cores give twice as much."""
+    applications = [application_from(declined(n)) for n in range(128)]
+    explainer.explain(applications[:2], notice_date=DAY)
+    start = time.process_time()
+    found = explainer.explain(applications, notice_date=DAY)
+    assert (time.process_time() - start) / len(found) < 2 / 100
+    render_pdf(found[0].letter)
+    start = time.process_time()
+    for one in found[:10]:
+        render_pdf(one.letter)
+    assert (time.process_time() - start) / 10 < 2 / 10
+
+
+@pytest.mark.soak
+def test_every_synthetic_applicants_letter_is_one_or_two_pages_of_pdf():
+    for number, one in enumerate(population()):
+        request = Request(one, EVERY_STYLE[number % 6])
+        letter = compose(narratives([request], None)[0], application_of(one), demo_config(), DAY)
+        assert len(PdfReader(io.BytesIO(render_pdf(letter))).pages) in (1, 2)
+
+
+def test_the_template_passes_as_the_explanation_of_every_assessment(explainer):
+    for table in (declined(), approved(), incomplete()):
+        one = outcome(explainer, table)
+        assert one.explanation.slot_text == template.template(one.explanation.assessment, Style())
+        assert lacking(one.application) == ""
