@@ -11,9 +11,11 @@ class RiskConfig:
     """How the model is fitted, where the cut-off lies, and what becomes a reason."""
 
     seed: int = knob(42, "Seed of every split and of the fit.", low=0)
-    max_depth: int = knob(3, "Deepest tree; shallow trees keep attributions attributable.", low=1, high=3)
-    learning_rate: float = knob(0.1, "Shrinkage of each tree.", low=0.001, high=1)
-    max_trees: int = knob(600, "Trees at most; early stopping ends sooner.", low=1, high=10_000)
+    max_depth: int = knob(
+        3, "Deepest tree tried; the depth of the lowest out-of-fold log loss is taken.", low=1, high=3
+    )
+    learning_rate: float = knob(0.2, "Shrinkage of each tree.", low=0.001, high=1)
+    max_trees: int = knob(1000, "Trees at most; early stopping ends sooner.", low=1, high=10_000)
     patience: int = knob(30, "Rounds without improvement before early stopping ends the fit.", low=1)
     min_child_weight: float = knob(5.0, "Smallest sum of hessians in a leaf; larger is smoother.", low=0)
     monotone: bool = knob(True, "Constrain every feature whose business sign is known.")

@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lendsafe.errors import ConfigError
-from lendsafe.fields import build, knob, parse_toml
+from lendsafe.fields import build, did_you_mean, knob, parse_toml
 from lendsafe.reasons import catalogue
 from lendsafe.records import Applicant, Assessment, Decision, Reason
 from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.features import APPLICANT_COLUMNS
+from lendsafe.risk.features import APPLICANT_COLUMNS, FeatureSet, numbers
 
 Floats = NDArray[np.float64]
 
@@ -78,8 +78,13 @@ def default_policy() -> Policy:
     return read_policy(parse_toml((files("lendsafe.risk") / "policy.toml").read_text("utf-8"), where), where)
 
 
-def read_policy(table: Mapping[str, Any], where: str) -> Policy:
+def read_policy(table: Mapping[str, Any], where: str, features: FeatureSet | None = None) -> Policy:
     """Read a policy table.
+
+    Args:
+        table: ``required`` and ``knockouts``.
+        where: Place to name in messages.
+        features: What it may name: columns and reasons of a table; those of an application by default.
 
     Raises:
         ConfigError: If a rule names a field or a reason that does not exist.
@@ -88,24 +93,31 @@ def read_policy(table: Mapping[str, Any], where: str) -> Policy:
         build(KnockOut, one, f"{where} knockouts[{i}]") for i, one in enumerate(table.get("knockouts", ()))
     ]
     policy = build(Policy, {**table, "knockouts": tuple(rules)}, where)
-    for name in [*policy.required, *(rule.field for rule in policy.knockouts)]:
-        if name not in APPLICANT_COLUMNS:
-            raise ConfigError(f"{where}: no field '{name}' in an application.")
+    if features is None or features.kind == "application":
+        known, numeric, codes = APPLICANT_COLUMNS, APPLICANT_COLUMNS, tuple(catalogue())
+    else:
+        known = tuple(f.name for f in features.features)
+        numeric, codes = tuple(f.name for f in features.features if not f.levels), features.codes
+    wrong = [name for name in policy.required if name not in known]
+    if wrong := wrong + [rule.field for rule in policy.knockouts if rule.field not in numeric]:
+        raise ConfigError(
+            f"{where}: no field '{wrong[0]}' in an application.{did_you_mean(wrong[0], list(known))}"
+        )
     for rule in policy.knockouts:
-        if rule.reason not in catalogue():
-            raise ConfigError(f"{where}: unknown reason '{rule.reason}'. Known: {', '.join(catalogue())}.")
+        if rule.reason not in codes:
+            raise ConfigError(f"{where}: unknown reason '{rule.reason}'. Known: {', '.join(codes)}.")
     return policy
 
 
 def missing_items(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
     """Required items that are not known, ``(n, required)``."""
-    lacking: NDArray[np.bool_] = frame[list(policy.required)].isna().to_numpy()
-    return lacking
+    columns = [frame[name].isna().to_numpy() for name in policy.required]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0), dtype=bool)
 
 
 def knocked_out(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
     """Which rules each application breaks, ``(n, rules)``; an unknown value breaks none."""
-    columns = [_numbers(frame, rule.field) > rule.above for rule in policy.knockouts]
+    columns = [numbers(frame, rule.field) > rule.above for rule in policy.knockouts]
     return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0), dtype=bool)
 
 
@@ -297,11 +309,6 @@ def _plain(column: pd.Series, kind: Any) -> list[Any]:
         else float(value)
         for value, out in zip(column.tolist(), unknown, strict=True)
     ]
-
-
-def _numbers(frame: pd.DataFrame, name: str) -> Floats:
-    values: Floats = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    return values
 
 
 def _offer(scored: Scored, row: int) -> float | None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ from lendsafe.risk.trees import Ensemble, to_document
 Floats = NDArray[np.float64]
 OFFER_STEPS = 10
 OFFER_ROUNDING = 500.0
+MANY_ROWS = 1_000  # from here on several threads are worth starting
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class RiskEngine:
 
     @cached_property
     def _booster(self) -> xgboost.Booster:
-        booster = xgboost.Booster({"nthread": 1})
+        booster = xgboost.Booster()
         booster.load_model(bytearray(json.dumps(to_document(self.ensemble)).encode()))
         return booster
 
@@ -107,6 +109,7 @@ class RiskEngine:
 
     def log_odds(self, values: Floats) -> Floats:
         """Calibrated log-odds of default of encoded rows, ``(n,)``."""
+        self._booster.set_param({"nthread": _threads(values)})
         margins = self._booster.inplace_predict(values, predict_type="margin", missing=np.nan)
         found: Floats = (
             self.calibration.slope * np.asarray(margins, dtype=np.float64) + self.calibration.intercept
@@ -122,6 +125,7 @@ class RiskEngine:
         return self.calibration.slope * self._attribution(values)
 
     def _native(self, values: Floats) -> Floats:
+        self._booster.set_param({"nthread": _threads(values)})
         matrix = xgboost.DMatrix(values, missing=np.nan, nthread=1)
         contributions = np.asarray(self._booster.predict(matrix, pred_contribs=True), dtype=np.float64)
         return self.calibration.slope * contributions[:, :-1]
@@ -212,6 +216,11 @@ class RiskEngine:
             kept = harmful[:4] + [c for c in harmful[4:] if c == inquiries]  # 15 USC 1681g(f)(9)
             found.append(tuple(statements[c] for c in kept))
         return found
+
+
+def _threads(values: Floats) -> int:
+    """Threads for a prediction; each row is summed by one of them, so the result does not depend on it."""
+    return 1 if len(values) < MANY_ROWS else os.cpu_count() or 1
 
 
 def points(log_odds: Floats, config: RiskConfig) -> NDArray[np.int64]:

@@ -152,6 +152,10 @@ def read_features(
         ConfigError: If a feature has no reason, more than one, or one that is not known.
     """
     known = set(catalogue() if codes is None else codes)
+    if without := [name for name, entry in table.items() if not entry.get("reason")]:
+        raise ConfigError(
+            f"{where}: no reason for {', '.join(map(repr, without))}; every feature needs exactly one."
+        )
     found = []
     for name, entry in table.items():
         feature = build(Feature, {"name": name, **entry}, f"{where} [{name}]")
@@ -166,9 +170,12 @@ def read_features(
 
 def to_frame(applicants: Sequence[Applicant]) -> pd.DataFrame:
     """Applications as a frame with one column per field, unknown values as NaN or None."""
-    return pd.DataFrame(
-        [[getattr(a, c) for c in APPLICANT_COLUMNS] for a in applicants], columns=APPLICANT_COLUMNS
-    )
+    columns = {}
+    for name in APPLICANT_COLUMNS:
+        values = [getattr(a, name) for a in applicants]
+        text = isinstance(values[0], str) if values else False
+        columns[name] = np.array(values, dtype=object if text else np.float64)  # None becomes NaN
+    return pd.DataFrame(columns)
 
 
 def derive(frame: pd.DataFrame) -> pd.DataFrame:
@@ -184,16 +191,22 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
         ``float64``, one column per feature, in the order of ``features.toml``.
     """
     names = [f.name for f in application_features()]
-    values = {
-        name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names if name in frame
-    }
-    income = frame["annual_income"].to_numpy(dtype=np.float64, na_value=np.nan)
-    amount = frame["loan_amount"].to_numpy(dtype=np.float64)
+    values = {name: numbers(frame, name) for name in names if name in frame}
+    income, amount = numbers(frame, "annual_income"), numbers(frame, "loan_amount")
     bureau = [values[f.name] for f in application_features() if f.bureau]
     values["amount_to_income"] = 100 * amount / np.maximum(income, 1.0)
-    values["income_unverified"] = 1.0 - frame["income_verified"].to_numpy(dtype=np.float64)
+    values["income_unverified"] = 1.0 - numbers(frame, "income_verified")
     values[NO_FILE] = np.all(np.isnan(bureau), axis=0).astype(np.float64)
     return pd.DataFrame({name: values[name] for name in names}, index=frame.index)
+
+
+def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """A column as ``float64``, NaN where a value is not known."""
+    column = frame[name].array
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":  # the rest takes 20 times longer
+        return np.asarray(column, dtype=np.float64)
+    found: NDArray[np.float64] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    return found
 
 
 def code_index(

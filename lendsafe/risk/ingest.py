@@ -3,7 +3,8 @@
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,13 +152,23 @@ def _imported(
 def _typed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Whole numbers as ``Int64`` and others as ``float64``, so that "not known" does not change a type."""
     for column in schema.columns:
-        if column.name not in table or column.name == "income_verified":
+        if column.name not in table or column.name == "income_verified" or column.bands:
             continue
         if column.parser in WHOLE or column.role == "outcome":
             table[column.name] = table[column.name].astype("Float64").astype("Int64")
         elif column.parser != "text" and column.map is None:
             table[column.name] = table[column.name].astype("float64")
     return table
+
+
+def cells_of(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The non-blank lines of a file as cells, each with its number from 1; the header comes first.
+
+    Raises:
+        DiskError: If the file cannot be read.
+        DataError: If it is no text, or empty.
+    """
+    return _lines(path)[1]
 
 
 def _lines(path: Path) -> tuple[bytes, Iterator[tuple[int, list[str]]]]:
@@ -258,7 +269,15 @@ def _value(cell: str, column: Column, source: str, cells: list[str], header: _He
     low, high = column.low, column.high
     if (low is not None and value < low) or (high is not None and value > high) or abs(value) > 1e15:
         raise ValueError(f"expected {low} to {high}{' ' + column.unit if column.unit else ''}")
-    return value
+    return band(value, column.bands) if column.bands else value
+
+
+def band(value: float, cuts: Sequence[float]) -> str:
+    """The band of a number: ``under 25``, ``25 to 39``, ``62 or more``."""
+    at = bisect_right(list(cuts), value)
+    if at == 0:
+        return f"under {cuts[0]:g}"
+    return f"{cuts[at - 1]:g} or more" if at == len(cuts) else f"{cuts[at - 1]:g} to {cuts[at] - 1:g}"
 
 
 def _mapped(cell: str, column: Column) -> Any:

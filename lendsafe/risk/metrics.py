@@ -3,7 +3,8 @@
 All functions take outcomes (0 repaid, 1 defaulted) and default probabilities, both ``(n,)``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,13 @@ def bootstrap(
     return statistic(*arrays), float(low), float(high)
 
 
-def psi(expected: Floats, actual: Floats, bins: int = 10) -> dict[str, float]:
+def score_bins(scores: NDArray[np.int64] | Floats, bins: int = 10) -> dict[str, list[float]]:
+    """Scores at development in bins of about equal size: inner ``edges`` and ``counts``, one more of these."""
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
+    return {"edges": edges.tolist(), "counts": _counts(scores, edges).tolist()}
+
+
+def psi(expected: Mapping[str, Sequence[float]], actual: NDArray[np.int64] | Floats) -> dict[str, float]:
     """Population stability index with a threshold that knows the sample sizes.
 
     Without any drift, PSI times ``1 / (1/N + 1/M)`` follows a chi-square distribution with
@@ -117,18 +124,20 @@ def psi(expected: Floats, actual: Floats, bins: int = 10) -> dict[str, float]:
     wolf on small samples. The threshold is the 95th percentile under no drift.
 
     Args:
-        expected: Scores at development, ``(N,)``.
+        expected: :func:`score_bins` of the ``N`` scores at development.
         actual: Scores now, ``(M,)``.
-        bins: Bins of equal size on ``expected``.
 
     Returns:
         ``psi``, ``threshold``, ``bins`` used, and ``drift`` (1 if above the threshold).
     """
-    edges = np.unique(np.quantile(expected, np.linspace(0, 1, bins + 1)[1:-1]))
-    shares = []
-    for sample in (expected, actual):
-        counts = np.bincount(np.searchsorted(edges, sample, side="right"), minlength=len(edges) + 1)
-        shares.append((counts + 0.5) / (len(sample) + 0.5 * (len(edges) + 1)))  # no bin is ever empty
+    edges = np.asarray(expected["edges"], dtype=np.float64)
+    counts = [np.asarray(expected["counts"], dtype=np.float64), _counts(actual, edges).astype(np.float64)]
+    # half a row in each bin: none is ever empty
+    shares = [(c + 0.5) / (c.sum() + 0.5 * len(c)) for c in counts]
     value = float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
-    threshold = float(chi2.ppf(0.95, len(edges)) * (1 / len(expected) + 1 / len(actual)))
+    threshold = float(chi2.ppf(0.95, len(edges)) * sum(1 / c.sum() for c in counts)) if len(edges) else 0.0
     return {"psi": value, "threshold": threshold, "bins": len(edges) + 1, "drift": float(value > threshold)}
+
+
+def _counts(scores: Any, edges: Floats) -> Integers:
+    return np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)

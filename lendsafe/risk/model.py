@@ -45,13 +45,15 @@ class Calibration:
 class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Probability of default from boosted trees of depth 3 at most.
 
-    Fitting takes three steps. Out-of-fold log loss picks the number of trees (early stopping, on
-    folds of its own). Other folds give out-of-fold margins, on which Platt's calibration is fitted;
-    it is applied only where a likelihood-ratio test says that the margins need it. The final trees
-    are fitted on all rows. Values that are not known stay NaN and are information to the trees.
+    Fitting takes three steps. Out-of-fold log loss picks the depth and the number of trees (early
+    stopping, on folds of its own); depth 1 is an additive model, which a process without
+    interactions is estimated best by. Other folds give out-of-fold margins, on which Platt's
+    calibration is fitted; it is applied only where a likelihood-ratio test says that the margins
+    need it. The final trees are fitted on all rows. Values that are not known stay NaN and are
+    information to the trees.
 
     Args:
-        max_depth: Deepest tree, 1 to 3.
+        max_depth: Deepest tree that may be chosen, 1 to 3.
         learning_rate: Shrinkage of each tree.
         max_trees: Trees at most.
         patience: Rounds without improvement before early stopping ends.
@@ -65,6 +67,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         booster_: Fitted XGBoost booster.
         calibration_: Fitted :class:`Calibration`.
         out_of_fold_: Calibrated out-of-fold log-odds of the training rows, ``(n,)``.
+        depth_: Depth that was chosen.
         n_trees_: Number of trees that early stopping chose.
     """
 
@@ -119,7 +122,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = _two_classes(target)
         outcome = (target == self.classes_[1]).astype(np.int64)
         owner = np.arange(len(rows)) if groups is None else np.asarray(groups)
-        self.n_trees_ = self._early_stopping(rows, outcome, owner)
+        self.depth_, self.n_trees_ = self._early_stopping(rows, outcome, owner)
         margins = self._out_of_fold(rows, outcome, owner)
         self.calibration_ = calibrate(margins, outcome)
         self.out_of_fold_ = self.calibration_.slope * margins + self.calibration_.intercept
@@ -161,11 +164,11 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.constraints is not None and len(self.constraints) != self.n_features_in_:
             raise ConfigError(f"{len(self.constraints)} constraints for {self.n_features_in_} features.")
 
-    def _parameters(self) -> dict[str, Any]:
+    def _parameters(self, depth: int) -> dict[str, Any]:
         parameters = {
             "objective": "binary:logistic",
             "tree_method": "hist",
-            "max_depth": self.max_depth,
+            "max_depth": depth,
             "eta": self.learning_rate,
             "min_child_weight": self.min_child_weight,
             "seed": self.random_state,
@@ -177,24 +180,30 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return parameters
 
     def _boost(self, rows: Floats, outcome: NDArray[np.int64], trees: int) -> xgboost.Booster:
-        return xgboost.train(self._parameters(), xgboost.DMatrix(rows, outcome, nthread=1), trees)
+        return xgboost.train(self._parameters(self.depth_), xgboost.DMatrix(rows, outcome, nthread=1), trees)
 
-    def _early_stopping(self, rows: Floats, outcome: NDArray[np.int64], owner: NDArray[Any]) -> int:
+    def _early_stopping(
+        self, rows: Floats, outcome: NDArray[np.int64], owner: NDArray[Any]
+    ) -> tuple[int, int]:
+        """Depth and number of trees of the lowest out-of-fold log loss; the shallower if equal."""
         fold = splits.folds(owner, outcome, self.folds, self.random_state)
         parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(self.folds)]
         parts = [pair for pair in parts if len(np.unique(outcome[pair[0]])) == 2 and len(pair[1])]
         if not parts:  # too few rows to hold any out
-            return min(self.max_trees, self.patience)
-        history = xgboost.cv(
-            self._parameters(),
-            xgboost.DMatrix(rows, outcome, nthread=1),
-            self.max_trees,
-            folds=parts,
-            metrics="logloss",
-            early_stopping_rounds=self.patience,
-            as_pandas=False,
-        )
-        return int(np.argmin(history["test-logloss-mean"])) + 1
+            return self.max_depth, min(self.max_trees, self.patience)
+        found = []
+        for depth in range(1, self.max_depth + 1):
+            history = xgboost.cv(
+                self._parameters(depth),
+                xgboost.DMatrix(rows, outcome, nthread=1),
+                self.max_trees,
+                folds=parts,
+                metrics="logloss",
+                early_stopping_rounds=self.patience,
+                as_pandas=False,
+            )["test-logloss-mean"]
+            found.append((min(history), depth, int(np.argmin(history)) + 1))
+        return min(found)[1:]
 
     def _out_of_fold(self, rows: Floats, outcome: NDArray[np.int64], owner: NDArray[Any]) -> Floats:
         fold = splits.folds(owner, outcome, self.folds, self.random_state + 1)

@@ -38,6 +38,7 @@ class Column:
         risk: Business sign of a feature of a table.
         ordered: Whether the texts are in order of ``levels``.
         levels: Texts that a feature may take.
+        bands: Cut points of a protected number, such as an age: only the band is written.
         why: Note on a column that is set aside from the features.
     """
 
@@ -60,6 +61,7 @@ class Column:
     risk: Literal["+", "-", ""] = knob("")
     ordered: bool = knob(True)
     levels: tuple[str, ...] = knob(())
+    bands: tuple[float, ...] = knob(())
     why: str = knob("")
 
 

@@ -19,7 +19,7 @@ from lendsafe.fields import build
 from lendsafe.files import disk_errors, write_atomically, write_json
 from lendsafe.risk import ubjson
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, read_policy
+from lendsafe.risk.decision import read_policy
 from lendsafe.risk.features import FeatureSet, read_features
 from lendsafe.risk.model import Calibration
 from lendsafe.risk.trees import Ensemble, from_document, to_document
@@ -132,7 +132,7 @@ def _build(table: dict[str, Any], ensemble: Ensemble, kind: type[E]) -> E:
     )
     if len(features.columns) != ensemble.features:
         raise RefusedError(f"{len(features.columns)} columns declared, {ensemble.features} in the trees.")
-    policy = Policy() if features.kind == "table" else read_policy(table["policy"], "policy")
+    policy = read_policy(table["policy"], "policy", features)
     return kind(
         ensemble=ensemble,
         features=features,

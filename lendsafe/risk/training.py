@@ -18,8 +18,9 @@ from lendsafe.risk.decision import (
     cutoff_for_expected_loss,
     default_policy,
 )
-from lendsafe.risk.engine import RiskEngine
+from lendsafe.risk.engine import RiskEngine, points
 from lendsafe.risk.features import FeatureSet, application_set
+from lendsafe.risk.metrics import score_bins
 from lendsafe.risk.model import RiskModel
 from lendsafe.risk.trees import from_document
 
@@ -79,6 +80,8 @@ def train(
             "rows": len(rows),
             "rows_without_outcome": len(frame) - int(frame[OUTCOME].notna().sum()),
             "defaults": int(target.sum()),
+            "score_bins": score_bins(points(model.out_of_fold_, settings)),
+            "depth": model.depth_,
             "trees": model.n_trees_,
             "test_share": TEST_SHARE,
             "data_sha256": data_hash(frame),
