@@ -7,7 +7,7 @@ an unknown key, a wrong type or a value out of range is reported the same way ev
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, field, fields
+from dataclasses import MISSING, Field, field, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -56,7 +56,7 @@ def build(
     found = problems(kind, table)
     if found:
         raise error((f"{where}: " if where else "") + "; ".join(found))
-    return kind(**{name: _plain(value) for name, value in table.items()})
+    return _made(kind, table)
 
 
 def problems(kind: type[Any], table: Mapping[str, Any], *, quote: bool = True) -> list[str]:
@@ -99,7 +99,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as problem:
         raise ConfigError(f"{path}: {problem.strerror}.") from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except (ValueError, RecursionError) as problem:
         raise ConfigError(f"{path}: not TOML: {problem}") from problem
 
 
@@ -111,7 +111,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except (ValueError, RecursionError) as problem:
         raise ConfigError(f"{where}: not TOML: {problem}") from problem
 
 
@@ -131,6 +131,8 @@ def _unknown(key: str, known: list[str]) -> str:
 
 
 def _value_problems(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> list[str]:
+    if (nested := _nested_problems(name, value, hint)) is not None:
+        return nested
     if not _fits(value, hint):
         return [f"'{name}' is {value!r}; expected {_describe(hint)}"]
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -146,6 +148,20 @@ def _value_problems(name: str, value: Any, hint: Any, metadata: Mapping[str, Any
         )
         return [f"'{name}' is {value}; expected {span}{' ' + unit if unit else ''}"]
     return []
+
+
+def _nested_problems(name: str, value: Any, hint: Any) -> list[str] | None:
+    """Problems of a table that stands for a record, or of a list of tables; None if it is neither."""
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return [f"{name}: {one}" for one in problems(hint, value)]  # type: ignore[arg-type]  # a class
+    if get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]) and isinstance(value, list | tuple):
+        return [p for one in value for p in _value_problems(name, one, get_args(hint)[0], {})]
+    return None
+
+
+def _made(kind: type[T], table: Mapping[str, Any]) -> T:
+    hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
+    return kind(**{name: _plain(value, hints[name]) for name, value in table.items()})
 
 
 def _finite(value: float) -> bool:
@@ -180,7 +196,7 @@ def _describe(hint: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_describe(one) for one in arguments)
     if origin is tuple:
-        return f"a list of {_describe(arguments[0])}"
+        return "a list of objects" if is_dataclass(arguments[0]) else f"a list of {_describe(arguments[0])}"
     names = {
         float: "a number",
         int: "a whole number",
@@ -188,8 +204,16 @@ def _describe(hint: Any) -> str:
         bool: "true or false",
         NoneType: "nothing",
     }
+    if is_dataclass(hint):
+        return "an object"
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _plain(value: Any, hint: Any) -> Any:
+    """A value as the record holds it: lists as tuples, tables as records."""
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return _made(hint, value)  # type: ignore[arg-type]  # a class
+    if isinstance(value, list | tuple):
+        inner = get_args(hint)[0] if get_origin(hint) is tuple else None
+        return tuple(_plain(one, inner) for one in value)
+    return value

@@ -102,15 +102,15 @@ class Assessment:
 
     applicant: Applicant
     decision: Decision
-    default_probability: float
-    cutoff: float
+    default_probability: float = knob(low=0, high=1)
+    cutoff: float = knob(low=0, high=1)
     reasons: tuple[Reason, ...] = ()
     strengths: tuple[Reason, ...] = ()
     key_factors: tuple[str, ...] = ()
     score: int | None = None
     missing: tuple[str, ...] = ()
-    counteroffer_amount: float | None = None
-    agreement: float | None = None
+    counteroffer_amount: float | None = knob(None, low=0)
+    agreement: float | None = knob(None, low=0, high=1)
     risk_model: str = ""
 
 
@@ -190,13 +190,4 @@ def assessment_from_json(table: dict[str, Any], where: str = "") -> Assessment:
     Raises:
         DataError: Naming every key that is unknown, missing, mistyped or out of range.
     """
-    nested = dict(table)
-    applicant = nested.get("applicant")
-    if not isinstance(applicant, dict):
-        raise DataError(f"{where}: 'applicant' is {applicant!r}; expected an object".lstrip(": "))
-    nested["applicant"] = build(Applicant, applicant, f"{where} applicant".strip(), DataError)
-    for key in ("reasons", "strengths"):
-        nested[key] = tuple(
-            build(Reason, one, f"{where} {key}".strip(), DataError) for one in nested.get(key) or ()
-        )
-    return build(Assessment, nested, where, DataError)
+    return build(Assessment, table, where, DataError)

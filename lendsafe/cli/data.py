@@ -42,11 +42,18 @@ def check(path: Path, as_json: bool) -> None:
     from lendsafe.cli.output import as_json as to_json
     from lendsafe.corpus.contradictions import contradictions, rejections
     from lendsafe.corpus.load import load
+    from lendsafe.corpus.reading import BadFileError
 
-    examples = load(path)
+    try:
+        examples = load(path)
+    except BadFileError as bad:
+        if as_json:
+            click.echo(to_json({"examples": 0, "problems": bad.problems}))
+        raise
     untrue, rejected = contradictions(examples), rejections(examples)
-    report = {
+    report: dict[str, Any] = {
         "examples": len(examples),
+        "problems": [],
         "decisions": dict(Counter(one.decision or "not stated" for one in examples)),
         "splits": dict(Counter(one.split or "not stated" for one in examples)),
         "reply_words_mean": round(sum(len(one.reply.split()) for one in examples) / len(examples), 1),
@@ -58,8 +65,9 @@ def check(path: Path, as_json: bool) -> None:
         click.echo(to_json(report))
         return
     click.echo(f"{path}: {len(examples)} examples, no problems")
-    for name in ("decisions", "splits", "reply_words_mean"):
-        click.echo(f"{name.replace('_', ' ')}: {report[name]}")
+    for name in ("decisions", "splits"):
+        click.echo(f"{name}: {', '.join(f'{key} {count:,}' for key, count in sorted(report[name].items()))}")
+    click.echo(f"words of a reply: {report['reply_words_mean']} on average")
     if rejected:
         click.echo(f"{len(untrue)} of {len(rejected)} rejection texts contradict their applicant, such as")
         for one in untrue[:5]:

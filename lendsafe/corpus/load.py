@@ -5,7 +5,6 @@ assessment and the style beside them. All problems of a file are reported at onc
 a file with problems is used.
 """
 
-import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from lendsafe.corpus.reading import BadFileError, Problem, Record, read
+from lendsafe.corpus.reading import BadFileError, Problem, Record, kind_of, parse_json, read
 from lendsafe.errors import DataError
 from lendsafe.fields import build, did_you_mean
+from lendsafe.reasons import catalogue
 from lendsafe.records import Assessment, Message, NarrativeType, Style, assessment_from_json
 
 Split = Literal["train", "valid"]
@@ -191,8 +191,10 @@ def _example(record: Record, *, from_csv: bool) -> tuple[Example | None, list[Pr
     if from_csv:
         values, odd = _from_cells(record, values)
         problems += odd
-    messages, found = _messages(record, values)
-    problems += found
+    messages = None
+    if not any(one.field == "messages" for one in problems):  # else it is said already
+        messages, found = _messages(record, values)
+        problems += found
     extras: dict[str, Any] = {}
     for name, reader in (("assessment", _assessment), ("style", _style)):
         if name in values:
@@ -220,10 +222,9 @@ def _from_cells(record: Record, cells: dict[str, Any]) -> tuple[dict[str, Any], 
     problems = []
     for name in ("messages", "assessment", "style"):
         if name in values:
-            try:
-                values[name] = json.loads(values[name])
-            except (json.JSONDecodeError, RecursionError) as bad:
-                problems.append(record.problem(name, f"is not JSON: {bad}."))
+            values[name], wrong = parse_json(values[name])
+            problems += [record.problem(name, message) for message in wrong]
+            if wrong:
                 del values[name]
     return values, problems
 
@@ -238,7 +239,7 @@ def _messages(record: Record, values: dict[str, Any]) -> tuple[tuple[Message, ..
     prompt, reply = shape
     problems = [record.problem(name, "is missing.") for name in shape if name not in values]
     problems += [
-        record.problem(name, f"is {values[name]!r}; expected text.")
+        record.problem(name, f"is {kind_of(values[name])}; expected text.")
         for name in (prompt, reply, "input")
         if not isinstance(values.get(name, ""), str)
     ]
@@ -256,7 +257,11 @@ def _conversation(
 ) -> tuple[tuple[Message, ...] | None, list[Problem]]:
     """Messages from a list of turns; ``fields`` are the names of the prompt and the reply."""
     if not isinstance(turns, list) or not turns:
-        return None, [record.problem("messages", f"is {turns!r}; expected a list of messages.")]
+        return None, [
+            record.problem(
+                "messages", f"is {kind_of(turns) if turns else 'empty'}; expected a list of messages."
+            )
+        ]
     if wrong := [text for number, turn in enumerate(turns, start=1) for text in _turn_problems(number, turn)]:
         return None, [record.problem("messages", text) for text in wrong]
     messages = tuple(Message(turn["role"], turn["content"]) for turn in turns)
@@ -276,27 +281,33 @@ def _turn_problems(number: int, turn: Any) -> list[str]:
     if not isinstance(turn, dict) or set(turn) != {"role", "content"}:
         return [f"needs 'role' and 'content', and nothing else, in message {number}."]
     if turn["role"] not in ROLES:
-        return [f"has role {turn['role']!r} in message {number}; expected one of {', '.join(ROLES)}."]
+        return [f"has role {turn['role']!r:.40} in message {number}; expected one of {', '.join(ROLES)}."]
     if not isinstance(turn["content"], str):
-        return [f"has content {turn['content']!r} in message {number}; expected text."]
+        return [f"has as content {kind_of(turn['content'])} in message {number}; expected text."]
     return []
 
 
 def _assessment(value: Any) -> Assessment:
     if not isinstance(value, dict):
-        raise DataError(f"{value!r}; expected an object.")
-    return assessment_from_json(value)
+        raise DataError(f"{kind_of(value)}; expected an object.")
+    assessment = assessment_from_json(value)
+    for factor in (*assessment.reasons, *assessment.strengths):
+        if factor.code not in catalogue():
+            raise DataError(
+                f"no reason has the code '{factor.code}'.{did_you_mean(factor.code, list(catalogue()))}"
+            )
+    return assessment
 
 
 def _style(value: Any) -> Style:
     if not isinstance(value, dict):
-        raise DataError(f"{value!r}; expected an object.")
+        raise DataError(f"{kind_of(value)}; expected an object.")
     return build(Style, value, error=DataError)
 
 
 def _word(record: Record, name: str, value: Any, allowed: tuple[str, ...]) -> list[Problem]:
     if not isinstance(value, str):
-        return [record.problem(name, f"is {value!r}; expected text.")]
+        return [record.problem(name, f"is {kind_of(value)}; expected text.")]
     if allowed and value not in allowed:
         near = did_you_mean(value, list(allowed))
         return [record.problem(name, f"is {value!r}; expected one of {', '.join(allowed)}.{near}")]

@@ -7,6 +7,7 @@ problem here: duplicate keys, NaN, lone surrogates, NUL, a byte-order mark.
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from lendsafe.files import disk_errors
 SHOWN = 20  # problems printed; the rest are counted
 _LONGEST_FIELD = 16_000_000  # characters of one CSV cell
 _SPACE = re.compile(r"\s*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,7 +62,7 @@ class BadFileError(DataError):
             lines.insert(0, f"{files}: {len(self.problems)} problems; nothing was loaded.")
         if len(self.problems) > SHOWN:
             lines.append(
-                f"... and {len(self.problems) - SHOWN} more; `lendsafe data check --json` lists all."
+                f"... and {len(self.problems) - SHOWN} more; `lendsafe data check PATH --json` lists all."
             )
         super().__init__("\n".join(lines))
 
@@ -207,47 +209,75 @@ def _object(
     text: str, start: int, file: str, where: "tuple[int, int] | _LineCounter", *, whole: bool
 ) -> tuple[list[Record | Problem], int]:
     """Read one JSON object at ``start``; the second value is the offset after it, or -1 after an error."""
-    odd: list[str] = []
     line, column = where.at(start) if isinstance(where, _LineCounter) else (where[0], where[1] + start)
+    odd: list[tuple[str, str]] = []
     try:
         value, end = _decoder(odd).raw_decode(text, start)
         if whole and text[end:].strip():
             raise json.JSONDecodeError("Extra data", text, end)
     except json.JSONDecodeError as bad:
-        row, place = (where.at(bad.pos)) if isinstance(where, _LineCounter) else (line, bad.pos + 1)
-        return [Problem(file, row, place, "", f"is not JSON: {bad.msg}.")], -1
-    except RecursionError:
-        return [Problem(file, line, column, "", "is not data: it is nested too deeply.")], -1
-    except ValueError:  # a number of thousands of digits
-        return [Problem(file, line, column, "", "holds a number that is too long.")], -1
+        row, at = where.at(bad.pos) if isinstance(where, _LineCounter) else (line, bad.pos + 1)
+        return [Problem(file, row, at, "", f"{_unreadable(bad)}.")], -1
+    except (RecursionError, ValueError) as bad:
+        return [Problem(file, line, column, "", f"{_unreadable(bad)}.")], -1
     if not isinstance(value, dict):
-        return [
-            Problem(file, line, column, "", f"is {_kind(value)}; expected an object with named fields.")
-        ], end
-    found: list[Record | Problem] = [Problem(file, line, column, "", message) for message in odd]
-    places = {}
-    for key in value:
-        offset = text.find(json.dumps(key, ensure_ascii=False), start, end)
-        before = text.count("\n", start, offset)
-        places[key] = (line + before, offset - text.rfind("\n", 0, offset)) if offset >= 0 else (line, column)
-    return [*found, Record(file, line, value, places)], end
+        message = f"is {kind_of(value)}; expected an object with named fields."
+        return [Problem(file, line, column, "", message)], end
+
+    def place(key: str) -> tuple[int, int]:
+        named = re.compile(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:").search(text, start, end)
+        if named is None:
+            return line, column
+        offset = named.start()
+        return line + text.count("\n", start, offset), offset - text.rfind("\n", 0, offset)
+
+    found: list[Record | Problem] = [Problem(file, *place(key), key, message) for key, message in odd]
+    return [*found, Record(file, line, value, {key: place(key) for key in value})], end
 
 
-def _decoder(odd: list[str]) -> json.JSONDecoder:
-    """A decoder that notes in ``odd`` what JSON forbids and Python would accept."""
+def parse_json(text: str) -> tuple[Any, list[str]]:
+    """The value of a whole JSON text, such as a CSV cell's, and what is wrong with it.
+
+    Returns:
+        The value, None if the text cannot be read, and every problem, each as the end of a sentence.
+    """
+    odd: list[tuple[str, str]] = []
+    try:
+        value = _decoder(odd).decode(text)
+    except (RecursionError, ValueError) as bad:
+        return None, [f"{_unreadable(bad)}."]
+    wrong = [f"has the key {key!r}, which {message}" for key, message in odd]
+    return value, wrong + [message for one in _texts(value) for message in _character_problems(one)]
+
+
+def _unreadable(bad: Exception) -> str:
+    if isinstance(bad, json.JSONDecodeError):
+        return f"is not JSON: {bad.msg}"
+    return (
+        "is nested too deeply" if isinstance(bad, RecursionError) else "holds a number with too many digits"
+    )
+
+
+def _decoder(odd: list[tuple[str, str]]) -> json.JSONDecoder:
+    """A decoder that notes in ``odd``, key and message, what JSON forbids and Python would accept."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         table: dict[str, Any] = {}
         for key, value in items:
             if key in table:
-                odd.append(f"has the key '{key}' twice; only one value can be meant.")
+                odd.append((key, "stands twice; only one value can be meant."))
+            if not _finite(value):
+                odd.append((key, "holds a number that is not finite; write null or a number."))
             table[key] = value
         return table
 
-    def constant(name: str) -> None:
-        odd.append(f"holds {name}, which is no JSON number; write null or a number.")
+    return json.JSONDecoder(object_pairs_hook=pairs)
 
-    return json.JSONDecoder(object_pairs_hook=pairs, parse_constant=constant)
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _csv(text: str, file: str) -> Iterator[Record | Problem]:
@@ -282,10 +312,14 @@ def _csv(text: str, file: str) -> Iterator[Record | Problem]:
 def _characters(record: Record) -> Iterator[Problem]:
     for name, value in record.values.items():
         for text in _texts(value):
-            if "\0" in text:
-                yield record.problem(name, "contains a NUL character.")
-            if any("\ud800" <= letter <= "\udfff" for letter in text):
-                yield record.problem(name, "contains half of a surrogate pair, which is no character.")
+            yield from (record.problem(name, message) for message in _character_problems(text))
+
+
+def _character_problems(text: str) -> Iterator[str]:
+    if "\0" in text:
+        yield "contains a NUL character."
+    if _SURROGATE.search(text):
+        yield "contains half of a surrogate pair, which is no character."
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -305,6 +339,14 @@ def _skip(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _kind(value: Any) -> str:
-    names = {list: "a list", str: "text", int: "a number", float: "a number", bool: "true or false"}
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words, without repeating it."""
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        int: "a number",
+        float: "a number",
+        bool: "true or false",
+    }
     return names.get(type(value), "null")
