@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -81,7 +81,9 @@ def read_applications(path: Path) -> list[Application]:
         BadFileError: Naming every problem by line, column and field; no value is repeated.
         DataError: If there is no such file, or its kind is not known.
     """
-    records, wrong = read(path)
+    records, unread = read(path)
+    # what stands where a key should may be what a person is called
+    wrong = [one if _KEY.fullmatch(one.field) else replace(one, field="") for one in unread]
     found: list[Application] = []
     seen: dict[str, int] = {}
     for record in records:
