@@ -43,6 +43,7 @@ RULES = {
     "G6": "No reason given", "G8": "Promise or advice", "G9": "Tone", "G10": "Personal data",
     "G11": "Form and length", "G12": "Readability", "G13": "Injection",
 }  # fmt: skip
+CLAIM_RULES = tuple(rule for rule in RULES if rule != "G12")  # that check_claims looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ def _reasons(case: _Case) -> list[Finding]:
     adverse_wanted, favourable_wanted = _wanted(assessment, case.style)
     for wanted, given in ((adverse_wanted, adverse), (favourable_wanted, favourable)):
         found += [
-            Finding("G3", f"Leaves out a factor: {_named(code)}.", fact=held)
+            Finding("G3", f"Leaves out a factor: {_named(code, favourable=given is favourable)}.", fact=held)
             for code in wanted
             if code not in given
         ]
@@ -286,7 +287,7 @@ def _directions(
             message = f"Speaks well of an adverse factor: {_named(one.code)}."
             found.append(Finding("G4", message, one.start, one.end, "adverse"))
         if one.code in favourable and (one.mixed or (one.explicit and one.sign < 0)):
-            message = f"Speaks ill of a favourable factor: {_named(one.code)}."
+            message = f"Speaks ill of a favourable factor: {_named(one.code, favourable=True)}."
             found.append(Finding("G4", message, one.start, one.end, "favourable"))
     return found
 
@@ -349,9 +350,11 @@ def _first_of_each(found: Sequence[Mention]) -> list[Mention]:
     return list(first.values())
 
 
-def _named(code: str) -> str:
+def _named(code: str, *, favourable: bool = False) -> str:
     entry = catalogue().get(code)
-    return entry.statement.lower() if entry else code.replace("_", " ")
+    if entry is None:
+        return code.replace("_", " ")
+    return (entry.favourable if favourable else entry.statement).lower()
 
 
 def _listed(factors: Sequence[object]) -> str:

@@ -14,7 +14,7 @@ from lendsafe.eval import sentences
 
 GRAM = 8  # words
 NEAR = 0.6  # share of a text's n-grams that one training text holds, from which it is a near-duplicate
-_FIGURE = re.compile(r"\$?\d[\d,.]*%?")
+_FIGURE = re.compile(r"\$?\d(?:[\d,.]*\d)?%?")
 _WORD = re.compile(r"\w+|#")
 
 

@@ -18,7 +18,7 @@ _FIRST = re.compile(
     r"|\bfirst (?:in|by) (?:weight|importance|order)|\bnumber one\b|\bfirst and foremost\b|\bmore than (?:anything|any other|all (?:the )?(?:others?|rest))\b|\boutweighed (?:everything|all)\b"
 )
 _LAST = re.compile(
-    rf"\bthe (?:smallest|least|lightest|slightest|weakest|minor|last and least) (?:part|role|weight|share|{_NOUN})\b|\b(?:least|less) (?:important|weighty) of (?:all|these|them)"
+    rf"\b(?:least|less) (?:important|weighty|decisive|serious)(?: \w+)? {_NOUN}\b|\bthe (?:smallest|least|lightest|slightest|weakest|minor|last and least) (?:part|role|weight|share|{_NOUN})\b|\b(?:least|less) (?:important|weighty) of (?:all|these|them)"
     rf"|\bleast of all\b|{_WEIGH} (?:the )?least\b|\b(?:at|on) the (?:very )?bottom of (?:the|our) list|\b(?:came|ranks?|ranked|stood|stands) (?:last|lowest)\b|\bless than (?:anything|any other|all (?:the )?(?:others?|rest))\b"
 )
 _OVER = re.compile(

@@ -12,7 +12,7 @@ from lendsafe.records import Finding
 
 # measure -> what a reader calls it, and whether it is a share; truth first, overlap last
 MEASURES: dict[str, tuple[str, bool]] = {
-    "true_rate": ("Nothing untrue stated (G1 to G4)", True),
+    "true_rate": ("True of its facts (G1 to G4)", True),
     "check_pass_rate_first_try": ("Passes every check, first text", True),
     "check_pass_rate_final": ("Passes every check, text that would be sent", True),
     "fallback_rate": ("Replaced by the template", True),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lendsafe.eval import metrics, readability
-from lendsafe.eval.checks import RULES, TRUTH, check, check_claims, figures_judged, reasons_named
+from lendsafe.eval.checks import CLAIM_RULES, RULES, TRUTH, check, check_claims, figures_judged, reasons_named
 from lendsafe.eval.figures import Limit
 from lendsafe.eval.metrics import Estimate
 from lendsafe.records import Assessment, Finding, Style
@@ -22,7 +22,7 @@ class Score:
 
     Attributes:
         findings: What is wrong with it, if it could be checked.
-        checked: Whether there were facts to check it against.
+        rules: Checks that it was put to; none if there were no facts to check it against.
         reasons: Factors that it names, those of them that are right, those that are wanted; zeros if not known.
         figures: Figures and slots that it holds, and those of them that are right.
         grade: Flesch-Kincaid grade level.
@@ -30,11 +30,16 @@ class Score:
     """
 
     findings: tuple[Finding, ...] = ()
-    checked: bool = True
+    rules: tuple[str, ...] = ()
     reasons: tuple[int, int, int] = (0, 0, 0)
     figures: tuple[int, int] = (0, 0)
     grade: float
     words: int
+
+    @property
+    def checked(self) -> bool:
+        """Whether there were facts to check it against."""
+        return bool(self.rules)
 
     @property
     def passed(self) -> bool:
@@ -75,13 +80,15 @@ def score(text: str, shown: str, subject: Subject) -> Score:
     grade, words = readability.grade(shown), len(shown.split())
     about = subject.assessment
     if about is None:
-        return Score(checked=False, grade=grade, words=words)
+        return Score(grade=grade, words=words)
     right = figures_judged(text, about, subject.limits)
     if not subject.reasons_known:
         found = check_claims(text, about, subject.limits or {})
-        return Score(findings=tuple(found), figures=(len(right), sum(right)), grade=grade, words=words)
+        figures = (len(right), sum(right))
+        return Score(findings=tuple(found), rules=CLAIM_RULES, figures=figures, grade=grade, words=words)
     return Score(
         findings=tuple(check(text, about, style=subject.style)),
+        rules=tuple(RULES),
         reasons=reasons_named(text, about, subject.style),
         figures=(len(right), sum(right)),
         grade=grade,
@@ -136,7 +143,7 @@ def pass_rates(scores: Sequence[Score], *, seed: int = 0) -> dict[str, Estimate]
     if not checked:
         return {}
     hit = [{finding.rule for finding in one.findings} for one in checked]
-    return {rule: metrics.rate([rule not in rules for rules in hit], seed=seed) for rule in RULES}
+    return {rule: metrics.rate([rule not in rules for rules in hit], seed=seed) for rule in checked[0].rules}
 
 
 def strata(

@@ -88,8 +88,8 @@ def notes(evaluation: Evaluation) -> list[str]:
     if checked:
         untrue = sum(bool(one.untrue) for one in checked)
         found.append(
-            f"{untrue} of {len(checked)} first texts of {ours.name} state something untrue"
-            f" ({100 * untrue / len(checked):.0f}%);"
+            f"{untrue} of {len(checked)} first texts of {ours.name} are untrue of their facts"
+            f" ({100 * untrue / len(checked):.0f}%: decision, figures, reasons or direction), {_by_decision(evaluation)};"
             f" {sum(one.passed for one in checked)} pass every check."
         )
     if len(checked) < len(ours.scores):
@@ -107,6 +107,14 @@ def notes(evaluation: Evaluation) -> list[str]:
     else:
         found.append("There are no references, so nothing is said about overlap and no grade is given.")
     return found + _against_template(evaluation) + _against_base(evaluation)
+
+
+def _by_decision(evaluation: Evaluation) -> str:
+    counts: dict[str, list[bool]] = {}
+    for subject, one in zip(evaluation.subjects, evaluation.systems[0].scores, strict=True):
+        if subject.assessment and one.checked:
+            counts.setdefault(subject.assessment.decision, []).append(bool(one.untrue))
+    return ", ".join(f"{sum(hits)} of {len(hits)} {decision}" for decision, hits in sorted(counts.items()))
 
 
 def _against_template(evaluation: Evaluation) -> list[str]:
@@ -268,12 +276,18 @@ def _case(evaluation: Evaluation, index: int) -> Case:
     ours = evaluation.systems[0]
     found = ours.scores[index].findings
     return Case(
-        evaluation.rows[index].id,
+        _label(evaluation, index),
         _about(evaluation, index),
         pieces(ours.first[index], found),
         found,
         evaluation.references[index] if evaluation.references else "",
     )
+
+
+def _label(evaluation: Evaluation, index: int) -> str:
+    return evaluation.rows[index].id.rsplit("/", 1)[
+        -1
+    ]  # a row without an identifier is named by file and line
 
 
 def _about(evaluation: Evaluation, index: int) -> str:
@@ -307,7 +321,7 @@ def _side_by_side(
             )
             for one in evaluation.systems
         ]
-        found.append((evaluation.rows[index].id, _about(evaluation, index), texts))
+        found.append((_label(evaluation, index), _about(evaluation, index), texts))
     return found
 
 
