@@ -4,6 +4,8 @@ A prompt names facts as slots and carries no figure and no free text of the appl
 enumerations and the catalogue's own wording.
 """
 
+from dataclasses import replace
+
 from lendsafe import slots
 from lendsafe.reasons import catalogue
 from lendsafe.records import Assessment, Message, Reason, Style
@@ -14,6 +16,8 @@ SYSTEM = (
     "Write each fact as the slot given in braces and never write a figure yourself. "
     "Write 60 to 180 words of plain sentences."
 )
+
+SHOWN_STRENGTHS, SHOWN_AGAINST = 3, 2  # of an approval, at most
 
 
 def request(assessment: Assessment, style: Style) -> list[Message]:
@@ -27,6 +31,20 @@ def request(assessment: Assessment, style: Style) -> list[Message]:
         A system message, the same for every applicant, and a user message.
     """
     return [Message("system", SYSTEM), Message("user", describe(assessment, style))]
+
+
+def shown(assessment: Assessment) -> Assessment:
+    """The assessment with as many factors as the narrative of an approval has room for.
+
+    A decision that is adverse keeps every one: no principal reason is left out (comment 9(b)(2)-4).
+    """
+    if assessment.decision != "approved":
+        return assessment
+    return replace(
+        assessment,
+        strengths=assessment.strengths[:SHOWN_STRENGTHS],
+        reasons=assessment.reasons[:SHOWN_AGAINST],
+    )
 
 
 def conversation(assessment: Assessment, style: Style, narrative: str) -> list[Message]:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
-from lendsafe import __version__, notice
+from lendsafe import __version__, notice, prompts
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.files import sha256, write_atomically
 from lendsafe.mlx_lora import adapter as adapters
@@ -200,8 +200,9 @@ class Explainer:
         return [self.finish(a, e, notice_date) for a, e in zip(applications, told, strict=True)]
 
     def assess(self, applications: Sequence[Application]) -> list[Assessment]:
-        """Decide every application and rank its reasons."""
-        found = self.engine.assess_many([one.applicant for one in applications])
+        """Decide every application and rank its reasons; an approval keeps the factors that it may show."""
+        decided = self.engine.assess_many([one.applicant for one in applications])
+        found = [prompts.shown(one) for one in decided]
         if self._own_score:
             return found
         return [
