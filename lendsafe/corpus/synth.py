@@ -12,7 +12,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any, get_args
@@ -36,7 +36,6 @@ SCORE_BANDS = {(550, 640): 380, (640, 700): 520, (700, 851): 600}
 AMOUNT_BANDS = {(5_000, 15_000): 450, (15_000, 35_000): 600, (35_000, 50_001): 450}
 APPROVAL_TYPES = {"standard": 614, "detailed": 300}  # by the detail that is asked for
 VALID_SHARE = 0.1
-SHOWN_STRENGTHS, SHOWN_AGAINST = 3, 2  # of an approval, at most: more would not fit its narrative
 UNSEEN_SHARE = 0.04  # further validation rows in wordings that no training row uses
 
 _FIRST_DRAW, _MOST_DRAWS = 4, 6  # applicants drawn for each that is wanted; then twice as many, so often
@@ -206,17 +205,6 @@ def _styles(assessments: Sequence[Assessment], rng: np.random.Generator) -> list
     return [style for style in picked if style is not None]
 
 
-def _shown(assessment: Assessment) -> Assessment:
-    """The assessment with as many factors as the narrative of an approval has room for."""
-    if assessment.decision != "approved":
-        return assessment
-    return replace(
-        assessment,
-        strengths=assessment.strengths[:SHOWN_STRENGTHS],
-        reasons=assessment.reasons[:SHOWN_AGAINST],
-    )
-
-
 def _rows(
     assessments: Sequence[Assessment],
     splits: Sequence[Split],
@@ -227,7 +215,7 @@ def _rows(
     styles = _styles(assessments, np.random.default_rng([config.seed, _STYLE_STREAM, first]))
     rows = []
     for number, (assessment, style, part) in enumerate(
-        zip(map(_shown, assessments), styles, splits, strict=True), start=first
+        zip(map(prompts.shown, assessments), styles, splits, strict=True), start=first
     ):
         rng = np.random.default_rng([config.seed, _NARRATIVE_STREAM, number])
         written = narrative(assessment, style, rng, wording=wording)
