@@ -29,7 +29,7 @@ def fit_table(margins: Sequence[Sequence[int]], observed: NDArray[np.float64]) -
     rounded, then repaired by moving single units along one axis, which leaves the others alone.
 
     Args:
-        margins: One list of counts for each axis of the table; all sum to the same total.
+        margins: One list of counts, all above 0, for each axis of the table; all sum to the same total.
         observed: Joint counts, with one axis for each margin.
     """
     table = observed + 1e-3  # an empty cell may be needed

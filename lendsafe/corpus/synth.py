@@ -26,7 +26,7 @@ from lendsafe.corpus.load import Example, Split
 from lendsafe.corpus.quotas import fit_table, largest_remainder, spread
 from lendsafe.corpus.wordings import Wording
 from lendsafe.errors import ConfigError
-from lendsafe.fields import knob
+from lendsafe.fields import check, knob
 from lendsafe.files import disk_errors, refuse_existing, write_atomically
 from lendsafe.records import Assessment, Detail, Register, Style, narrative_type, to_json
 
@@ -58,6 +58,9 @@ class SynthConfig:
         low=0,
         high=1_000_000,
     )
+
+    def __post_init__(self) -> None:
+        check(self, ConfigError)
 
 
 @dataclass(frozen=True, slots=True)
