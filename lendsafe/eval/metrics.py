@@ -1,6 +1,7 @@
 """Many results to estimates: each with its interval and the number of cases it rests on."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -161,6 +162,13 @@ def _resampled(
     statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], n: int, seed: int, width: int
 ) -> NDArray[np.float64]:
     """``statistic`` of 2,000 resamples of n cases, in blocks; it gets rows of drawn indices."""
-    rng, block = np.random.default_rng(seed), max(1, _CELLS // max(width, n))
+    block = max(1, _CELLS // max(width, n))
+    return np.concatenate([statistic(rows) for rows in _indices(n, seed, block)])
+
+
+@lru_cache(maxsize=4)
+def _indices(n: int, seed: int, block: int) -> tuple[NDArray[np.int64], ...]:
+    """Drawn indices, in blocks of rows; the same ones serve every measure of the same cases."""
+    rng = np.random.default_rng(seed)
     sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
-    return np.concatenate([statistic(rng.integers(0, n, (size, n))) for size in sizes])
+    return tuple(rng.integers(0, n, (size, n)) for size in sizes)

@@ -88,8 +88,8 @@ def notes(evaluation: Evaluation) -> list[str]:
     if checked:
         untrue = sum(bool(one.untrue) for one in checked)
         found.append(
-            f"{untrue} of {len(checked)} first texts of {ours.name} are untrue of their facts"
-            f" ({100 * untrue / len(checked):.0f}%: decision, figures, reasons or direction), {_by_decision(evaluation)};"
+            f"{untrue} of {len(checked)} first texts of {ours.name} ({100 * untrue / len(checked):.0f}%) are untrue of"
+            f" their facts in decision, figures, reasons or direction: {_by_decision(evaluation)}."
             f" {sum(one.passed for one in checked)} pass every check."
         )
     if len(checked) < len(ours.scores):
@@ -234,13 +234,12 @@ def _checks(evaluation: Evaluation) -> Table | None:
     rates = [scores.pass_rates(one.scores, seed=seed) for one in evaluation.systems]
     if not any(rates):
         return None
-    return Table(
-        ["", *(one.name for one in evaluation.systems)],
-        [
-            [f"{rule} {label}", *(shown(one[rule], share=True) if one else "" for one in rates)]
-            for rule, label in RULES.items()
-        ],
-    )
+    rows = [
+        [f"{rule} {label}", *(shown(one[rule], share=True) if rule in one else "" for one in rates)]
+        for rule, label in RULES.items()
+        if any(rule in one for one in rates)
+    ]
+    return Table(["", *(one.name for one in evaluation.systems)], rows)
 
 
 def _strata(evaluation: Evaluation) -> Table | None:
