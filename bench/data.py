@@ -34,7 +34,7 @@ def examples(
     rows = synthesize(SynthConfig(n=max(count, 100), seed=seed)).rows[:count]
     made = []
     for number, row in enumerate(rows):
-        tokens = encode(encoder, row.messages, 512)
+        tokens = encode(encoder, row.example.messages, 512)
         ids = tokens.ids % vocabulary
         if not shared_prefix:
             ids[0] = number % vocabulary

@@ -7,6 +7,8 @@ matter of memory and speed and changes nothing but rounding.
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
+
 from lendsafe.mlx_lora.tokens import Tokens
 
 
@@ -21,20 +23,35 @@ def windows(count: int, window: int, seed: int, epoch: int) -> list[list[int]]:
     return [order[start : start + window] for start in range(0, count, window)]
 
 
-def micro_batches(examples: Sequence[Tokens], budget: int) -> list[list[Tokens]]:
-    """Cut a window into micro-batches of at most ``budget`` tokens, similar lengths together.
+def micro_batches(examples: Sequence[Tokens], budget: int, workers: int = 1) -> list[list[Tokens]]:
+    """Cut a window into micro-batches of about equal work, similar lengths together.
 
-    An example longer than the budget gets a micro-batch of its own.
+    Args:
+        examples: A window, or one process's share of it.
+        budget: Most tokens at a time, in all micro-batches that are computed side by side. A longer example
+            gets a micro-batch of its own.
+        workers: Micro-batches that are computed side by side; their number is a multiple of it if there are
+            enough examples.
     """
-    cut: list[list[Tokens]] = []
-    used = 0
-    for example in sorted(examples, key=len):
-        if not cut or used + len(example) > budget:
-            cut.append([])
-            used = 0
-        cut[-1].append(example)
-        used += len(example)
-    return cut
+    ordered = sorted(examples, key=len)
+    limit = max(budget // workers, 1)
+    rounds = max(-(-sum(map(len, examples)) // (limit * workers)), 1)
+    while True:
+        cut = _even_parts(ordered, rounds * workers)
+        if all(len(part) == 1 or sum(map(len, part)) <= limit for part in cut):
+            return cut
+        rounds += 1
+
+
+def _even_parts(ordered: Sequence[Tokens], parts: int) -> list[list[Tokens]]:
+    """Cut a list into ``parts`` of about as many tokens each; none is empty, so there may be fewer."""
+    ends = np.cumsum([len(one) for one in ordered])
+    middles = ends - np.array([len(one) for one in ordered]) / 2
+    places = (middles * parts / ends[-1]).astype(int) if len(ordered) > parts else np.arange(len(ordered))
+    cut: dict[int, list[Tokens]] = {}
+    for place, one in zip(places.tolist(), ordered, strict=True):
+        cut.setdefault(place, []).append(one)
+    return list(cut.values())
 
 
 def optimiser_steps(count: int, window: int, epochs: int) -> int:

@@ -4,16 +4,17 @@ Shapes: B sequences, T tokens, M learned positions, D hidden, V vocabulary.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from lendsafe.mlx_lora import packed
+from lendsafe.mlx_lora import backend, packed
 from lendsafe.mlx_lora.pointwise import cross_entropy
 from lendsafe.mlx_lora.tokens import Tokens
 
-LOGITS = 1 << 26  # logits held at a time: 268 MB in float32, 1,365 rows of Granite's 49,155
+GRADIENT_SCALE = 1024.0  # in float16, so that small probabilities do not become zero
 
 
 def loss_sum(model: nn.Module, batch: Sequence[Tokens], techniques: packed.Techniques | None) -> mx.array:
@@ -32,7 +33,8 @@ def loss_sum(model: nn.Module, batch: Sequence[Tokens], techniques: packed.Techn
         return _padded_loss(model, batch)
     layout = packed.Layout(batch, share_prefix=techniques.share_prefix)
     hidden = packed.hidden_states(model, layout, techniques)
-    return _projected_loss(model, hidden, layout.targets_M)
+    project = projected_loss_with_gradient if techniques.fuse_loss else projected_loss
+    return project(model, hidden, layout.targets_M)
 
 
 def learned_tokens(batch: Sequence[Tokens]) -> int:
@@ -40,29 +42,50 @@ def learned_tokens(batch: Sequence[Tokens]) -> int:
     return sum(len(one.ids) - one.reply_start for one in batch)
 
 
-def _projected_loss(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
-    """Project to the vocabulary and sum the loss, a chunk of rows at a time if there are many.
+def projected_loss(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
+    """Project to the vocabulary and sum the loss, a chunk of rows at a time."""
+    rows = logit_rows(model)
+    chunks = [
+        cross_entropy(_logits(model, hidden_MD[start : start + rows]), targets_M[start : start + rows]).sum()
+        for start in range(0, hidden_MD.shape[0], rows)
+    ]
+    return sum(chunks, mx.array(0.0))
 
-    A chunk's logits are computed again in the backward pass: 1 % more work, and only one chunk in memory.
+
+def projected_loss_with_gradient(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
+    """The same, with the gradient to the hidden states computed at once, while a chunk's logits are there.
+
+    Only one chunk of logits is ever in memory, and nothing is computed again in the backward pass. The vocabulary
+    projection itself is frozen, always.
     """
-    rows, chunk = hidden_MD.shape[0], logit_rows(model)
-    if rows <= chunk:
-        return cross_entropy(_logits(model, hidden_MD), targets_M).sum()
-    total = mx.array(0.0)
-    for start in range(0, rows, chunk):
-        targets = targets_M[start : start + chunk]
+    rows = logit_rows(model)
 
-        @mx.checkpoint
-        def chunk_loss(h: mx.array, targets: mx.array = targets) -> mx.array:
-            return cross_entropy(_logits(model, h), targets).sum()
+    @mx.custom_function
+    def summed(hidden_MD: mx.array) -> Any:
+        total, gradients = mx.array(0.0), list[mx.array]()
+        for start in range(0, hidden_MD.shape[0], rows):
+            targets, hidden = targets_M[start : start + rows], hidden_MD[start : start + rows]
+            if gradients:  # or the chunks' logits would be there together
+                hidden = mx.depends(hidden, gradients[-1])
+            part, gradient = mx.value_and_grad(
+                lambda h, t=targets: cross_entropy(_logits(model, h), t).sum() * GRADIENT_SCALE
+            )(hidden)
+            total = total + part / GRADIENT_SCALE
+            gradients.append(gradient.astype(mx.float32) / GRADIENT_SCALE)
+        return total, mx.concatenate(gradients)
 
-        total = total + chunk_loss(hidden_MD[start : start + chunk])
-    return total
+    @summed.vjp
+    def summed_vjp(hidden_MD: mx.array, cotangents: Any, outputs: Any) -> mx.array:
+        return (outputs[1] * cotangents[0]).astype(hidden_MD.dtype)
+
+    total, _ = summed(hidden_MD)  # type: ignore[misc]  # its stub says object
+    result: mx.array = total
+    return result
 
 
 def logit_rows(model: nn.Module) -> int:
     """Rows that are projected to the vocabulary at a time."""
-    return max(LOGITS // int(model.model.embed_tokens.weight.shape[0]), 1)
+    return max(backend.logits_at_once() // int(model.model.embed_tokens.weight.shape[0]), 1)
 
 
 def _logits(model: nn.Module, hidden_MD: mx.array) -> mx.array:

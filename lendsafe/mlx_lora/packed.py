@@ -37,6 +37,7 @@ class Techniques:
     share_prefix: bool = field(default=True, metadata={"help": "Compute the common prefix once."})
     gate_first: bool = field(default=True, metadata={"help": "Gate the expert's hidden activation."})
     trim_last: bool = field(default=True, metadata={"help": "Last layer only where the loss looks."})
+    fuse_loss: bool = field(default=True, metadata={"help": "Loss and its gradient, a chunk at a time."})
     recompute: str = "none"
 
 
@@ -224,7 +225,8 @@ def _mixture(moe: nn.Module, x_ND: mx.array, techniques: Techniques) -> mx.array
     """Top-k experts of each row, gated: ``(N, D)`` to ``(N, D)``."""
     experts_NK, gates_NK = moe.router(x_ND)
     glu = moe.switch_mlp
-    route = Route(experts_NK, glu.gate_proj.num_experts, backend.expert_rows())
+    experts = glu.gate_proj.num_experts
+    route = Route(experts_NK, experts, backend.expert_rows(experts_NK.size / experts))
     gates_S = route.gates(gates_NK.astype(x_ND.dtype))
     x_SD: Any = copy_to_slots(x_ND, route.rows_S, route.slots_NK)
     up, gate = (

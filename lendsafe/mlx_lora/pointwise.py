@@ -109,20 +109,29 @@ def cross_entropy(logits_MV: mx.array, targets_M: mx.array) -> mx.array:
     if backend.fused_cross_entropy():
         return mx.fast.cross_entropy(logits_MV, targets_M)
     logits_MV = logits_MV.astype(mx.float32)
-    chosen = mx.take_along_axis(logits_MV, targets_M[:, None], axis=-1)[:, 0]
     if backend.name() != "cpu":
-        return mx.logsumexp(logits_MV, axis=-1) - chosen
+        return (
+            mx.logsumexp(logits_MV, axis=-1)
+            - mx.take_along_axis(logits_MV, targets_M[:, None], axis=-1)[:, 0]
+        )
     largest = mx.stop_gradient(mx.max(logits_MV, axis=-1, keepdims=True))
-    sums: Any = _log_sum_exp(logits_MV - largest)
-    losses: mx.array = sums + largest[:, 0] - chosen
-    return losses
+    losses, _, _ = _shifted_cross_entropy(logits_MV - largest, targets_M)  # type: ignore[misc]  # says object
+    result: mx.array = losses
+    return result
 
 
 @mx.custom_function
-def _log_sum_exp(x: mx.array) -> mx.array:
-    return mx.log(exp(x).sum(axis=-1))
+def _shifted_cross_entropy(x_MV: mx.array, targets_M: mx.array) -> Any:
+    """Losses, and the exponentials and their sums for the backward pass, of logits at or below zero."""
+    e = exp(x_MV)
+    sums_M1 = e.sum(axis=-1, keepdims=True)
+    chosen = mx.take_along_axis(x_MV, targets_M[:, None], axis=-1)
+    return (mx.log(sums_M1) - chosen)[:, 0], e, sums_M1
 
 
-@_log_sum_exp.vjp
-def _log_sum_exp_vjp(x: Any, cotangent: mx.array, output: mx.array) -> mx.array:
-    return exp(x - output[..., None]) * cotangent[..., None]
+@_shifted_cross_entropy.vjp
+def _shifted_cross_entropy_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
+    (x, targets_M), (toward, _, _), (_, e, sums_M1) = primals, cotangents, outputs
+    rows = mx.arange(targets_M.size)
+    probabilities = e * (toward[:, None] / sums_M1)
+    return probabilities.at[rows, targets_M].add(-toward), mx.zeros_like(targets_M)

@@ -12,6 +12,7 @@ import mlx.nn as nn
 from mlx.optimizers import AdamW, Optimizer
 from mlx.utils import tree_map
 
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.batches import micro_batches, windows
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.layers import DropoutKeys
@@ -20,6 +21,7 @@ from lendsafe.mlx_lora.loss import learned_tokens, loss_sum
 from lendsafe.mlx_lora.packed import Techniques
 from lendsafe.mlx_lora.parallel import Parallel
 from lendsafe.mlx_lora.tokens import Tokens
+from lendsafe.mlx_lora.workers import materialize, summed
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # AdamW, as in PyTorch
 
@@ -155,6 +157,8 @@ def train(task: Task, state: State) -> Iterator[Step]:
         task: What to train.
         state: Updated in place.
     """
+    backend.keep_freed_memory()
+    materialize(task.model)
     config, examples = task.config, task.examples
     gradient = nn.value_and_grad(task.model, _scaled_loss(task))
     per_epoch = -(-len(examples) // config.window)
@@ -165,7 +169,7 @@ def train(task: Task, state: State) -> Iterator[Step]:
             epoch = state.step // per_epoch
             order = windows(len(examples), config.window, config.seed, epoch)
         window = [examples[i] for i in order[state.step % per_epoch]]
-        batches = micro_batches(task.parallel.share(window), task.budget)
+        batches = micro_batches(task.parallel.share(window), task.budget, backend.workers())
         total_loss, grads = task.parallel.sum(window_gradient(task, gradient, batches, state))
         learned, scale = learned_tokens(window), state.scale.value
         rate = learning_rate(config, state.step, task.total) * state.rate_factor
@@ -203,14 +207,18 @@ def window_gradient(
     task: Task, gradient: Any, batches: Sequence[Sequence[Tokens]], state: State
 ) -> tuple[mx.array, Any]:
     """Scaled loss sum and scaled gradient sum over this process's micro-batches of one window."""
-    loss = mx.array(0.0)
-    grads = tree_map(mx.zeros_like, task.model.trainable_parameters())
-    for number, batch in enumerate(batches):
+
+    def part(number: int, batch: Sequence[Tokens]) -> Any:
         key = dropout_key(task.config.seed, state.step, number * task.parallel.size + task.parallel.rank)
-        part, grad = gradient(batch, state.scale.value, key)
-        loss, grads = loss + part, tree_map(mx.add, grads, grad)
-        mx.async_eval(loss, grads)  # the host lays out the next micro-batch meanwhile
-    return loss, grads
+        value = gradient(batch, state.scale.value, key)
+        task.model.update(parameters)  # tracing left this thread's placeholders in the model
+        return value
+
+    parameters = task.model.trainable_parameters()
+    if not batches:  # a window smaller than the number of processes
+        return mx.array(0.0), tree_map(mx.zeros_like, task.model.trainable_parameters())
+    total: tuple[mx.array, Any] = summed(part, batches, backend.workers())
+    return total
 
 
 def average(grads: Any, factor: float) -> Any:

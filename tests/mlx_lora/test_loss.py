@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_granite import VOCABULARY, adapt, batches, example, loss_and_gradients, small_model
 
-from lendsafe.mlx_lora import loss
+from lendsafe.mlx_lora import backend, loss
 from lendsafe.mlx_lora.packed import Techniques
 
 quick = settings(max_examples=20, deadline=None, derandomize=True)
@@ -37,14 +37,15 @@ def test_the_loss_of_a_batch_is_the_sum_of_the_losses_of_its_examples(batch):
     assert whole == pytest.approx(sum(loss.loss_sum(model, [one], None).item() for one in batch), rel=1e-5)
 
 
+@pytest.mark.parametrize("techniques", [Techniques(), Techniques(fuse_loss=False)], ids=["fused", "plain"])
 @pytest.mark.parametrize("rows", [1, 2, 5])
-def test_projecting_to_the_vocabulary_in_chunks_changes_nothing(rows, monkeypatch):
+def test_projecting_to_the_vocabulary_in_chunks_changes_nothing(rows, techniques, monkeypatch):
     model = small_model()
     adapt(model, "attention")
     batch = [example(np.random.default_rng(0), np.array([5, 6]), n, 4) for n in (1, 4)]
-    whole, grads = loss_and_gradients(model, batch, Techniques())
-    monkeypatch.setattr(loss, "LOGITS", rows * VOCABULARY)
-    chunked, chunked_grads = loss_and_gradients(model, batch, Techniques())
+    whole, grads = loss_and_gradients(model, batch, techniques)
+    monkeypatch.setattr(backend, "logits_at_once", lambda: rows * VOCABULARY)
+    chunked, chunked_grads = loss_and_gradients(model, batch, techniques)
     assert chunked == pytest.approx(whole, rel=1e-6)
     for name, grad in grads.items():
         np.testing.assert_allclose(chunked_grads[name], grad, rtol=1e-4, atol=1e-5)

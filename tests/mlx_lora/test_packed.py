@@ -28,9 +28,10 @@ SWITCHES = {
     "no shared prefix": replace(ALL, share_prefix=False),
     "gate last": replace(ALL, gate_first=False),
     "last layer whole": replace(ALL, trim_last=False),
+    "loss first, gradient later": replace(ALL, fuse_loss=False),
     "experts recomputed": replace(ALL, recompute="experts"),
     "layers recomputed": replace(ALL, recompute="layer"),
-    "none": Techniques(share_prefix=False, gate_first=False, trim_last=False),
+    "none": Techniques(share_prefix=False, gate_first=False, trim_last=False, fuse_loss=False),
 }
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -82,7 +83,7 @@ def test_each_kind_of_adapter_alone_equals_the_padded_computation(target):
 @pytest.mark.parametrize("target", ["attention", "all"])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_any_size_of_an_experts_blocks_equals_the_padded_computation(target, rows, monkeypatch):
-    monkeypatch.setattr("lendsafe.mlx_lora.backend.expert_rows", lambda: rows)
+    monkeypatch.setattr("lendsafe.mlx_lora.backend.expert_rows", lambda _: rows)
     model = small_model(seed=2)
     adapt(model, target)
 
