@@ -35,6 +35,7 @@ from lendsafe.mlx_lora.train import LossScale, Step, Task, mean_loss, new_state,
 from lendsafe.mlx_lora.watch import Watch, plot_loss, read_metrics, rewind_metrics
 from lendsafe.records import Message
 
+SHOWN = 20  # problems of examples that are printed; the rest are counted
 BAD_STEPS = 8  # non-finite steps in a row before a run goes back to its last checkpoint
 # Settings that may differ between a run and its resumption: they do not change what is computed.
 FREE_SETTINGS = (
@@ -65,12 +66,17 @@ class Dataset:
     Attributes:
         train: At least one.
         valid: May be empty.
+        train_names: What to call the training examples in messages, such as their file and line; their
+            numbers if empty.
+        valid_names: The same for validation.
         source: Where it was read from; recorded, so that a run can be resumed by its folder alone.
         identity: SHA-256 of both.
     """
 
     train: Sequence[Conversation]
     valid: Sequence[Conversation]
+    train_names: Sequence[str] = ()
+    valid_names: Sequence[str] = ()
     source: str = ""
     identity: str = field(init=False)
 
@@ -145,13 +151,14 @@ def fine_tune(
     """
     parallel = Parallel()
     if not resume:
-        refuse_existing(out, besides=".lock", hint=f", or continue it with --resume {out}")
+        refuse_existing(out, besides=(".lock",), hint=f", or continue it with --resume {out}")
+    run = _Run(base, data, config, out, parallel, quiet=quiet or not parallel.leads)  # refuses bad examples
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     if not parallel.leads:
-        return _Run(base, data, config, out, parallel, quiet=True).execute(resume=resume, force=force)
+        return run.execute(resume=resume, force=force)
     with checkpoint.lock(out):
-        return _Run(base, data, config, out, parallel, quiet=quiet).execute(resume=resume, force=force)
+        return run.execute(resume=resume, force=force)
 
 
 class _Run:
@@ -164,8 +171,8 @@ class _Run:
             raise DataError("No training examples.")
         self.base, self.data, self.config, self.out, self.parallel = base, data, config, out, parallel
         self.checkpoints = out / "checkpoints"
-        self.examples = tokenize(base, data.train, config, "training")
-        self.valid = tokenize(base, data.valid, config, "validation") if data.valid else []
+        self.examples = tokenize(base, data.train, config, data.train_names)
+        self.valid = tokenize(base, data.valid, config, data.valid_names)
         self.adapted = targets.add_adapters(base.model, config, seed=config.seed)
         self.techniques = (
             packed.Techniques(recompute=config.recompute) if packed.supports(base.model) else None
@@ -208,10 +215,11 @@ class _Run:
             f"trainable parameters: {self.adapted.trainable:,} of {self.adapted.total:,} ({share:.4%});"
             f" {len(self.examples):,} examples, {self.total} optimiser steps"
         )
-        cut = sum(len(one) >= self.config.max_length for one in self.examples)
+        cut = sum(one.cut for one in self.examples)
         if cut:
             self.watch.say(
-                f"warning: {cut} examples reach --max-length {self.config.max_length}; replies may be cut"
+                f"warning: {cut} of {len(self.examples)} examples are longer than --max-length"
+                f" {self.config.max_length}; their replies are cut and keep their end mark"
             )
 
     def _steps(self) -> None:
@@ -440,32 +448,38 @@ class _Run:
 
 
 def tokenize(
-    base: Base, conversations: Sequence[Conversation], config: TrainConfig, what: str
+    base: Base, conversations: Sequence[Conversation], config: TrainConfig, names: Sequence[str] = ()
 ) -> list[Tokens]:
     """Token ids of every conversation.
+
+    Args:
+        base: Whose tokenizer and chat template.
+        conversations: Any number.
+        config: Longest example, and what to do with a longer one.
+        names: What to call them in messages; their numbers if empty.
 
     Raises:
         DataError: Naming every example that cannot be used, at once.
     """
-    found, problems, long = [], [], []
+    found, problems = [], []
     for number, conversation in enumerate(conversations, start=1):
         try:
             one = encode(base.tokenizer, conversation, config.max_length)
+            if one.cut and config.overlong == "refuse":
+                raise DataError(
+                    f"longer than {config.max_length} tokens; raise --max-length or pass --overlong truncate"
+                )
         except DataError as problem:
-            problems.append(f"{what} example {number}: {problem}")
+            problems.append(f"{names[number - 1] if names else f'example {number}'}: {problem}")
             continue
         found.append(one)
-        if config.overlong == "refuse" and len(one) >= config.max_length:
-            long.append(number)
-    if long:
-        problems.append(
-            f"{len(long)} {what} examples reach {config.max_length} tokens (first: {long[0]});"
-            " raise --max-length or pass --overlong truncate"
-        )
     if problems:
-        raise DataError(
-            "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
-        )
+        lines = problems[:SHOWN]
+        if len(problems) > 1:
+            lines.insert(0, f"{len(problems)} examples cannot be used; nothing was trained.")
+        if len(problems) > SHOWN:
+            lines.append(f"... and {len(problems) - SHOWN} more.")
+        raise DataError("\n".join(lines))
     return found
 
 

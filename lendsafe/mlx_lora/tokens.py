@@ -24,10 +24,12 @@ class Tokens:
     Attributes:
         ids: Token ids of prompt, reply and end mark, ``(T,)`` int32.
         reply_start: Index of the reply's first token; that token and all after it are learned.
+        cut: Whether the reply was too long and lost its end (but not its end mark).
     """
 
     ids: np.ndarray
     reply_start: int
+    cut: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,13 +59,14 @@ def encode(tokenizer: Any, messages: Sequence[Message], max_length: int | None =
     if whole[: len(prompt)] != prompt:
         raise DataError("the chat template's prompt is not a prefix of the whole conversation")
     ids = whole[: _after_end_mark(tokenizer, whole, len(prompt))]
-    if max_length is not None and len(ids) > max_length:
+    cut = max_length is not None and len(ids) > max_length
+    if max_length is not None and cut:
         if len(prompt) + 2 > max_length:
             raise DataError(
                 f"the prompt alone has {len(prompt)} tokens; raise --max-length above {len(prompt) + 1}"
             )
         ids = [*ids[: max_length - 1], ids[-1]]
-    return Tokens(np.array(ids, np.int32), len(prompt))
+    return Tokens(np.array(ids, np.int32), len(prompt), cut)
 
 
 def _after_end_mark(tokenizer: Any, ids: list[int], reply_start: int) -> int:

@@ -36,6 +36,8 @@ def train(
     dataset = runs.Dataset(
         train=[row.messages for row in train_rows],
         valid=[row.messages for row in valid_rows],
+        train_names=[row.id for row in train_rows],
+        valid_names=[row.id for row in valid_rows],
         source=str(data.resolve()),
     )
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
