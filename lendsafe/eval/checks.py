@@ -23,17 +23,15 @@ G7, the mandated blocks of a notice, belongs to the notice.
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from lendsafe import prompts, slots
 from lendsafe.eval import decisions, readability, sentences
-from lendsafe.eval.figures import Facts, Limit, check_figures, facts_of, judged
+from lendsafe.eval.case import Case, case_of, lowered
+from lendsafe.eval.factors import check_reasons, check_ruled_out
+from lendsafe.eval.figures import Limit, check_figures, facts_of, judged
 from lendsafe.eval.lexicon import lexicon
-from lendsafe.eval.mentions import Mention, mentions
-from lendsafe.eval.ranks import ranks, wrong
-from lendsafe.eval.unknown import unknown_factors
-from lendsafe.reasons import catalogue
 from lendsafe.records import Assessment, Finding, Style
 
 MIN_WORDS, MAX_WORDS, MAX_GRADE = 60, 180, 9.0
@@ -44,20 +42,6 @@ RULES = {
     "G11": "Form and length", "G12": "Readability", "G13": "Injection",
 }  # fmt: skip
 CLAIM_RULES = tuple(rule for rule in RULES if rule != "G12")  # that check_claims looks at
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """A text with all that a rule needs to know about it."""
-
-    text: str
-    lowered: str
-    plain: str  # lower case, large figures alike: sentences that differ in figures only are read once
-    slotted: bool
-    assessment: Assessment
-    style: Style | None
-    untrusted: Sequence[str]
-    facts: Facts
 
 
 def check(
@@ -82,11 +66,8 @@ def check(
     Returns:
         Findings in the order of the rules, then of the text; empty if there is none.
     """
-    slotted = bool(slots.SLOT.search(text)) if rendered is None else not rendered
-    lowered = _lower(text)
-    case = _Case(
-        text, lowered, _alike(lowered), slotted, assessment, style, untrusted, facts_of(assessment, limits)
-    )
+    slotted = None if rendered is None else not rendered
+    case = case_of(text, assessment, style=style, slotted=slotted, untrusted=untrusted, limits=limits)
     return [finding for rule in _CHECKS for finding in rule(case)]
 
 
@@ -102,60 +83,20 @@ def check_claims(text: str, assessment: Assessment, limits: Mapping[str, Limit])
         assessment: Decision and facts; its lists of reasons are empty.
         limits: Bounds of the lender's policy that the text may cite, by fact.
     """
-    lowered = _lower(text)
-    case = _Case(text, lowered, _alike(lowered), False, assessment, None, (), facts_of(assessment, limits))
-    rules = (_decision, _figures, _ruled_out, _forbidden, _tone, _personal_data, _markup, _injected)
+    case = case_of(text, assessment, slotted=False, limits=limits)
+    rules = (_decision, _figures, check_ruled_out, _forbidden, _tone, _personal_data, _markup, _injected)
     return [finding for rule in rules for finding in rule(case)]
-
-
-def reasons_named(text: str, assessment: Assessment, style: Style | None = None) -> tuple[int, int, int]:
-    """How many factors a text names, how many of them it should, and how many it should in all.
-
-    A factor of the assessment that the style does not ask for counts neither way.
-    """
-    approved = assessment.decision == "approved"
-    found = [one for one in mentions(_alike(_lower(text)), approved=approved) if one.asserted]
-    adverse, favourable, other = _sorted_mentions(found, assessment)
-    adverse_wanted, favourable_wanted = _wanted(assessment, style)
-    right = len(set(adverse) & set(adverse_wanted)) + len(set(favourable) & set(favourable_wanted))
-    return right + len({one.code for one in other}), right, len(adverse_wanted) + len(favourable_wanted)
 
 
 def figures_judged(
     text: str, assessment: Assessment, limits: Mapping[str, Limit] | None = None
 ) -> list[bool]:
     """Whether each figure and slot of a text is right, in order."""
-    plain, facts = _lower(text), facts_of(assessment, limits)
+    plain, facts = lowered(text), facts_of(assessment, limits)
     return [right for a, b in sentences.split(plain) for _, right in judged(plain[a:b], facts)]
 
 
-def _wanted(assessment: Assessment, style: Style | None) -> tuple[list[str], list[str]]:
-    """Codes that a text has to name as adverse and as favourable, in order."""
-    approved = assessment.decision == "approved"
-    detailed = style is not None and style.detail == "detailed"
-    adverse = [one.code for one in assessment.reasons] if not approved or detailed else []
-    return adverse, [one.code for one in assessment.strengths] if approved else []
-
-
-def _lower(text: str) -> str:
-    lowered = text.replace("\u2019", "'").replace("\u00a0", " ").replace("\u2011", "-").lower()
-    return (
-        lowered
-        if len(lowered) == len(text)
-        else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-    )
-
-
-_LARGE = re.compile(r"\$\d[\d,.]*|\d[\d.]*(?=%)|\d{3,}|\d+(?= (?:years?|months?)\b)")
-_SAME_DIGIT = str.maketrans("0123456789", "5555555555")
-
-
-def _alike(lowered: str) -> str:
-    """The text with the digits of amounts, percentages, scores and durations replaced by one and the same."""
-    return _LARGE.sub(lambda match: match[0].translate(_SAME_DIGIT), lowered)
-
-
-def _decision(case: _Case) -> list[Finding]:
+def _decision(case: Case) -> list[Finding]:
     stated = decisions.statements(case.plain)
     wanted, fact = case.assessment.decision, f"decision = {case.assessment.decision}"
     # a counteroffer refuses one amount and grants another; an open application decides nothing
@@ -174,7 +115,7 @@ def _decision(case: _Case) -> list[Finding]:
     return found
 
 
-def _figures(case: _Case) -> list[Finding]:
+def _figures(case: Case) -> list[Finding]:
     found = []
     for start, end in sentences.split(case.plain):
         found += _moved(check_figures(case.lowered[start:end], case.facts, slotted=case.slotted), start)
@@ -188,180 +129,7 @@ def _moved(found: Sequence[Finding], offset: int) -> list[Finding]:
     return [replace(one, start=one.start + offset, end=one.end + offset) for one in found]
 
 
-def _sorted_mentions(
-    found: Sequence[Mention], assessment: Assessment
-) -> tuple[dict[str, Mention], dict[str, Mention], list[Mention]]:
-    """First adverse and first favourable mention of each code, and those that belong to neither list."""
-    adverse_codes = {reason.code for reason in assessment.reasons}
-    favourable_codes = {reason.code for reason in assessment.strengths}
-    adverse: dict[str, Mention] = {}
-    favourable: dict[str, Mention] = {}
-    other = []
-    for one in found:
-        if one.code in adverse_codes:
-            adverse.setdefault(one.code, one)
-        elif one.code in favourable_codes:
-            favourable.setdefault(one.code, one)
-        elif one.asserted:
-            other.append(one)
-    return adverse, favourable, other
-
-
-def _reasons(case: _Case) -> list[Finding]:
-    assessment, approved = case.assessment, case.assessment.decision == "approved"
-    if assessment.decision == "incomplete":
-        return _missing_items(case)
-    everything = mentions(case.plain, approved=approved)
-    adverse, favourable, other = _sorted_mentions([one for one in everything if one.asserted], assessment)
-    held = (
-        "reasons: "
-        + (_listed(assessment.reasons) or "none")
-        + "; strengths: "
-        + (_listed(assessment.strengths) or "none")
-    )
-    found = [
-        Finding(
-            "G3",
-            f"Names a factor that is not in the assessment: {_named(one.code)}.",
-            one.start,
-            one.end,
-            held,
-        )
-        for one in _first_of_each(other)
-    ]
-    found += [
-        Finding("G3", "Names a factor that is in no catalogue.", one.start, one.end, held)
-        for one in unknown_factors(case.plain, approved=approved)
-    ]
-    adverse_wanted, favourable_wanted = _wanted(assessment, case.style)
-    for wanted, given in ((adverse_wanted, adverse), (favourable_wanted, favourable)):
-        found += [
-            Finding("G3", f"Leaves out a factor: {_named(code, favourable=given is favourable)}.", fact=held)
-            for code in wanted
-            if code not in given
-        ]
-        found += _out_of_order([code for code in wanted if code in given], given, held)
-    return found + _misranked(case, everything, held) + _directions(everything, adverse, favourable)
-
-
-# factor -> the fact that it rests on; a count of none rules it out, a limit of the policy if it is met
-_RESTS_ON = {
-    "delinquency": "delinquencies_24m", "inquiries": "inquiries_6m", "collections": "collections",
-    "bankruptcy": "bankruptcies", "new_accounts": "accounts_opened_24m", "credit_score": "credit_score",
-    "debt_to_income": "debt_to_income", "utilization": "revolving_utilization",
-    "credit_history": "oldest_account_months", "employment_length": "employment_months",
-}  # fmt: skip
-_COUNTS = frozenset(
-    {"delinquencies_24m", "inquiries_6m", "collections", "bankruptcies", "accounts_opened_24m"}
-)
-
-
-def _ruled_out(case: _Case) -> list[Finding]:
-    """Factors that the facts rule out, for a text whose reasons are not known."""
-    found, seen = [], set()
-    for one in mentions(case.plain, approved=case.assessment.decision == "approved"):
-        name = _RESTS_ON.get(one.code, "")
-        value = case.facts.values.get(name)
-        limit = case.facts.limits.get(name) or (Limit(high=0) if name in _COUNTS else None)
-        if (one.code, one.sign) in seen or not one.asserted or value is None or limit is None:
-            continue
-        seen.add((one.code, one.sign))
-        fact = f"{name} = {case.facts.shown[name]}"
-        if name not in _COUNTS:
-            fact += f"; the lender's limit is {limit.low or limit.high:g}"
-        if one.sign < 0 and limit.met(value):
-            message = f"Gives as a reason what the facts rule out: {_named(one.code)}."
-            found.append(Finding("G3", message, one.start, one.end, fact))
-        elif one.sign > 0 and one.explicit and name not in _COUNTS and not limit.met(value):
-            message = f"Speaks well of what the facts speak against: {_named(one.code)}."
-            found.append(Finding("G4", message, one.start, one.end, fact))
-    return found
-
-
-def _directions(
-    everything: Sequence[Mention], adverse: Mapping[str, Mention], favourable: Mapping[str, Mention]
-) -> list[Finding]:
-    found = []
-    for one in everything:
-        if one.code in adverse and (one.mixed or (one.explicit and one.sign > 0)):
-            message = f"Speaks well of an adverse factor: {_named(one.code)}."
-            found.append(Finding("G4", message, one.start, one.end, "adverse"))
-        if one.code in favourable and (one.mixed or (one.explicit and one.sign < 0)):
-            message = f"Speaks ill of a favourable factor: {_named(one.code, favourable=True)}."
-            found.append(Finding("G4", message, one.start, one.end, "favourable"))
-    return found
-
-
-def _misranked(case: _Case, everything: Sequence[Mention], held: str) -> list[Finding]:
-    lists = [
-        [one.code for one in factors] for factors in (case.assessment.reasons, case.assessment.strengths)
-    ]
-    found = []
-    for start, end in sentences.split(case.plain):
-        inside = [
-            replace(one, start=one.start - start, end=one.end - start)
-            for one in everything
-            if start <= one.start < end
-        ]
-        for rank in ranks(case.plain[start:end], inside):
-            if any(wrong(rank, order) for order in lists):
-                message = f"Gives {_named(rank.code)} the wrong weight."
-                found.append(Finding("G3", message, rank.start + start, rank.end + start, held))
-    return found
-
-
-def _out_of_order(wanted: list[str], given: Mapping[str, Mention], held: str) -> list[Finding]:
-    order = sorted(wanted, key=lambda code: given[code].start)
-    for right, code in zip(wanted, order, strict=True):
-        if right != code:
-            one = given[code]
-            return [
-                Finding(
-                    "G3",
-                    f"Out of order: {_named(code)} stands before {_named(right)}.",
-                    one.start,
-                    one.end,
-                    held,
-                )
-            ]
-    return []
-
-
-def _missing_items(case: _Case) -> list[Finding]:
-    words = {
-        name: name.replace("_", " ").split()[-2 if name.endswith(("m", "months")) else -1]
-        for name in case.assessment.missing
-    }
-    return [
-        Finding(
-            "G3",
-            f"Does not name what is missing: {name.replace('_', ' ')}.",
-            fact=f"missing: {', '.join(words)}",
-        )
-        for name, word in words.items()
-        if word not in case.lowered
-    ]
-
-
-def _first_of_each(found: Sequence[Mention]) -> list[Mention]:
-    first: dict[str, Mention] = {}
-    for one in found:
-        first.setdefault(one.code, one)
-    return list(first.values())
-
-
-def _named(code: str, *, favourable: bool = False) -> str:
-    entry = catalogue().get(code)
-    if entry is None:
-        return code.replace("_", " ")
-    return (entry.favourable if favourable else entry.statement).lower()
-
-
-def _listed(factors: Sequence[object]) -> str:
-    return ", ".join(getattr(one, "code", "") for one in factors)
-
-
-def _forbidden(case: _Case) -> list[Finding]:
+def _forbidden(case: Case) -> list[Finding]:
     words, found = lexicon(), []
     for start, end in sentences.split(case.plain):
         for rule, first, last in _forbidden_in(case.plain[start:end]):
@@ -398,7 +166,7 @@ _BRACE = re.compile(r"[{}]")
 _STRANGE = re.compile("[^ -~\n\t\u2018\u2019\u201c\u201d\u2013\u2014\u2011\u00a0\u2026]")
 
 
-def _personal_data(case: _Case) -> list[Finding]:
+def _personal_data(case: Case) -> list[Finding]:
     if not _PERSONAL_HINT.search(case.text):
         return []
     words = lexicon().rules["G10"]
@@ -408,14 +176,14 @@ def _personal_data(case: _Case) -> list[Finding]:
     ]
 
 
-def _tone(case: _Case) -> list[Finding]:
+def _tone(case: Case) -> list[Finding]:
     return [
         Finding("G9", "Exclaims.", one.start(), one.end(), lexicon().rules["G9"].fact)
         for one in re.finditer("!", case.text)
     ]
 
 
-def _markup(case: _Case) -> list[Finding]:
+def _markup(case: Case) -> list[Finding]:
     plain = "plain sentences, no markup"
     found = []
     if _MARKUP_HINT.search(case.text):
@@ -430,24 +198,18 @@ def _markup(case: _Case) -> list[Finding]:
     ]
 
 
-def _form(case: _Case) -> list[Finding]:
-    words, found = len(_filled(case).split()), _markup(case)
+def _form(case: Case) -> list[Finding]:
+    words, found = len(case.filled.split()), _markup(case)
     if not MIN_WORDS <= words <= MAX_WORDS:
         found.append(Finding("G11", f"{words} words.", fact=f"{MIN_WORDS} to {MAX_WORDS} words"))
     return found
 
 
-def _readable(case: _Case) -> list[Finding]:
-    grade = readability.grade(_filled(case))
+def _readable(case: Case) -> list[Finding]:
+    grade = readability.grade(case.filled)
     if grade <= MAX_GRADE:
         return []
     return [Finding("G12", f"Flesch-Kincaid grade {grade:.1f}.", fact=f"grade {MAX_GRADE:g} at most")]
-
-
-def _filled(case: _Case) -> str:
-    if not case.slotted:
-        return case.plain
-    return slots.SLOT.sub(lambda match: case.facts.shown.get(match[1], match[1]), case.plain)
 
 
 def _runs(text: str) -> str:
@@ -461,7 +223,7 @@ _ECHO_WORDS = 5
 _ECHO = re.compile(rf"\b(?:{_runs(prompts.SYSTEM)})\b")
 
 
-def _injected(case: _Case) -> list[Finding]:
+def _injected(case: Case) -> list[Finding]:
     found = []
     for match in _STRANGE.finditer(case.text):
         character = match[0]
@@ -490,10 +252,10 @@ def _is_latin_letter(character: str) -> bool:
     )
 
 
-_CHECKS: tuple[Callable[[_Case], list[Finding]], ...] = (
+_CHECKS: tuple[Callable[[Case], list[Finding]], ...] = (
     _decision,
     _figures,
-    _reasons,
+    check_reasons,
     _forbidden,
     _tone,
     _personal_data,

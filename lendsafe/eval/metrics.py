@@ -113,8 +113,8 @@ def distinct(texts: Sequence[str], n: int, *, seed: int = 0) -> Estimate:
     value = len(index) / float(sizes.sum())
 
     def of(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        drawn = np.zeros((len(rows), len(texts)), np.float32)
-        np.add.at(drawn, (np.arange(len(rows))[:, None], rows), 1)
+        cells = (rows + len(texts) * np.arange(len(rows))[:, None]).ravel()
+        drawn = np.bincount(cells, minlength=rows.size).reshape(rows.shape).astype(np.float32)
         seen: NDArray[np.float64] = (drawn @ present > 0).sum(axis=1) / np.maximum(drawn @ sizes, 1)
         return seen
 

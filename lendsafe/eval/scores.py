@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lendsafe.eval import metrics, readability
-from lendsafe.eval.checks import CLAIM_RULES, RULES, TRUTH, check, check_claims, figures_judged, reasons_named
+from lendsafe.eval.checks import CLAIM_RULES, RULES, TRUTH, check, check_claims, figures_judged
+from lendsafe.eval.factors import reasons_named
 from lendsafe.eval.figures import Limit
 from lendsafe.eval.metrics import Estimate
 from lendsafe.records import Assessment, Finding, Style
@@ -108,7 +109,7 @@ def estimates(
 
     Args:
         scores: One a text.
-        shown: The texts as a reader sees them.
+        shown: The texts as a reader sees them, for their variety; empty leaves it out.
         overlap: Overlap with the references, by name; one value a text.
         final: For each text that would be sent, whether it passes every check and whether it is the template.
         seed: Seed of the resamples.

@@ -256,7 +256,7 @@ def _strata(evaluation: Evaluation) -> Table | None:
     for group, members in groups.items():
         found = scores.estimates(
             [ours.scores[i] for i in members],
-            [ours.shown[i] for i in members],
+            (),
             {name: values[members] for name, values in ours.overlap.items()},
             seed=seed,
         )
