@@ -8,7 +8,7 @@ import click
 
 from lendsafe.cli.options import settings, settings_options
 from lendsafe.errors import ConfigError, DataError, RefusedError
-from lendsafe.pipeline.narrate import GenerateConfig
+from lendsafe.pipeline.settings import GenerateConfig
 from lendsafe.records import Style
 
 if TYPE_CHECKING:
@@ -144,10 +144,13 @@ def _shown(outcome: "Outcome", result: dict[str, Any]) -> str:
         f"{outcome.application.id}: {assessment.decision}, probability of default "
         f"{assessment.default_probability:.3f}, cut-off {assessment.cutoff:.3f}"
     ]
-    lines += [
-        f"  {number}. {one['statement']} ({one['strength']}, {one['contribution']:+.2f} log-odds)"
-        for number, one in enumerate(result["reasons"], start=1)
-    ]
+    approved = assessment.decision == "approved"
+    against = "Weighed against it:" if approved else "Reasons:"
+    for heading, key in (("Counted in favor:", "strengths" if approved else ""), (against, "reasons")):
+        if factors := result.get(key):
+            lines += [heading, *(_factor(number, one) for number, one in enumerate(factors, start=1))]
+    if assessment.missing:
+        lines += ["Missing:", *(f"  {name}" for name in assessment.missing)]
     how = f"the model, try {told.tries}" if told.source == "model" else "the template"
     how += f" after {told.tries} tries that failed a check" if result["fallback"] else ""
     lines += ["", told.text, "", f"Written by {how}; every check passed."]
@@ -155,6 +158,10 @@ def _shown(outcome: "Outcome", result: dict[str, Any]) -> str:
         lines.append(f"Letter: {letter['kind']}, dated {letter['notice_date']}, due by {letter['deadline']}")
         lines += [f"{name.capitalize()}: {letter[name]}" for name in ("file", "record") if name in letter]
     return "\n".join(lines)
+
+
+def _factor(number: int, one: dict[str, Any]) -> str:
+    return f"  {number}. {one['statement']} ({one['strength']}, {one['contribution']:+.2f} log-odds)"
 
 
 def _verify(folder: Path, as_json: bool) -> None:

@@ -15,8 +15,9 @@ from lendsafe.files import sha256, write_atomically
 from lendsafe.mlx_lora import adapter as adapters
 from lendsafe.notice import Dates, Letter, NoticeConfig
 from lendsafe.pipeline.applications import Application, application_from, read_applications
-from lendsafe.pipeline.narrate import GenerateConfig, Narrator, Request, narrator
+from lendsafe.pipeline.narrate import Narrator, Request, narrator
 from lendsafe.pipeline.narrate import explain as checked_narratives
+from lendsafe.pipeline.settings import GenerateConfig
 from lendsafe.reasons import catalogue
 from lendsafe.records import Applicant, Assessment, Decision, Explanation, Reason, Style, to_json
 from lendsafe.risk.engine import RiskEngine
@@ -81,8 +82,8 @@ class Outcome:
             "application_sha256": self.application.sha256,
             "decision": assessment.decision,
             "default_probability": round(assessment.default_probability, 6),
-            "reasons": [_reason(one) for one in assessment.reasons],
-            "strengths": [one.code for one in assessment.strengths],
+            "reasons": [_factor(one, adverse=True) for one in assessment.reasons],
+            "strengths": [_factor(one, adverse=False) for one in assessment.strengths],
             "missing": list(assessment.missing),
             "counteroffer_amount": assessment.counteroffer_amount,
             "text": told.text,
@@ -355,10 +356,11 @@ def render(letter: Letter, medium: str) -> bytes | str:
     return RENDERERS[medium](letter)
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def _factor(reason: Reason, *, adverse: bool) -> dict[str, Any]:
+    code = catalogue()[reason.code]
     return {
         "code": reason.code,
-        "statement": catalogue()[reason.code].statement,
+        "statement": code.statement if adverse else code.favourable,
         "strength": reason.strength,
         "contribution": round(reason.contribution, 6),
         "knockout": reason.knockout,
