@@ -1,4 +1,4 @@
-"""``lendsafe data``: make synthetic pairs, check files."""
+"""``lendsafe data``: make synthetic pairs, import credit files, check files."""
 
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,28 @@ def synth(out: Path, as_json: bool, **given: Any) -> None:
     click.echo(
         to_json(counts) if as_json else f"{out}: {len(made.rows)} rows, {len(made.unseen)} in unseen wordings"
     )
+
+
+@command.command("import")
+@click.argument("file", type=PATH)
+@click.option("--schema", help="lending-club, german, boston, or a TOML file of your own.")
+@click.option("--out", type=PATH, help="CSV file of the applications; of the template with --guess.")
+@click.option("--guess", is_flag=True, help="Write a schema template for FILE instead, to be reviewed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account of the import as JSON.")
+def import_(file: Path, schema: str | None, out: Path | None, guess: bool, as_json: bool) -> None:
+    """Read a credit FILE by a schema; say which columns were set aside and why."""
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.risk import commands
+
+    if guess == bool(schema):
+        raise click.UsageError("Give either --schema or --guess.")
+    if guess:
+        click.echo(commands.guess_into(file, out), nl=False)
+        return
+    if out is None or schema is None:
+        raise click.UsageError("Missing option '--out'.")
+    lineage = commands.import_into(file, schema, out)
+    click.echo(to_json(lineage | {"out": out}) if as_json else commands.lineage_in_words(lineage, out))
 
 
 @command.command("check")

@@ -193,7 +193,7 @@ def assessments(
     lacking = missing_items(scored.frame, policy)
     favourable = ranking.rank_strengths(scored.contributions, scored.codes, config)
     outcomes = decisions(scored.frame, scored.default_probability, cutoff, policy, scored.counteroffers)
-    reasons = _reasons(scored, cutoff, outcomes, policy, config)
+    reasons = reasons_of(scored, cutoff, outcomes, policy, config)
     found = []
     for i, (person, decision) in enumerate(zip(people, outcomes, strict=True)):
         found.append(
@@ -225,7 +225,7 @@ def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> 
     """
     frame = scored.frame
     outcomes = decisions(frame, scored.default_probability, cutoff, policy, scored.counteroffers)
-    reasons = _reasons(scored, cutoff, outcomes, policy, config)
+    reasons = reasons_of(scored, cutoff, outcomes, policy, config)
     lacking = missing_items(frame, policy)
     found = pd.DataFrame({"decision": outcomes, "default_probability": scored.default_probability})
     if "applicant_id" in frame:
@@ -246,7 +246,7 @@ def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> 
     return found
 
 
-def _reasons(
+def reasons_of(
     scored: Scored, cutoff: float, outcomes: Sequence[Decision], policy: Policy, config: RiskConfig
 ) -> list[tuple[Reason, ...]]:
     """Reasons of every application: those of broken rules first, none if it is incomplete."""

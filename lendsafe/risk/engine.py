@@ -21,7 +21,7 @@ from lendsafe.errors import DataError
 from lendsafe.records import Applicant, Assessment
 from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, Scored, assessments, blocked
+from lendsafe.risk.decision import Policy, Scored, assessments, blocked, table
 from lendsafe.risk.features import FeatureSet, code_index, to_frame
 from lendsafe.risk.model import Calibration
 from lendsafe.risk.shapley import Attribution
@@ -152,6 +152,10 @@ class RiskEngine:
             key_factors=self._key_factors(contributions),
             risk_model=self.identity,
         )
+
+    def decide(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Decisions and reasons of any kind of table, one row per application, in its order."""
+        return table(self.score(frame), self.cutoff, self.policy, self.config)
 
     def assess(self, applicant: Applicant, key_factors: Sequence[str] = ()) -> Assessment:
         """Assess one applicant.

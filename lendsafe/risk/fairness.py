@@ -24,7 +24,7 @@ FEWEST = 30  # members of a group below which no ratio is reported
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupFigures:
-    """Figures of one group against the reference group.
+    """Figures of one group, and against the reference group, each with its 95 % interval.
 
     Attributes:
         attribute: Protected attribute.
@@ -32,28 +32,29 @@ class GroupFigures:
         reference: The group that it is compared with: the largest one.
         n: Applications of the group.
         approval_rate: Share approved.
-        adverse_impact_ratio: Approval rate over the reference's, with interval; None below 30 members.
-        marginal_effect: Approval rate less the reference's, with interval.
+        adverse_impact_ratio: Approval rate over the reference's; None below 30 members.
+        marginal_effect: Approval rate less the reference's.
         standardised_mean_difference: Mean score less the reference's, over the standard deviation of
-            all scores, with interval; below 0 means lower scores.
+            both groups together; below 0 means lower scores.
         false_positive_rate: Share declined of those who repaid, where outcomes are known.
         false_negative_rate: Share approved of those who defaulted.
-        predicted: Mean default probability.
-        observed: Share of defaults.
+        default_rate: Share of defaults.
+        calibration_gap: Share of defaults less the mean default probability; above 0, the group
+            defaults more than predicted.
     """
 
     attribute: str
     group: str
     reference: str
     n: int
-    approval_rate: float
+    approval_rate: metrics.Rate
     adverse_impact_ratio: metrics.Interval | None = None
     marginal_effect: metrics.Interval | None = None
     standardised_mean_difference: metrics.Interval | None = None
-    false_positive_rate: float | None = None
-    false_negative_rate: float | None = None
-    predicted: float | None = None
-    observed: float | None = None
+    false_positive_rate: metrics.Rate | None = None
+    false_negative_rate: metrics.Rate | None = None
+    default_rate: metrics.Rate | None = None
+    calibration_gap: metrics.Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,7 @@ def assess(
     found = []
     for group in sorted(sizes.index, key=str):
         member = (labels == group).to_numpy()
-        facts = _facts(member, approved, probability, outcome)
+        facts = _facts(member, approved, probability, outcome, resamples)
         pair = member | (labels == reference).to_numpy()
         if group != reference and sizes[group] >= FEWEST:
             facts |= _comparisons(
@@ -134,26 +135,30 @@ def assess(
     return found
 
 
-def proxy_test(values: pd.DataFrame, groups: Sequence[Any] | pd.Series, seed: int = 0) -> dict[str, float]:
+def proxy_test(
+    values: pd.DataFrame, groups: Sequence[Any] | pd.Series, seed: int = 0, resamples: int = 1000
+) -> dict[str, metrics.Interval]:
     """How well the features tell each group from the rest: out-of-fold AUC by group; 0.5 is not at all.
+
+    Of two groups, only the smaller one is told from the other. Groups under 30 are left out.
 
     Args:
         values: Encoded features, ``(n, columns)``.
-        groups: Group of each row, ``(n,)``.
+        groups: Group of each row, ``(n,)``; those not known are left out.
         seed: Of the folds.
+        resamples: Of the intervals.
     """
     labels = pd.Series(groups).reset_index(drop=True)
     known = labels.notna().to_numpy()
+    sizes = labels.value_counts()
     found = {}
-    for group, size in labels.value_counts().items():
+    for group in sizes.index[1 if len(sizes) == 2 else 0 :]:
         target = (labels[known] == group).to_numpy().astype(np.int64)
-        if min(size, len(target) - size) < FEWEST:
+        if min(target.sum(), len(target) - target.sum()) < FEWEST:
             continue
         model = RiskModel(max_trees=100, patience=10, random_state=seed)
-        predicted = cross_val_predict(model, values.to_numpy()[known], target, cv=3, method="predict_proba")[
-            :, 1
-        ]
-        found[str(group)] = metrics.auc(target, predicted)
+        predicted = cross_val_predict(model, values.to_numpy()[known], target, cv=3, method="predict_proba")
+        found[str(group)] = metrics.bootstrap(metrics.auc, target, predicted[:, 1], resamples=resamples)
     return found
 
 
@@ -230,18 +235,30 @@ def lowest_ratio(protected: pd.DataFrame, approved: NDArray[np.bool_]) -> float:
 
 
 def _facts(
-    member: NDArray[np.bool_], approved: NDArray[np.bool_], probability: Floats | None, outcome: Floats | None
+    member: NDArray[np.bool_],
+    approved: NDArray[np.bool_],
+    probability: Floats | None,
+    outcome: Floats | None,
+    resamples: int,
 ) -> dict[str, Any]:
-    facts: dict[str, Any] = {"n": int(member.sum()), "approval_rate": float(approved[member].mean())}
-    if probability is not None:
-        facts["predicted"] = float(probability[member].mean())
-    if outcome is not None:
-        good, bad = member & (outcome == 0), member & (outcome == 1)
-        known = good | bad
-        facts["observed"] = float(outcome[known].mean()) if known.any() else None
-        facts["false_positive_rate"] = float(1 - approved[good].mean()) if good.any() else None
-        facts["false_negative_rate"] = float(approved[bad].mean()) if bad.any() else None
+    facts: dict[str, Any] = {"n": int(member.sum()), "approval_rate": metrics.rate(approved[member])}
+    if outcome is None:
+        return facts
+    good, bad = member & (outcome == 0), member & (outcome == 1)
+    facts["false_positive_rate"], facts["false_negative_rate"] = (
+        metrics.rate(~approved[good]),
+        metrics.rate(approved[bad]),
+    )
+    known = good | bad
+    facts["default_rate"] = metrics.rate(outcome[known] == 1)
+    if probability is not None and known.sum() >= FEWEST:
+        gaps = outcome[known] - probability[known]
+        facts["calibration_gap"] = metrics.bootstrap(_mean, gaps, resamples=resamples)
     return facts
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean())
 
 
 def _comparisons(

@@ -3,8 +3,9 @@
 All functions take outcomes (0 repaid, 1 defaulted) and default probabilities, both ``(n,)``.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,14 @@ from lendsafe.risk.model import calibrate
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Interval = tuple[float, float, float]
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % interval; the ends are NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
 
 
 def auc(outcome: Integers, probability: Floats) -> float:
@@ -77,12 +85,39 @@ def calibration_line(outcome: Integers, probability: Floats) -> tuple[float, flo
 
 
 def reliability(outcome: Integers, probability: Floats, bins: int = 10) -> list[dict[str, float]]:
-    """Mean probability and share of defaults in bins of equal size."""
+    """Mean probability and share of defaults in bins of equal size, with the share's 95 % interval."""
     parts = np.array_split(np.argsort(probability, kind="stable"), min(bins, len(probability)))
     return [
-        {"predicted": float(probability[p].mean()), "observed": float(outcome[p].mean()), "n": len(p)}
+        {
+            "predicted": float(probability[p].mean()),
+            "observed": one.value,
+            "low": one.low,
+            "high": one.high,
+            "n": len(p),
+        }
         for p in parts
+        if (one := rate(outcome[p] == 1))
     ]
+
+
+class Rate(NamedTuple):
+    """A share of ``n`` applications with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def rate(hits: NDArray[np.bool_]) -> Rate | None:
+    """Share of true rows, ``(n,)``, with Wilson's interval (1927); None of nothing."""
+    n = len(hits)
+    if not n:
+        return None
+    share, z = float(hits.mean()), 1.959964
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Rate(share, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 def bootstrap(
@@ -97,7 +132,7 @@ def bootstrap(
         seed: Of the draws.
 
     Returns:
-        Value, lower and upper end; the ends are NaN if no resample is defined.
+        The value and its interval.
     """
     rng = np.random.default_rng(seed)
     n = len(arrays[0])
@@ -107,7 +142,7 @@ def bootstrap(
         draws.append(statistic(*(a[rows] for a in arrays)))
     finite = np.array([d for d in draws if np.isfinite(d)])
     low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (float("nan"), float("nan"))
-    return statistic(*arrays), float(low), float(high)
+    return Interval(statistic(*arrays), float(low), float(high))
 
 
 def score_bins(scores: NDArray[np.int64] | Floats, bins: int = 10) -> dict[str, list[float]]:

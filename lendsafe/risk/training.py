@@ -19,7 +19,7 @@ from lendsafe.risk.decision import (
     default_policy,
 )
 from lendsafe.risk.engine import RiskEngine, points
-from lendsafe.risk.features import FeatureSet, application_set
+from lendsafe.risk.features import FeatureSet, application_set, numbers
 from lendsafe.risk.metrics import score_bins
 from lendsafe.risk.model import RiskModel
 from lendsafe.risk.trees import from_document
@@ -117,9 +117,17 @@ def identifiers(frame: pd.DataFrame) -> NDArray[Any]:
 
 
 def data_hash(frame: pd.DataFrame) -> str:
-    """SHA-256 of a table, independent of the order of its rows."""
-    rows = np.sort(pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy())
-    return hashlib.sha256(rows.tobytes() + "|".join(map(str, frame.columns)).encode()).hexdigest()
+    """SHA-256 of a table's values, independent of the order of rows and columns and of number types."""
+    plain = pd.DataFrame(
+        {
+            name: numbers(frame, name)
+            if pd.api.types.is_numeric_dtype(frame[name])
+            else frame[name].astype(object).where(frame[name].notna(), "").astype(str)
+            for name in sorted(frame)
+        }
+    )
+    rows = np.sort(pd.util.hash_pandas_object(plain, index=False).to_numpy())
+    return hashlib.sha256(rows.tobytes() + "|".join(plain).encode()).hexdigest()
 
 
 def background(

@@ -1,0 +1,120 @@
+"""``lendsafe risk``: train, score, explain and report the risk model."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lendsafe.cli.options import config_option, settings, settings_options
+from lendsafe.risk.config import RiskConfig
+
+PATH = click.Path(path_type=Path)
+
+
+@click.group("risk")
+def command() -> None:
+    """Train, score, explain and report the risk model."""
+
+
+@command.command("train")
+@click.argument("applications", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New or empty folder of the model.")
+@click.option("--policy", type=PATH, help="TOML file of required items and knock-out rules.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@config_option
+@settings_options(RiskConfig)
+def train(
+    applications: Path, out: Path, policy: Path | None, as_json: bool, config: Path | None, **given: Any
+) -> None:
+    """Fit a model on APPLICATIONS (CSV: our own columns, or what `lendsafe data import` wrote)."""
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.risk.commands import train_into
+
+    engine = train_into(applications, out, settings(RiskConfig, given, config), policy)
+    facts = engine.training
+    if as_json:
+        click.echo(to_json({"out": out, "identity": engine.identity, "cutoff": engine.cutoff, **facts}))
+        return
+    click.echo(
+        f"{out}: {engine.identity}, {facts['trees']} trees of depth {facts['depth']}, fitted on {facts['rows']} "
+        f"applications with {facts['defaults']} defaults; approves up to a default probability of {engine.cutoff:.3f}"
+    )
+    click.echo(f"Next: lendsafe risk report {applications} --risk {out}", err=True)
+
+
+@command.command("score")
+@click.argument("applications", type=PATH)
+@click.option("--risk", type=PATH, required=True, help="Folder of the model.")
+@click.option("--out", type=PATH, help="CSV file of decisions and reasons; printed if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print counts as JSON; needs --out.")
+def score(applications: Path, risk: Path, out: Path | None, as_json: bool) -> None:
+    """Decide every application of a file: decision, probability, score, up to four reasons."""
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.risk.commands import score_file
+
+    if as_json and not out:
+        raise click.UsageError("--json prints the counts; give --out for the decisions.")
+    content, counts = score_file(applications, risk, out)
+    if not out:
+        click.echo(content, nl=False)
+    elif as_json:
+        click.echo(to_json({"out": out, **counts}))
+    else:
+        click.echo(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+@command.command("explain")
+@click.argument("applications", type=PATH)
+@click.option("--risk", type=PATH, required=True, help="Folder of the model.")
+@click.option("--id", "ids", multiple=True, help="Identifier of an application; the first ten if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def explain(applications: Path, risk: Path, ids: tuple[str, ...], as_json: bool) -> None:
+    """Show the ranked reasons of applications with the values and contributions behind them."""
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.risk.commands import explain_file, in_words
+
+    found = explain_file(applications, risk, ids)
+    click.echo(to_json({"applications": found}) if as_json else "\n\n".join(map(in_words, found)))
+
+
+@command.command("report")
+@click.argument("applications", type=PATH)
+@click.option("--risk", type=PATH, required=True, help="Folder of the model.")
+@click.option(
+    "--protected", type=PATH, help="CSV of protected columns by applicant_id; the import's own if not given."
+)
+@click.option(
+    "--out", type=PATH, help="Folder of report.html and metrics.json; the model's own if not given."
+)
+@click.option(
+    "--resamples",
+    type=click.IntRange(100, 100_000),
+    default=1000,
+    show_default=True,
+    help="Of the intervals.",
+)
+@click.option(
+    "--alternatives/--no-alternatives", default=True, help="Search for less discriminatory alternatives."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print metrics.json.")
+def report(
+    applications: Path, risk: Path, protected: Path | None, out: Path | None, as_json: bool, **given: Any
+) -> None:
+    """Measure a model on APPLICATIONS; on its own training file, on the held-out part."""
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.risk.commands import report_into
+
+    found = report_into(
+        applications, risk, protected, out or risk, say=lambda line: click.echo(line, err=True), **given
+    )
+    if as_json:
+        click.echo(to_json(found))
+        return
+    if performance := found["performance"]:
+        auc = performance["model"]["auc"]
+        click.echo(
+            f"AUC {auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}] on {performance['n']} applications"
+        )
+    for line in found["limits"]:
+        click.echo(f"- {line}")
+    click.echo(f"{(out or risk) / 'report.html'}")

@@ -1,0 +1,157 @@
+"""The risk module from files to files: what the commands do."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lendsafe.errors import DataError, ExistsError
+from lendsafe.fields import read_toml
+from lendsafe.files import csv_cell, refuse_existing, write_atomically
+from lendsafe.risk import dataset, guess, report
+from lendsafe.risk.config import RiskConfig
+from lendsafe.risk.decision import read_policy
+from lendsafe.risk.engine import RiskEngine
+from lendsafe.risk.explanation import explain
+from lendsafe.risk.ingest import IDENTIFIER
+from lendsafe.risk.training import train
+
+SHOWN = 10  # applications that are explained if none is named
+
+
+def guess_into(file: Path, out: Path | None) -> str:
+    """Write a schema template for a credit file; returns what to print: the template, or where it is.
+
+    Raises:
+        ExistsError: If ``out`` is there already.
+    """
+    text = guess.template(file)
+    if out is None:
+        return text
+    if out.exists():
+        raise ExistsError(f"{out} is there already. Choose another --out.")
+    write_atomically(out, text)
+    return f"{out}: review every line, then `lendsafe data import {file} --schema {out} --out applications.csv`\n"
+
+
+def import_into(file: Path, schema: str, out: Path) -> dict[str, Any]:
+    """Import a credit file; returns the account of it."""
+    return dataset.import_file(file, schema, out).lineage
+
+
+def lineage_in_words(lineage: dict[str, Any], out: Path) -> str:
+    """The account of an import as lines for a terminal."""
+    footers = f", {lineage['footer_rows']} footer rows left out" if lineage["footer_rows"] else ""
+    lines = [f"{out}: {lineage['rows']} applications, {lineage['outcomes']} with an outcome{footers}"]
+    by_reason: dict[str, list[str]] = {}
+    for name, why in lineage["set_aside"].items():
+        by_reason.setdefault(why, []).append(name)
+    if by_reason:
+        lines.append("Set aside, never a feature:")
+        lines += [f"  {why}: {', '.join(names)}" for why, names in sorted(by_reason.items())]
+    for key, title in (("unmapped", "Not in the schema"), ("absent", "Not in the file")):
+        if lineage[key]:
+            lines.append(f"{title}: {', '.join(lineage[key])}")
+    return "\n".join(lines)
+
+
+def train_into(applications: Path, out: Path, config: RiskConfig, policy: Path | None = None) -> RiskEngine:
+    """Fit a model on a file and save it.
+
+    Args:
+        applications: CSV of applications with outcomes.
+        out: New or empty folder.
+        config: Settings.
+        policy: TOML file of rules; the packaged policy, or none for a table, if None.
+
+    Raises:
+        ExistsError: If ``out`` holds something already.
+        DataError: If the file cannot be used.
+    """
+    refuse_existing(out)
+    data = dataset.read(applications)
+    rules = read_policy(read_toml(policy), str(policy), data.features) if policy else None
+    engine = train(data.frame, config, data.features, rules)
+    engine.save(out)
+    return engine
+
+
+def score_file(applications: Path, risk: Path, out: Path | None = None) -> tuple[str, dict[str, int]]:
+    """Decide every application of a file.
+
+    Returns:
+        The decisions as CSV, which is written to ``out`` if given, and the count of each decision.
+    """
+    engine = RiskEngine.load(risk)
+    decided = engine.decide(dataset.read(applications, engine.features).frame)
+    decided[IDENTIFIER] = decided[IDENTIFIER].map(csv_cell)
+    content = decided.to_csv(index=False, lineterminator="\n", float_format="%.9g")
+    if out:
+        write_atomically(out, content)
+    counts = Counter(decided["decision"])
+    if "review" in decided and (flagged := int(decided["review"].sum())):
+        return content, dict(counts) | {"for review": flagged}
+    return content, dict(counts)
+
+
+def explain_file(applications: Path, risk: Path, ids: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Explain the named applications of a file, or its first ten.
+
+    Raises:
+        DataError: If an application is not in the file.
+    """
+    engine = RiskEngine.load(risk)
+    frame = dataset.read(applications, engine.features).frame
+    if not ids:
+        return explain(engine, frame.head(SHOWN))
+    place = {name: i for i, name in enumerate(frame[IDENTIFIER].astype(str))}
+    if absent := [one for one in ids if one not in place]:
+        raise DataError(f"{applications}: no application '{absent[0]}'. The first is '{next(iter(place))}'.")
+    return explain(engine, frame.iloc[[place[one] for one in ids]].reset_index(drop=True))
+
+
+def report_into(
+    applications: Path,
+    risk: Path,
+    protected: Path | None,
+    out: Path,
+    *,
+    resamples: int = 1000,
+    alternatives: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Write ``report.html`` and ``metrics.json`` of a model on a file; returns the latter's content."""
+    engine = RiskEngine.load(risk)
+    data = dataset.read(applications, engine.features, protected)
+    return report.write(out, engine, data, resamples=resamples, alternatives=alternatives, say=say)
+
+
+def in_words(one: dict[str, Any]) -> str:
+    """An explanation as lines for a terminal."""
+    lines = [
+        f"{one['applicant_id']}: {one['decision']}, default probability {one['default_probability']:.3f} "
+        f"(approved up to {one['cutoff']:.3f}), score {one['score']}"
+    ]
+    if one["missing"]:
+        lines.append(f"  missing: {', '.join(one['missing'])}")
+    if one["counteroffer_amount"]:
+        lines.append(f"  would be approved for {one['counteroffer_amount']:,.0f}")
+    for title, factors in (("against", one["reasons"]), ("in favour", one["strengths"])):
+        for number, factor in enumerate(factors, start=1):
+            values = ", ".join(f"{f['name']} {_shown(f['value'])}" for f in factor["features"])
+            rule = "rule, " if factor["knockout"] else ""
+            lines.append(
+                f"  {title} {number}. {factor['statement']} ({rule}{factor['contribution']:+.2f} log-odds)"
+                + (f": {values}" if values else "")
+            )
+    if one["counterfactual"] is not None:
+        lines.append(f"  with those against at the baseline's values: {one['counterfactual']:+.2f} log-odds")
+    if one["review"]:
+        lines.append(f"  for a person: two attributions agree on {one['agreement']:.0%} of the reasons only")
+    return "\n".join(lines)
+
+
+def _shown(value: float | str | None) -> str:
+    if value is None:
+        return "not known"
+    return f"'{value}'" if isinstance(value, str) else f"{value:,.6g}"
