@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 460.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 12.0, 44.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 24.0, 44.0
 WIDE, ROW, LABEL = 760.0, 26.0, 330.0  # of a chart with one row per name
 LETTER = 6.0  # about the width of a letter, in units of the picture
 
@@ -89,9 +89,9 @@ class Axes:
         at = WIDTH - RIGHT
         for kind, name in reversed(entries):
             at -= LETTER * len(name)
-            self._parts.append(_text(at, TOP + 2, name, "start"))
+            self._parts.append(_text(at, TOP - 10, name, "start"))
             self._parts.append(
-                f'<rect class="{kind}" x="{at - 14:.1f}" y="{TOP - 7:.1f}" width="10" height="10"/>'
+                f'<rect class="{kind}" x="{at - 14:.1f}" y="{TOP - 19:.1f}" width="10" height="10"/>'
             )
             at -= 26
 
@@ -114,9 +114,10 @@ def roc(performance: dict[str, Any]) -> Markup:
 def calibration(performance: dict[str, Any]) -> Markup:
     """Observed over predicted share of defaults in bins, with intervals."""
     bins = performance["reliability"]
-    top = min(1.0, 1.05 * max(max(b["high"], b["predicted"]) for b in bins))
-    axes = Axes((0, top), (0, top), ("Predicted probability of default", "Observed share of defaults"))
-    axes.path([0, top], [0, top], "reference")
+    wide = min(1.0, 1.1 * max(b["predicted"] for b in bins))
+    high = min(1.0, 1.05 * max(max(b["high"], b["predicted"]) for b in bins))
+    axes = Axes((0, wide), (0, high), ("Predicted probability of default", "Observed share of defaults"))
+    axes.path([0, min(wide, high)], [0, min(wide, high)], "reference")
     for b in bins:
         axes.point(b["predicted"], b["observed"], b["low"], b["high"])
     outside = sum(not b["low"] <= b["predicted"] <= b["high"] for b in bins)

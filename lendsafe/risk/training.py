@@ -80,7 +80,7 @@ def train(
             "rows": len(rows),
             "rows_without_outcome": len(frame) - int(frame[OUTCOME].notna().sum()),
             "defaults": int(target.sum()),
-            "score_bins": score_bins(points(model.out_of_fold_, settings)),
+            "score_bins": score_bins(points(model.decision_function(values), settings)),
             "depth": model.depth_,
             "trees": model.n_trees_,
             "test_share": TEST_SHARE,
