@@ -100,15 +100,11 @@ def read(path: Path) -> tuple[list[Record], list[Problem]]:
         DiskError: If it cannot be read.
     """
     kind = path.suffix.lower()
+    if not path.is_file():
+        near = [one.name for one in path.parent.glob("*.*")] if path.parent.is_dir() else []
+        raise DataError(f"{path}: no such file.{did_you_mean(path.name, near)}")
     if kind not in (".json", ".jsonl", ".ndjson", ".csv"):
         raise DataError(f"{path}: cannot tell what kind of data this is. Name it .json, .jsonl or .csv.")
-    if not path.is_file():
-        near = (
-            did_you_mean(path.name, [one.name for one in path.parent.glob(f"*{kind}")])
-            if path.parent.is_dir()
-            else ""
-        )
-        raise DataError(f"{path}: no such file.{near}")
     with disk_errors(path):
         raw = path.read_bytes()
     text, problems = _decode(raw, str(path))

@@ -296,6 +296,7 @@ def test_any_bytes_load_or_are_a_data_error(tmp_path_factory, content, form):
 )
 def test_a_place_that_is_no_data_set(tmp_path, name, said):
     (tmp_path / "data.jsonl").write_text(OK)
+    (tmp_path / "data.txt").write_text(OK)
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match=said.replace("?", r"\?")):
         load(tmp_path / name)
