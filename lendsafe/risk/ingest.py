@@ -22,6 +22,8 @@ from lendsafe.risk.schema import Column, Schema, application_schema, outcome_col
 DELIMITERS = ",;\t|"
 MOST_SHOWN = 20
 IDENTIFIER = "applicant_id"
+FEWEST_RUNS = 50  # by chance, from which on blocks mean something
+IN_BLOCKS = "equal values stand together, so the file or this column alone was sorted; shuffle the rows first if it was the file"
 WHOLE = ("whole", "months", "years_in_months", "months_since", "low_end")
 
 
@@ -123,6 +125,7 @@ def _imported(
 ) -> Imported:
     table = _typed(pd.DataFrame(rows).drop(columns="line"), schema)
     protected = [c.name for c in schema.columns if c.role == "protected" and c.name in table]
+    blocks = [name for name in protected if in_blocks(table[name])]
     used = {name for c in schema.columns for name in (*c.source, *c.reference, *c.joint_source)}
     used |= set(schema.joint.source) if schema.joint else set()
     aside = {name: one for name in header.position if (one := schema.set_aside(name))}
@@ -136,17 +139,30 @@ def _imported(
         "outcomes": int(table["defaulted"].notna().sum()) if "defaulted" in table else 0,
         "set_aside": {name: f"{one.role}: {one.why}" for name, one in aside.items()}
         | {header.source[c.name]: f"{c.role}: {c.why or 'kept apart from the features'}"
+           + (f"; not assessed: {IN_BLOCKS}" if c.name in blocks else "")
            for c in schema.columns if c.name in protected},
         "unmapped": [name for name in header.position if name not in used and name not in aside],
         "absent": [c.name for c in schema.columns if c.name not in present and c.name != IDENTIFIER],
     }  # fmt: skip
     return Imported(
         frame=table.drop(columns=protected),
-        protected=table[[IDENTIFIER, *protected]],
+        protected=table[[IDENTIFIER, *(name for name in protected if name not in blocks)]],
         features=schema.features(present),
         schema=schema,
         lineage=lineage,
     )
+
+
+def in_blocks(column: pd.Series) -> bool:
+    """Whether equal values stand together as they would in a sorted column, far more than by chance.
+
+    A protected column that was sorted apart from its rows (as in a widely copied version of the German
+    file) would give figures about nobody.
+    """
+    known = column.dropna().astype(str)
+    expected = len(known) * (1 - float((known.value_counts(normalize=True) ** 2).sum()))  # runs by chance
+    runs = int((known != known.shift()).sum())
+    return expected >= FEWEST_RUNS and runs < expected / 20
 
 
 def _typed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -1,5 +1,9 @@
 """The classifier: scikit-learn's own checks, monotone, seeded, calibrated, split by application."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -12,6 +16,20 @@ from lendsafe.risk.model import RiskModel, calibrate
 @parametrize_with_checks([RiskModel(max_trees=30, patience=5)])
 def test_the_classifier_keeps_every_rule_of_scikit_learn(estimator, check):
     check(estimator)
+
+
+def test_no_check_of_scikit_learn_is_skipped():
+    """One check runs only with SCIPY_ARRAY_API set before scipy is imported, so in a process of its own."""
+    code = (
+        "from sklearn.utils.estimator_checks import check_estimator; from lendsafe.risk.model import RiskModel\n"
+        "found = check_estimator(RiskModel(max_trees=20, patience=3), on_skip=None, on_fail=None)\n"
+        "assert len(found) > 50; print([one['check_name'] for one in found if one['status'] != 'passed'])"
+    )
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +104,17 @@ def test_holding_out_does_not_depend_on_the_order_of_rows():
     forward, backward = splits.held_out(names, 0.2, 7), splits.held_out(names[::-1], 0.2, 7)
     assert (forward == backward[::-1]).all()
     assert 150 < forward.sum() < 250
+
+
+def test_an_additive_process_gets_additive_trees():
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(4000, 3))
+    outcome = (rng.random(4000) < 1 / (1 + np.exp(-rows @ [1.0, -1.0, 0.5]))).astype(int)
+    assert RiskModel().fit(rows, outcome).depth_ == 1
+
+
+def test_an_interaction_gets_deeper_trees():
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(4000, 2))
+    outcome = (rng.random(4000) < np.where(rows[:, 0] * rows[:, 1] > 0, 0.8, 0.2)).astype(int)
+    assert RiskModel().fit(rows, outcome).depth_ >= 2
