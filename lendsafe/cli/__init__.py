@@ -4,7 +4,6 @@ Results go to stdout, progress and logs to stderr. A user's mistake ends in one 
 """
 
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -71,6 +70,7 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the documented code."""
+    stdout = sys.stdout
     try:
         code = group.main(args=arguments, prog_name="lendsafe", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -82,9 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _fail("Interrupted.", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except SystemExit as ending:
+        # click ends in 1, quietly, when whoever read our output has gone; the shell's own word for that is 141
+        sys.exit(141 if sys.stdout is not stdout else ending.code)
     except OSError as error:  # a path that could not even be looked at
         if not error.filename:
             raise

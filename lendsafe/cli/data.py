@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from lendsafe.cli.options import settings, settings_options
-from lendsafe.corpus.synth import SynthConfig
+from lendsafe.corpus.config import SynthConfig
 
 PATH = click.Path(path_type=Path)
 
@@ -23,9 +23,10 @@ def command() -> None:
 def synth(out: Path, as_json: bool, **given: Any) -> None:
     """Draw applicants with known reasons and write training pairs about them."""
     from lendsafe.cli.output import as_json as to_json
+    from lendsafe.cli.progress import counter
     from lendsafe.corpus.synth import write
 
-    made = write(settings(SynthConfig, given), out)
+    made = write(settings(SynthConfig, given), out, counter("narratives"))
     counts = {"rows": len(made.rows), "unseen_wordings": len(made.unseen), "out": out}
     click.echo(
         to_json(counts) if as_json else f"{out}: {len(made.rows)} rows, {len(made.unseen)} in unseen wordings"
@@ -62,7 +63,8 @@ def check(path: Path, as_json: bool) -> None:
     from collections import Counter
 
     from lendsafe.cli.output import as_json as to_json
-    from lendsafe.corpus.contradictions import contradictions, rejections
+    from lendsafe.cli.progress import counter
+    from lendsafe.corpus.contradictions import contradictions, rejections, untrue_narratives
     from lendsafe.corpus.load import load
     from lendsafe.corpus.reading import BadFileError
 
@@ -73,12 +75,16 @@ def check(path: Path, as_json: bool) -> None:
             click.echo(to_json({"examples": 0, "problems": bad.problems}))
         raise
     untrue, rejected = contradictions(examples), rejections(examples)
+    known = sum(one.assessment is not None for one in examples)
+    wrong = untrue_narratives(examples, counter("narratives checked"))
     report: dict[str, Any] = {
         "examples": len(examples),
         "problems": [],
         "decisions": dict(Counter(one.decision or "not stated" for one in examples)),
         "splits": dict(Counter(one.split or "not stated" for one in examples)),
         "reply_words_mean": round(sum(len(one.reply.split()) for one in examples) / len(examples), 1),
+        "narratives_checked": known,
+        "narratives_wrong": wrong,
         "rejections_read": len(rejected),
         "rejections_contradicted": len(untrue),
         "contradicted_examples": [{"id": one.id, "claims": one.claims} for one in untrue[:5]],
@@ -86,10 +92,14 @@ def check(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(report))
         return
-    click.echo(f"{path}: {len(examples)} examples, no problems")
+    click.echo(f"{path}: {len(examples):,} examples, all can be used")
     for name in ("decisions", "splits"):
         click.echo(f"{name}: {', '.join(f'{key} {count:,}' for key, count in sorted(report[name].items()))}")
     click.echo(f"words of a reply: {report['reply_words_mean']} on average")
+    if known:
+        click.echo(f"{len(wrong):,} of {known:,} narratives are not true of their assessment")
+        for one in wrong[:5]:
+            click.echo(f"  {one.id}: {' '.join(one.claims)}")
     if rejected:
         click.echo(f"{len(untrue)} of {len(rejected)} rejection texts contradict their applicant, such as")
         for one in untrue[:5]:

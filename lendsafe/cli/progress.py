@@ -9,7 +9,8 @@ from lendsafe.terminal import redraws
 
 def counter(what: str) -> Callable[[int, int], None]:
     """A function that shows ``done`` of ``total`` and the time left."""
-    start, shown = time.perf_counter(), [0.0]
+    start = time.perf_counter()
+    shown = [start]
 
     def show(done: int, total: int) -> None:
         now, redraw = time.perf_counter(), redraws(sys.stderr)

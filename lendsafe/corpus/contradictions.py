@@ -1,4 +1,7 @@
-"""Rejection texts of the first system that their own applicant's data contradict.
+"""Texts that are not true of what they explain.
+
+Those that carry an assessment are held against it by ``lendsafe.eval.checks``. Of the first system's
+rejection texts, those are found that their own applicant's data contradict.
 
 The first system drew its reasons from templates without looking at the applicant. A text is
 counted when it claims a low score at 640 or more, a high debt-to-income ratio at 43 % or less, late payments
@@ -6,10 +9,11 @@ or inquiries where there are none, or unmet standards where score and ratio both
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lendsafe.corpus.load import Example
+from lendsafe.eval.checks import check
 
 MINIMUM_SCORE, MOST_DEBT = 640, 43.0
 _FIELDS = {
@@ -29,15 +33,36 @@ _STANDARDS = re.compile(r"do(?:es)? not meet our (?:\w+ )*standards", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """One text that its applicant's data contradict.
+    """One text that is not true of what it explains.
 
     Attributes:
         id: Example.
-        claims: What it claims, each with the fact against it.
+        claims: What is untrue in it, each with the fact or rule against it.
     """
 
     id: str
     claims: tuple[str, ...]
+
+
+def untrue_narratives(
+    examples: Sequence[Example], done: Callable[[int, int], None] | None = None
+) -> list[Contradiction]:
+    """Every narrative that fails a check of its own assessment, in order.
+
+    Args:
+        examples: Those without an assessment are passed over.
+        done: Called with narratives read and narratives in all.
+    """
+    found = []
+    known = [one for one in examples if one.assessment]
+    for number, one in enumerate(known, start=1):
+        assert one.assessment is not None
+        findings = check(one.reply, one.assessment, style=one.style)
+        if findings:
+            found.append(Contradiction(one.id, tuple(f"{f.rule}: {f.message}" for f in findings)))
+        if done:
+            done(number, len(known))
+    return found
 
 
 def rejections(examples: Sequence[Example]) -> list[Example]:

@@ -21,12 +21,12 @@ import numpy as np
 
 from lendsafe import prompts, slots
 from lendsafe.corpus import card, process
+from lendsafe.corpus.config import SynthConfig as SynthConfig
 from lendsafe.corpus.grammar import narrative
 from lendsafe.corpus.load import Example, Split
 from lendsafe.corpus.quotas import fit_table, largest_remainder, spread
 from lendsafe.corpus.wordings import Wording
 from lendsafe.errors import ConfigError
-from lendsafe.fields import check, knob
 from lendsafe.files import disk_errors, refuse_existing, write_atomically
 from lendsafe.records import Assessment, Detail, Register, Style, narrative_type, to_json
 
@@ -38,29 +38,14 @@ APPROVAL_TYPES = {"standard": 614, "detailed": 300}  # by the detail that is ask
 VALID_SHARE = 0.1
 UNSEEN_SHARE = 0.04  # further validation rows in wordings that no training row uses
 
+Done = Callable[[int, int], None]
+
 _FIRST_DRAW, _MOST_DRAWS = 4, 6  # applicants drawn for each that is wanted; then twice as many, so often
 _NARRATIVE_STREAM, _STYLE_STREAM, _ORDER_STREAM = 11, 12, 13
 _CSV_COLUMNS = (
     "instruction", "input", "output", "decision", "id", "type", "split", "seed", "template", "text",
     "messages", "assessment", "style",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SynthConfig:
-    """What is generated."""
-
-    n: int = knob(1500, "Examples, training and validation together.", low=20, high=100_000)
-    seed: int = knob(42, "Same seed, same bytes.", low=0)
-    history: int = knob(
-        20_000,
-        "Past applicants with outcomes, to train the risk model on; 0 writes none.",
-        low=0,
-        high=1_000_000,
-    )
-
-    def __post_init__(self) -> None:
-        check(self, ConfigError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +80,41 @@ class Synthetic:
     population: process.Population
 
 
-def synthesize(config: SynthConfig) -> Synthetic:
+def synthesize(config: SynthConfig, done: Done | None = None) -> Synthetic:
     """Draw applicants until every count is filled, then word their assessments.
+
+    Args:
+        config: How many, and from which seed.
+        done: Called with narratives written and narratives in all.
 
     Raises:
         ConfigError: If the process cannot fill the counts.
     """
     population, assessments, more = _applicants(config)
-    rows = _rows(assessments, _splits(assessments, config), config, "train")
-    unseen = _rows(more, ["valid"] * len(more), config, "held_out", first=len(rows))
+    total = len(assessments) + len(more)
+    rows = _rows(
+        assessments, _splits(assessments, config), config, "train", done=lambda n: done and done(n, total)
+    )
+    unseen = _rows(
+        more, ["valid"] * len(more), config, "held_out", len(rows), done=lambda n: done and done(n, total)
+    )
     return Synthetic(rows, unseen, population)
 
 
-def write(config: SynthConfig, out: Path) -> Synthetic:
+def write(config: SynthConfig, out: Path, done: Done | None = None) -> Synthetic:
     """Generate a data set and write it as a folder, all of it or nothing.
+
+    Args:
+        config: How many, and from which seed.
+        out: New or empty folder.
+        done: Called with narratives written and narratives in all.
 
     Raises:
         ExistsError: If ``out`` is there and not an empty folder.
         DiskError: If writing fails.
     """
     refuse_existing(out)
-    data = synthesize(config)
+    data = synthesize(config, done)
     stage = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     with disk_errors(out):
         stage.mkdir(parents=True)
@@ -214,6 +213,8 @@ def _rows(
     config: SynthConfig,
     wording: Wording,
     first: int = 0,
+    *,
+    done: Callable[[int], object],
 ) -> list[Row]:
     styles = _styles(assessments, np.random.default_rng([config.seed, _STYLE_STREAM, first]))
     rows = []
@@ -232,6 +233,7 @@ def _rows(
             decision=assessment.decision,
         )
         rows.append(Row(example, slots.render(written, slots.facts(assessment)), number, wording))
+        done(number + 1)
     return rows
 
 

@@ -1,0 +1,176 @@
+"""Results to stdout, progress to stderr; escape codes on a terminal alone; numbers as JSON."""
+
+import io
+import json
+import math
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from command import Terminal, lendsafe
+from shared_data import shared_data
+
+from lendsafe import terminal
+from lendsafe.cli import main, progress
+from lendsafe.cli.output import as_json
+from lendsafe.errors import DataError
+
+ESCAPE = "\x1b"
+
+
+@pytest.fixture
+def plain_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def test_427_of_586_on_the_command_line():
+    path = shared_data("lending/seed_training_examples.json")
+    ran = lendsafe("data", "check", path)
+    assert ran.code == 0
+    assert ran.err == ""
+    assert "1,500 examples, all can be used" in ran.out
+    assert "decisions: approved 914, rejected 586" in ran.out
+    assert "427 of 586 rejection texts contradict their applicant" in ran.out
+    report = json.loads(lendsafe("data", "check", path, "--json").out)
+    assert report["rejections_read"] == 586
+    assert report["rejections_contradicted"] == 427
+    assert report["problems"] == []
+
+
+def test_synth_and_check_together(tmp_path):
+    ran = lendsafe("data", "synth", "--n", 20, "--history", 0, "--out", tmp_path / "d", "--json")
+    assert ran.code == 0
+    assert json.loads(ran.out) == {"rows": 20, "unseen_wordings": 1, "out": str(tmp_path / "d")}
+    ran = lendsafe("data", "check", tmp_path / "d", "--json")
+    assert ran.code == 0
+    report = json.loads(ran.out)
+    assert report["examples"] == 20
+    assert report["splits"] == {"train": 18, "valid": 2}
+    assert report["narratives_checked"] == 20
+    assert report["narratives_wrong"] == []
+
+
+def test_a_narrative_that_is_untrue_of_its_assessment_is_found(tmp_path):
+    lendsafe("data", "synth", "--n", 20, "--history", 0, "--out", tmp_path / "d")
+    lines = (tmp_path / "d" / "training_examples.jsonl").read_text().splitlines()
+    row = json.loads(next(line for line in lines if '"decision": "declined"' in line))
+    row["output"] = row["messages"][2]["content"] = "We have approved your request for {loan_amount}. " * 12
+    (tmp_path / "bad.jsonl").write_text(json.dumps(row) + "\n")
+    ran = lendsafe("data", "check", tmp_path / "bad.jsonl")
+    assert ran.code == 0  # it can be trained on; whether it should be is for the reader
+    assert "1 of 1 narratives are not true of their assessment" in ran.out
+    assert "G1" in ran.out
+
+
+def test_progress_goes_to_stderr_and_never_to_stdout(tmp_path):
+    ran = lendsafe("data", "synth", "--n", 20, "--history", 0, "--out", tmp_path / "d")
+    assert ran.out == f"{tmp_path / 'd'}: 20 rows, 1 in unseen wordings\n"
+    assert "21/21 narratives" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_terminal", "escapes"),
+    [
+        ({"TERM": "xterm"}, True, True),
+        ({"TERM": "xterm"}, False, False),
+        ({"TERM": "dumb"}, True, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True, True),  # as no-color.org has it
+    ],
+)
+def test_escape_codes(tmp_path, monkeypatch, variables, is_terminal, escapes):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ran = lendsafe("data", "synth", "--n", 20, "--history", 0, "--out", tmp_path / "d", terminal=is_terminal)
+    assert ESCAPE not in ran.out
+    assert (ESCAPE in ran.err) == escapes
+    assert "21/21 narratives" in ran.err
+    assert ran.err.endswith("\n")
+
+
+def test_a_counter_redraws_one_line_on_a_terminal(monkeypatch, plain_terminal):
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    show = progress.counter("rows")
+    for done in range(1, 101):
+        show(done, 100)
+    assert stream.getvalue().count("\n") == 1
+    assert re.search(r"100/100 rows  [\d.]+/s  ETA 0:00\n$", stream.getvalue())
+
+
+def test_a_counter_writes_a_line_now_and_then_elsewhere(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    show = progress.counter("rows")
+    for done in range(1, 101):
+        show(done, 100)
+    assert len(stream.getvalue().splitlines()) == 1  # it took less than ten seconds
+
+
+def test_redraws_only_where_escape_codes_are_wanted(plain_terminal, monkeypatch):
+    assert terminal.redraws(Terminal())
+    assert not terminal.redraws(io.StringIO())
+    monkeypatch.setenv("TERM", "dumb")
+    assert not terminal.redraws(Terminal())
+
+
+def test_json_of_records_paths_and_what_json_cannot_say():
+    @dataclass
+    class Inner:
+        path: Path
+        loss: float
+
+    text = as_json({"a": Inner(Path("x/y"), math.nan), "b": (1, math.inf), 3: "ü"})
+    assert json.loads(text) == {"a": {"path": "x/y", "loss": None}, "b": [1, None], "3": "ü"}
+    assert "ü" in text
+
+
+# ---------------------------------------------------------------- how it ends
+
+
+def ends(monkeypatch, problem) -> int:
+    def fail(*arguments, **named):
+        raise problem
+
+    monkeypatch.setattr("lendsafe.cli.group.main", fail)
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    return ended.value.code
+
+
+def test_an_interrupt_ends_with_130(monkeypatch, capsys):
+    assert ends(monkeypatch, KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "Error: Interrupted.\n"
+
+
+def test_an_error_for_the_user_ends_in_its_line_and_code(monkeypatch, capsys):
+    assert ends(monkeypatch, DataError("rows.csv:3: is wrong.")) == 3
+    assert capsys.readouterr().err == "Error: rows.csv:3: is wrong.\n"
+
+
+def test_a_path_that_cannot_be_looked_at_is_named(monkeypatch, capsys):
+    assert ends(monkeypatch, PermissionError(13, "Permission denied", "/x/y")) == 5
+    assert capsys.readouterr().err == "Error: /x/y: Permission denied.\n"
+
+
+def test_a_fault_of_ours_shows_its_traceback(monkeypatch):
+    with pytest.raises(ZeroDivisionError):
+        ends(monkeypatch, ZeroDivisionError())
+    with pytest.raises(OSError, match="no file"):
+        ends(monkeypatch, OSError("no file"))
+
+
+def test_a_closed_pipe_is_no_fault():
+    program = "import sys; from lendsafe.cli import main; main(['--help'])"
+    ran = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; {sys.executable} -c "{program}" | true; echo ${{PIPESTATUS[0]}}'],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.strip() == "141"
