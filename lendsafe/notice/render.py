@@ -6,6 +6,7 @@ same bytes: nothing asks for the time, the system's fonts or the network.
 """
 
 import json
+import re
 import textwrap
 import threading
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from lendsafe.notice.templates import templates_sha256
 
 WIDTH = 78
 _LONGEST_WORD = 40
+_MOST_PAGES = 2
 _own = threading.local()  # a compiler serves one call at a time
 
 
@@ -50,13 +52,11 @@ def render_pdf(letter: Letter) -> bytes:
     """
     import typst
 
+    data = json.dumps(_data(letter), ensure_ascii=False)
     try:
-        compiled = _compiler().compile(
-            _program(),
-            format="pdf",
-            pdf_standards="ua-1",
-            sys_inputs={"letter": json.dumps(_data(letter), ensure_ascii=False)},
-        )
+        compiled = _compiled(data, close="no")
+        if _pages(compiled) > _MOST_PAGES:
+            compiled = _compiled(data, close="yes")
     except typst.TypstError as problem:  # its message quotes the text, and the text may be a name
         if "could not be displayed" not in problem.message:
             raise LendSafeError(
@@ -68,7 +68,6 @@ def render_pdf(letter: Letter) -> bytes:
             f"The PDF's fonts lack the character {codes}. Spell name and address in Latin letters, "
             "or send the letter as HTML."
         ) from None
-    assert isinstance(compiled, bytes)
     return compiled
 
 
@@ -99,6 +98,19 @@ def _html_template() -> Any:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string((files("lendsafe.notice") / "letter.html.j2").read_text("utf-8"))
+
+
+def _compiled(data: str, *, close: str) -> bytes:
+    found = _compiler().compile(
+        _program(), format="pdf", pdf_standards="ua-1", sys_inputs={"letter": data, "close": close}
+    )
+    assert isinstance(found, bytes)
+    return found
+
+
+def _pages(pdf: bytes) -> int:
+    """Number of pages; typst leaves the objects that name them uncompressed."""
+    return len(re.findall(rb"/Type/Page\b", pdf))
 
 
 def _compiler() -> Any:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from cases import CONTACT, assessment, every_kind, letter
+from cases import CONTACT, assessment, every_kind, letter, reason
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 from pypdf.generic import IndirectObject
 
 from lendsafe.errors import DataError, LendSafeError
-from lendsafe.notice import Contact, Letter, render_html, render_pdf, render_text, validate
+from lendsafe.notice import Contact, Letter, demo_config, render_html, render_pdf, render_text, validate
 from lendsafe.notice.characters import visible
 
 KINDS = every_kind()
@@ -96,6 +96,33 @@ def test_the_pdf_is_tagged_titled_and_says_that_it_is_pdf_ua(kind, papers):
     assert root["/ViewerPreferences"]["/DisplayDocTitle"]
     assert reader.metadata.title == KINDS[kind].title
     assert b"pdfuaid:part" in root["/Metadata"].get_data()
+
+
+@pytest.mark.parametrize("decision", ["declined", "counteroffer", "approved"])
+def test_the_longest_letter_is_set_closer_and_takes_two_pages_at_ten_points(decision):
+    four = tuple(map(reason, ("debt_to_income", "delinquency", "utilization", "inquiries")))
+    factors = tuple(f"Proportion of balances to credit limits on bank revolving accounts {n}" for n in "1234")
+    one = letter(
+        assessment(
+            decision=decision,
+            reasons=() if decision == "approved" else four,
+            default_probability=0.1 if decision == "approved" else 0.4,
+            key_factors=(*factors, "Number of recent inquiries"),
+            counteroffer_amount=8_000.0 if decision == "counteroffer" else None,
+        ),
+        config=replace(demo_config(), outside_source=True),
+        narrative=" ".join(["words"] * 178 + ["and figures."]),
+    )
+    assert validate(one) == []
+    reader = read(render_pdf(one))
+    assert len(reader.pages) == 2
+    sizes: list[float] = []
+    for page in reader.pages:
+        page.extract_text(
+            visitor_text=lambda text, cm, tm, font, size: sizes.append(size) if text.strip() else None
+        )
+    body = max(set(sizes), key=sizes.count)
+    assert body >= 9.99
 
 
 def structure(reader: PdfReader) -> list[str]:
