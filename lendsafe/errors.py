@@ -4,6 +4,24 @@ The command line prints the message without a traceback and exits with ``exit_co
 Anything else that escapes is a fault of ours and exits with 1.
 """
 
+# What a command's exit code says.
+EXIT_CODES = {
+    0: "done",
+    1: "a fault of ours",
+    2: "usage",
+    3: "bad data",
+    4: "training diverged",
+    5: "disk",
+    6: "locked or exists",
+    7: "memory",
+    8: "an artefact refused (integrity, wrong base)",
+    9: "offline and not in the cache",
+    10: "a gate not passed",
+    130: "interrupted",
+    141: "the reader of the output has gone",
+    143: "terminated",
+}
+
 
 class LendSafeError(Exception):
     """Base of every error whose message is written for the user."""

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from lendsafe import __version__
-from lendsafe.errors import DiskError, LendSafeError
+from lendsafe.errors import EXIT_CODES, DiskError, LendSafeError
 from lendsafe.fields import did_you_mean
 
 # verb -> help line; the command of verb "x-y" is `command` in lendsafe/cli/x_y.py
@@ -50,6 +50,11 @@ class Verbs(click.Group):
         if args and not args[0].startswith("-") and args[0] not in VERBS:
             raise click.UsageError(f"No such command '{args[0]}'.{did_you_mean(args[0], list(VERBS))}", ctx)
         return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Say what the exit codes mean."""
+        with formatter.section("Exit codes"):
+            formatter.write_text("; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs from the table above, without importing them."""
