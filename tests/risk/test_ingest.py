@@ -295,11 +295,11 @@ def _check_row(before, after, source, changed):
             assert column.low is None or value >= column.low
             assert column.high is None or value <= column.high
         if not changed & {*column.source, *column.reference, *column.joint_source, *joint}:
-            assert value == before[column.name] or (pd.isna(value) and pd.isna(before[column.name]))
+            assert str(value) == str(before[column.name])
 
 
 def test_a_mutated_row_is_read_right_or_refused_with_line_and_column(tmp_path):
-    soak_rows(600, tmp_path)
+    soak_rows(300, tmp_path)
 
 
 @pytest.mark.soak

@@ -1,0 +1,46 @@
+"""A small model and applications, shared by the tests of the risk module."""
+
+from functools import cache
+
+import pandas as pd
+from shared_data import shared_data
+
+from lendsafe.corpus import process
+from lendsafe.risk import schema
+from lendsafe.risk.config import RiskConfig
+from lendsafe.risk.engine import RiskEngine
+from lendsafe.risk.ingest import Imported, read_file
+from lendsafe.risk.training import train
+
+
+@cache
+def small_engine(**changes) -> RiskEngine:
+    """Trained on 3,000 synthetic applicants, depth 3 so that features interact."""
+    return train(process.history(3_000, 7).applications(), RiskConfig(max_trees=60, **changes))
+
+
+@cache
+def people(n: int = 400, seed: int = 3) -> process.Population:
+    return process.draw(n, seed)
+
+
+@cache
+def german() -> Imported:
+    return read_file(shared_data("lending/german_credit.csv"), schema.load("german"))
+
+
+@cache
+def german_engine() -> RiskEngine:
+    return train(german().frame, features=german().features)
+
+
+def frame(**columns) -> pd.DataFrame:
+    """One good application, with other values where given."""
+    base = {
+        "applicant_id": "A-1", "loan_amount": 10_000.0, "loan_term_months": 36, "loan_purpose": "other",
+        "annual_income": 80_000.0, "income_verified": True, "employment_months": 120.0, "debt_to_income": 15.0,
+        "credit_score": 760.0, "delinquencies_24m": 0.0, "collections": 0.0, "bankruptcies": 0.0,
+        "inquiries_6m": 0.0, "oldest_account_months": 200.0, "open_accounts": 8.0, "accounts_opened_24m": 0.0,
+        "revolving_utilization": 20.0,
+    }  # fmt: skip
+    return pd.DataFrame([base | columns])
