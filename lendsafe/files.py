@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
 
     Args:
         path: What was being read or written.
-        needed: Bytes that the operation needs, to be named when the disk is full.
+        needed: Bytes that the operation needs, to be named.
     """
     try:
         yield
@@ -33,17 +33,20 @@ def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
         named = problem.filename if isinstance(problem.filename, str) else ""
         where = named if named and ".tmp-" not in named else path  # a temporary name says nothing to a user
         text = f"{where}: {problem.strerror or problem}."
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            text += f" {_space(path, needed)}"
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or needed:
+            text += f" {_space(path, needed)}."
+        if full:
+            text += " Free some space or choose another folder."
         raise DiskError(text) from problem
 
 
-def refuse_existing(out: Path, *, besides: str = "", hint: str = "") -> None:
+def refuse_existing(out: Path, *, besides: Sequence[str] = (), hint: str = "") -> None:
     """Refuse a place to write that is there already and is not an empty folder.
 
     Args:
         out: Place of a new folder.
-        besides: Name of a file that may be in it.
+        besides: Patterns of the names that may be in it.
         hint: What else to try, after "choose another --out".
 
     Raises:
@@ -51,9 +54,13 @@ def refuse_existing(out: Path, *, besides: str = "", hint: str = "") -> None:
         DiskError: If it cannot be looked at.
     """
     with disk_errors(out):
-        if out.exists() and (not out.is_dir() or any(one.name != besides for one in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(not _among(one, besides) for one in out.iterdir())):
             what = "is not empty" if out.is_dir() else "is a file"
             raise ExistsError(f"{out} {what}. Choose another --out{hint}.")
+
+
+def _among(path: Path, patterns: Sequence[str]) -> bool:
+    return any(path.match(pattern) for pattern in patterns)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -119,4 +126,4 @@ def _space(path: Path, needed: int | None) -> str:
     folder = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(folder).free
     wanted = f"{needed / 1e6:.1f} MB needed, " if needed else ""
-    return f"{wanted}{free / 1e6:.1f} MB free. Free some space or choose another folder."
+    return f"{wanted}{free / 1e6:.1f} MB free"

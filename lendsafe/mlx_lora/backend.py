@@ -7,7 +7,11 @@ loader resolves ``cblas_*`` to whichever library came first, so this has to happ
 
 import ctypes
 import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from glob import glob
 from typing import Literal
 
@@ -39,7 +43,13 @@ _MMAP_MAX, _TRIM_THRESHOLD, _ARENA_MAX = -4, -1, -8  # options of mallopt
 
 import mlx.core as mx  # noqa: E402  # OpenBLAS has to be in the process first
 
+from lendsafe.errors import TooLargeError  # noqa: E402
+
 Backend = Literal["metal", "cuda", "cpu"]
+# How MLX words an allocation that failed and a command buffer that the driver gave up.
+_DEVICE_FAILURE = re.compile(
+    r"malloc|out of memory|insufficient memory|command buffer|bad_alloc", re.IGNORECASE
+)
 
 
 def name() -> Backend:
@@ -71,9 +81,12 @@ def rows_in_block(mean: float) -> int:
     return 16 if mean < 100 else 32 if mean < 300 else 64
 
 
-def logits_at_once() -> int:
-    """Numbers of logits that are held at a time: 16 MB in the CPU's cache, 67 MB of float16 on a GPU."""
-    return 1 << 22 if name() == "cpu" else 1 << 25
+def logit_rows(vocabulary: int, *, cpu: bool) -> int:
+    """Rows that are projected to the vocabulary at a time.
+
+    4 MB of float32 in the CPU's cache, 67 MB of float16 on a GPU; fewer than 64 rows would be slow to multiply.
+    """
+    return max((1 << 20 if cpu else 1 << 25) // vocabulary, 64)
 
 
 def workers() -> int:
@@ -131,6 +144,24 @@ def memory_bytes() -> int:
 def device_name() -> str:
     """Name of the chip that computations run on."""
     return str(mx.device_info().get("device_name", "unknown"))
+
+
+@contextmanager
+def device_errors() -> Iterator[None]:
+    """Turn a failed allocation or command buffer inside the block into a :class:`TooLargeError`.
+
+    The process cannot go on after one: Metal's command queue is poisoned. A new process can.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as problem:
+        if isinstance(problem, RuntimeError) and not _DEVICE_FAILURE.search(str(problem)):
+            raise
+        reason = " ".join(str(problem).split()) or "out of memory"
+        raise TooLargeError(
+            f"The device failed: {reason[:200]}. Resume with a smaller --token-budget or --recompute layer;"
+            " --supervise does so by itself."
+        ) from problem
 
 
 def synchronize() -> None:

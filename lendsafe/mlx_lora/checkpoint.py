@@ -23,6 +23,7 @@ from lendsafe.errors import DiskError, ExistsError, RefusedError
 from lendsafe.files import disk_errors, sync
 
 MANIFEST = "MANIFEST.json"
+STRAYS = ".*.tmp-*"  # names of what is being written or removed
 HEADROOM = 3  # free space asked for, in checkpoints
 
 
@@ -35,12 +36,14 @@ class Checkpoint:
         adapter: Adapter arrays by name, float32.
         moments: Optimiser state by name.
         state: Everything else, as JSON.
+        metrics: What was logged so far, JSON lines.
     """
 
     path: Path
     adapter: dict[str, mx.array]
     moments: dict[str, mx.array]
     state: dict[str, Any]
+    metrics: bytes = b""
 
 
 def name(step: int) -> str:
@@ -55,6 +58,7 @@ def write(
     adapter: Mapping[str, mx.array],
     moments: Mapping[str, mx.array],
     state: Mapping[str, Any],
+    metrics: bytes = b"",
 ) -> Path:
     """Write one checkpoint below ``folder``, or leave everything as it was.
 
@@ -65,6 +69,7 @@ def write(
         "adapter.safetensors": encode(adapter),
         "optimizer.safetensors": encode(moments),
         "state.json": json.dumps(state, indent=1, sort_keys=True, allow_nan=False).encode(),
+        "metrics.jsonl": metrics,
     }
     manifest = {file: _entry(content) for file, content in contents.items()}
     contents[MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode()
@@ -81,7 +86,7 @@ def write(
                     out.write(content)
                 sync(temporary / file)
             sync(temporary)
-            if final.exists():  # the same step again, after going back
+            if final.exists():  # a damaged one that a resumed run passed over
                 shutil.rmtree(final)
             temporary.replace(final)
             sync(folder)
@@ -91,10 +96,17 @@ def write(
     return final
 
 
-def newest_valid(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that is whole, and why any newer one was passed over."""
+def newest_valid(folder: Path, *, before: int | None = None) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that is whole, and why any newer one was passed over.
+
+    Args:
+        folder: Where checkpoints are.
+        before: Only those of earlier steps than this.
+    """
     passed_over: list[str] = []
     for path in reversed(existing(folder)):
+        if before is not None and path.name >= name(before):
+            continue
         try:
             return read(path), passed_over
         except RefusedError as problem:
@@ -121,6 +133,7 @@ def read(path: Path) -> Checkpoint:
             decode(contents["adapter.safetensors"]),
             decode(contents["optimizer.safetensors"]),
             json.loads(contents["state.json"]),
+            contents["metrics.jsonl"],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
         raise RefusedError(f"{path}: damaged: {problem}") from problem
@@ -128,15 +141,28 @@ def read(path: Path) -> Checkpoint:
 
 def clean(folder: Path) -> list[Path]:
     """Remove what a killed process left half written; returns what was removed."""
-    strays = list(folder.glob(".*.tmp-*"))
+    strays = list(folder.glob(STRAYS))
     for path in strays:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     return strays
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest ``keep`` checkpoints."""
-    for path in existing(folder)[:-keep]:
+def prune(folder: Path, keep: int, step: int) -> None:
+    """Remove all but ``keep`` checkpoints, the one after ``step`` steps the newest.
+
+    One of a later step is of a course that was given up, or damaged: the run went on from an earlier one.
+    """
+    remove_after(folder, step)
+    _remove(existing(folder)[:-keep])
+
+
+def remove_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps than this."""
+    _remove([path for path in existing(folder) if path.name > name(step)])
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
         doomed = path.with_name(f".{path.name}.tmp-{os.getpid()}")  # renamed first: never half a checkpoint
         with suppress(OSError):
             path.replace(doomed)

@@ -7,6 +7,7 @@ Granite 3.1 3B is 13.2 GB of float32 and must load on an 8 GB machine.
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ GRANITE_3B = "ibm-granite/granite-3.1-3b-a800m-instruct"
 ALIASES = {"granite-3.1-3b": GRANITE_3B}
 EMBEDDED = {"granite-tiny": "granite_tiny"}
 SMALL = 1 << 30  # bytes; a base up to this size is identified by all of its content
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.*", "merges.txt", "added_tokens.json")
 GROUP_SIZE = 64  # weights that share a quantisation scale
 
 
@@ -38,6 +40,8 @@ class Base:
         tokenizer: mlx-lm's wrapper of the tokenizer.
         config: Content of ``config.json``.
         identity: SHA-256 that changes if weights, tokenizer or template change.
+        tokenizer_identity: SHA-256 of the tokenizer's vocabulary and rules alone.
+        template_identity: SHA-256 of the chat template alone.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Base:
     tokenizer: Any
     config: dict[str, Any]
     identity: str
+    tokenizer_identity: str
+    template_identity: str
 
 
 def resolve(name: str) -> Path:
@@ -111,7 +117,10 @@ def load(name: str, *, precision: str = "auto", quantize: int | None = None) -> 
     path = resolve(name)
     config = read_config(path)
     model = load_model(path, config, precision=precision, quantize=quantize)
-    return Base(name, path, model, load_tokenizer_of(path), config, identity(path))
+    tokenizer = load_tokenizer_of(path)
+    template = hashlib.sha256(str(getattr(tokenizer, "chat_template", "")).encode()).hexdigest()
+    own = identity(path, TOKENIZER_FILES)
+    return Base(name, path, model, tokenizer, config, identity(path), own, template)
 
 
 def load_tokenizer_of(path: Path) -> Any:
@@ -288,14 +297,22 @@ def _materialize(model: nn.Module) -> None:
             mx.clear_cache()
 
 
-def identity(path: Path) -> str:
+def activation_type(model: nn.Module) -> mx.Dtype:
+    """Type that a model computes in: that of its embedding, or of its scales if it is quantised."""
+    for _, module in model.named_modules():
+        if isinstance(module, nn.Embedding | nn.QuantizedEmbedding):
+            return module.scales.dtype if "scales" in module else module.weight.dtype
+    raise ConfigError("The model has no token embedding.")
+
+
+def identity(path: Path, patterns: Sequence[str] = ("*.json", "*.jinja", "*.safetensors")) -> str:
     """SHA-256 that tells two bases apart: configuration, tokenizer, template and weights.
 
     Weights up to 1 GB are hashed whole; of larger ones the headers, sizes and a sample of each file.
     """
     digest = hashlib.sha256()
     small = sum(one.stat().st_size for one in path.glob("*.safetensors")) <= SMALL
-    for one in sorted([*path.glob("*.json"), *path.glob("*.jinja"), *path.glob("*.safetensors")]):
+    for one in sorted(file for pattern in patterns for file in path.glob(pattern)):
         digest.update(f"{one.name} {one.stat().st_size}\n".encode())
         with one.open("rb") as file:
             if one.suffix != ".safetensors" or small:

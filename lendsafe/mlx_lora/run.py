@@ -8,13 +8,11 @@ import hashlib
 import json
 import math
 import platform
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import mlx.core as mx
@@ -28,15 +26,17 @@ from lendsafe.mlx_lora.batches import optimiser_steps
 from lendsafe.mlx_lora.card import write_card
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.generate import generate
-from lendsafe.mlx_lora.loading import Base, named_arrays
+from lendsafe.mlx_lora.loading import Base, activation_type, named_arrays
 from lendsafe.mlx_lora.parallel import Parallel
+from lendsafe.mlx_lora.recompute import recomputed
+from lendsafe.mlx_lora.signals import interruptible
 from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
 from lendsafe.mlx_lora.train import LossScale, Step, Task, mean_loss, new_state, train
-from lendsafe.mlx_lora.watch import Watch, plot_loss, read_metrics, rewind_metrics
+from lendsafe.mlx_lora.watch import METRICS, Watch, plot_loss, read_metrics
 from lendsafe.records import Message
 
 SHOWN = 20  # problems of examples that are printed; the rest are counted
-BAD_STEPS = 8  # non-finite steps in a row before a run goes back to its last checkpoint
+BAD_STEPS = 8  # non-finite steps in a row before a run goes back to its last good checkpoint
 # Settings that may differ between a run and its resumption: they do not change what is computed.
 FREE_SETTINGS = (
     "save_every",
@@ -147,11 +147,16 @@ def fine_tune(
         DataError: If an example cannot be used.
         RefusedError: If the run to resume is of another base, data set or setting.
         DivergedError: If loss or gradients stayed non-finite.
+        TooLargeError: If the device ran out of memory or failed; a new process may resume.
         InterruptedRunError: After SIGINT or SIGTERM, with a checkpoint saved.
     """
     parallel = Parallel()
-    if not resume:
-        refuse_existing(out, besides=(".lock",), hint=f", or continue it with --resume {out}")
+    if resume:
+        _read_run(out)
+    elif parallel.leads:
+        refuse_existing(
+            out, besides=(".lock", checkpoint.STRAYS), hint=f", or continue it with --resume {out}"
+        )
     run = _Run(base, data, config, out, parallel, quiet=quiet or not parallel.leads)  # refuses bad examples
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -181,9 +186,12 @@ class _Run:
         steps = optimiser_steps(len(self.examples), config.window, config.epochs)
         self.total = min(steps, config.max_steps or steps)
         self.watch = Watch(out, self.total, log_to=config.log_to if parallel.leads else "none", quiet=quiet)
-        self.state = new_state(config, _activation_type(base))
+        self.state = new_state(config, activation_type(base.model))
         self.best: dict[str, Any] = {"loss": None, "step": None, "stale": 0}
-        self.going_back = 0
+        self.bad = 0  # non-finite steps in a row
+        self.went_back = False
+        self.saved: int | None = None  # step of the last checkpoint written
+        self.unpruned = False
 
     def execute(self, *, resume: bool, force: bool) -> Result:
         start = time.perf_counter()
@@ -192,7 +200,8 @@ class _Run:
         else:
             self._begin()
         try:
-            self._steps()
+            with backend.device_errors():
+                self._steps()
         finally:
             self.watch.close()
         return self._finish(time.perf_counter() - start)
@@ -201,6 +210,7 @@ class _Run:
 
     def _begin(self) -> None:
         if self.parallel.leads:
+            checkpoint.clean(self.out)
             write_json(self.out / "run.json", self._identity())
             write_atomically(self.out / "training_rows.txt", "\n".join(map(row_hash, self.data.train)) + "\n")
             self._save()
@@ -233,37 +243,57 @@ class _Run:
             techniques=self.techniques,
             parallel=self.parallel,
         )
-        bad = 0
-        with _interruptible() as pending:
-            while self.state.step < self.total:
+        with ExitStack() as stack:
+            pending = stack.enter_context(interruptible())
+            if self.techniques is None:  # the plain forward pass is the model's own
+                stack.enter_context(recomputed(self.base.model, self.config.recompute))
+            while self.state.step < self.total and not self._stale():
                 for step in train(task, self.state):
                     self._lead(self.watch.step, step)
-                    bad = bad + 1 if step.skipped else 0
-                    if bad >= BAD_STEPS:
+                    self.bad = self.bad + 1 if step.skipped else 0
+                    if self.bad >= BAD_STEPS or not self._sound(step):
                         self._go_back(step)
-                        bad = 0
                         break
                     self._between(step, pending)
                     if self._stale():
-                        self.watch.say(
-                            f"no better validation loss for {self.config.patience} validations: stopping"
-                        )
-                        self._lead(self._save)
-                        return
+                        break
+        if self._stale() and self.state.step < self.total:
+            self.watch.say(f"no better validation loss for {self.config.patience} validations: stopping")
+            self._lead(self._save)
 
-    def _between(self, step: Step, pending: list[int]) -> None:
-        """What happens after a step: validation, checkpoint, a pending signal."""
+    def _sound(self, step: Step) -> bool:
+        """Validate if it is due; whether the adapter is fit to be kept.
+
+        A step's loss tells about the weights before it, so the last weights are tried on one more example.
+        """
         last = step.number == self.total
         if self.valid and (last or (self.config.eval_every and step.number % self.config.eval_every == 0)):
-            self._validate(step.number)
-        due = step.number % self.config.save_every == 0 and not step.skipped
-        if last or pending or due:
-            self._lead(self._save)
-        if pending:
-            raise InterruptedRunError(self.out, step.number, pending[0])
+            return math.isfinite(self._validate(step.number))
+        return not last or math.isfinite(self._mean_loss(self.examples[:1]))
 
-    def _validate(self, number: int) -> None:
-        loss = mean_loss(self.base.model, self.valid, budget=self.budget, techniques=self.techniques)
+    def _mean_loss(self, examples: Sequence[Tokens]) -> float:
+        return mean_loss(
+            self.base.model,
+            examples,
+            budget=self.budget,
+            techniques=self.techniques,
+            parallel=self.parallel,
+        )
+
+    def _between(self, step: Step, pending: list[int]) -> None:
+        """What happens after a sound step: checkpoint, a pending signal."""
+        if self.unpruned and not step.skipped:  # the newest checkpoint has proven good: let older ones go
+            self._lead(checkpoint.prune, self.checkpoints, self.config.keep, self.saved)
+            self.unpruned = False
+        stop = self.parallel.largest(pending[0] if pending else 0)
+        due = step.number % self.config.save_every == 0 and not step.skipped
+        if step.number == self.total or stop or due:
+            self._lead(self._save)
+        if stop:
+            raise InterruptedRunError(self.out, step.number, stop)
+
+    def _validate(self, number: int) -> float:
+        loss = self._mean_loss(self.valid)
         better = math.isfinite(loss) and (self.best["loss"] is None or loss < self.best["loss"])
         self.best = (
             {"loss": loss, "step": number, "stale": 0}
@@ -271,7 +301,7 @@ class _Run:
             else self.best | {"stale": self.best["stale"] + 1}
         )
         if not self.parallel.leads:
-            return
+            return loss
         self.watch.record("valid", {"number": number, "loss": loss})
         self.watch.say(f"step {number}: validation loss {loss:.4f}" + (" (best)" if better else ""))
         if better:
@@ -279,7 +309,9 @@ class _Run:
             with disk_errors(best):
                 best.mkdir(exist_ok=True)
             adapter.save(best, self.base.model, self.config, self.base)
-        self._sample(number)
+        if math.isfinite(loss):
+            self._sample(number)
+        return loss
 
     def _sample(self, number: int) -> None:
         chosen = self.data.valid[: self.config.samples]
@@ -314,6 +346,7 @@ class _Run:
             seconds=seconds,
         )
         if self.parallel.leads:
+            checkpoint.prune(self.checkpoints, self.config.keep, self.state.step)
             adapter.save(self.out, self.base.model, self.config, self.base)
             write_json(self.out / "training_metrics.json", self._summary(result, rows))
             plot_loss(self.out)
@@ -323,18 +356,29 @@ class _Run:
     # -- going back and going on -----------------------------------------------------------------
 
     def _go_back(self, step: Step) -> None:
-        """Return to the last checkpoint with half the learning rate; the second time, give up."""
-        if self.going_back:
+        """Return to the last good checkpoint with half the learning rate; the second time, give up.
+
+        A checkpoint is good if a finite step followed it: the weights that the bad steps began with are not.
+        """
+        first = step.number - self.bad  # the step whose weights gave the first non-finite loss
+        found, _ = checkpoint.newest_valid(self.checkpoints, before=first)
+        if found is None:  # bad from the beginning
+            found, _ = checkpoint.newest_valid(self.checkpoints)
+        assert found is not None  # the run saved one before its first step
+        self.parallel.barrier()  # all have read it
+        self._lead(checkpoint.remove_after, self.checkpoints, found.state["step"])
+        if self.went_back:
             raise DivergedError(
-                f"Loss or gradient was not finite in {BAD_STEPS} steps in a row, again after going back with"
-                f" half the learning rate (step {step.number}). {self.out} keeps the last good checkpoint."
+                f"Loss or gradient was not finite at step {step.number}, again after going back with half the"
+                f" learning rate. {found.path} is the last good checkpoint."
                 f" Try a lower --learning-rate than {self.config.learning_rate:g}."
             )
-        found, _ = checkpoint.newest_valid(self.checkpoints)
-        assert found is not None  # the run saved one before its first step
-        factor, skipped = self.state.rate_factor / 2, self.watch.skipped
+        factor, skipped, best = self.state.rate_factor / 2, self.watch.skipped, self.best
         self._restore(found)
-        self.state.rate_factor, self.watch.skipped, self.going_back = factor, skipped, 1
+        self.state.rate_factor, self.watch.skipped, self.went_back = factor, skipped, True
+        self.best = best  # best/ still holds it
+        if self.parallel.leads:
+            self.watch.record("back", {"number": step.number, "to": self.state.step})
         self.watch.say(
             f"step {step.number}: not finite; back to {found.path.name} with half the learning rate"
         )
@@ -353,32 +397,39 @@ class _Run:
         for why in passed_over:
             self.watch.say(f"passed over {why}")
         if found is None:
-            raise RefusedError(f"{self.checkpoints}: no valid checkpoint to resume from.")
+            if passed_over:
+                raise RefusedError(f"{self.checkpoints}: no valid checkpoint to resume from.")
+            self.watch.say("no checkpoint yet: beginning anew")
+            self._begin()
+            return
         self._restore(found)
         self.watch.say(f"resuming from {found.path.name}")
         if self.parallel.leads:
             if changed:
                 write_json(self.out / "run.json", self._identity() | {"forced": changed})
-            rewind_metrics(self.out, self.state.step)
+            write_atomically(self.out / METRICS, found.metrics)
         self.parallel.barrier()
 
     def _restore(self, found: checkpoint.Checkpoint) -> None:
         adapter.restore(self.base.model, found.adapter)
         state = found.state
-        fresh = new_state(self.config, _activation_type(self.base))
+        fresh = new_state(self.config, activation_type(self.base.model))
         if found.moments:
             fresh.optimizer.state = tree_unflatten(list(found.moments.items()))
         self.state.optimizer = fresh.optimizer
         self.state.scale = LossScale(**state["loss_scale"])
         self.state.step, self.state.rate_factor = state["step"], state["rate_factor"]
-        self.best, self.going_back = state["best"], state["going_back"]
+        self.best, self.bad, self.went_back = state["best"], state["bad"], state["went_back"]
         self.watch.skipped = state["skipped"]
+        self.saved = self.state.step
 
     def _save(self) -> None:
+        if self.saved == self.state.step:
+            return
         arrays = adapter.arrays(self.base.model)
         if not all(bool(mx.isfinite(array).all()) for array in arrays.values()):
             raise DivergedError(f"{self.out}: the adapter is not finite; it was not saved.")
-        scale = self.state.scale
+        scale, metrics = self.state.scale, self.out / METRICS
         checkpoint.write(
             self.checkpoints,
             self.state.step,
@@ -393,12 +444,21 @@ class _Run:
                     "enabled": scale.enabled,
                 },
                 "best": self.best,
-                "going_back": self.going_back,
+                "bad": self.bad,
+                "went_back": self.went_back,
                 "skipped": self.watch.skipped,
+                "order": self._order(),
             }
             | self._identity(),
+            metrics=metrics.read_bytes() if metrics.exists() else b"",
         )
-        checkpoint.prune(self.checkpoints, self.config.keep)
+        self.saved, self.unpruned = self.state.step, True
+
+    def _order(self) -> dict[str, int]:
+        """Where in the data the next step begins; the order within an epoch follows from its seed."""
+        per_epoch = -(-len(self.examples) // self.config.window)
+        epoch, window = divmod(self.state.step, per_epoch)
+        return {"seed": self.config.seed, "epoch": epoch, "cursor": window * self.config.window}
 
     # -- small things ----------------------------------------------------------------------------
 
@@ -412,7 +472,12 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         return {
             "settings": asdict(self.config) | {"targets": list(self.config.targets)},
-            "base": {"name": self.base.name, "identity": self.base.identity},
+            "base": {
+                "name": self.base.name,
+                "identity": self.base.identity,
+                "tokenizer": self.base.tokenizer_identity,
+                "template": self.base.template_identity,
+            },
             "data": {
                 "source": self.data.source,
                 "identity": self.data.identity,
@@ -523,45 +588,16 @@ def _read_run(run: Path) -> dict[str, Any]:
 
 def _differences(stored: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What has changed since a run began that would change its result, in words."""
-    changed = [
-        f"the {what} has changed"
-        for what in ("base", "data")
-        if stored.get(what, {}).get("identity") != now[what]["identity"]
-    ]
+    before, after = stored.get("base", {}), now["base"]
+    parts = [part for part in ("tokenizer", "template") if before.get(part) != after[part]]
+    if not parts and before.get("identity") != after["identity"]:
+        parts = ["base"]
+    if stored.get("data", {}).get("identity") != now["data"]["identity"]:
+        parts.append("data")
+    changed = [f"the {part} has changed" for part in parts]
     before, after = stored.get("settings", {}), now["settings"]
     return changed + [
         f"{key} was {before.get(key)!r} and is {after[key]!r}"
         for key in after
         if key not in FREE_SETTINGS and before.get(key) != after[key]
     ]
-
-
-def _activation_type(base: Base) -> mx.Dtype:
-    """Type of the activations: that of the embedding, or of its scales if it is quantised."""
-    embedding = base.model.model.embed_tokens
-    return embedding.scales.dtype if "scales" in embedding else embedding.weight.dtype
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying; the second one leaves at once."""
-    pending: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if pending:
-            import os
-
-            os._exit(128 + number)
-        pending.append(number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = [signal.signal(number, note) for number in numbers]
-    except ValueError:  # not the main thread: the caller handles signals
-        yield pending
-        return
-    try:
-        yield pending
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

@@ -14,8 +14,10 @@ from lendsafe.errors import TooLargeError
 from lendsafe.mlx_lora import checkpoint
 
 RESTARTS = 3
-# How a process ends that was out of memory or that the driver aborted.
-OUT_OF_MEMORY = (TooLargeError.exit_code, -signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
+# How a process ends that was out of memory: it said so, the system killed it, or Metal aborted it.
+OUT_OF_MEMORY = (TooLargeError.exit_code, -signal.SIGKILL, -signal.SIGABRT)
+KILLED = (*OUT_OF_MEMORY, -signal.SIGSEGV, -signal.SIGBUS)
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def supervise(
@@ -36,20 +38,30 @@ def supervise(
         program: Command that starts LendSafe.
 
     Returns:
-        The child's last exit code.
+        The child's last exit code; 128 plus the signal's number if one ended it.
 
     Raises:
-        TooLargeError: If the child was killed more than three times.
+        TooLargeError: If the child was killed more than three times, or before its first checkpoint.
     """
     command = ["train", *arguments]
     for restart in range(RESTARTS + 1):
         code = _run([*program, *command])
-        if code not in OUT_OF_MEMORY or not checkpoint.existing(run / "checkpoints"):
-            return code
+        resumable = bool(checkpoint.existing(run / "checkpoints"))
+        if code not in KILLED or (code > 0 and not resumable):
+            return code if code >= 0 else 128 - code
+        if not resumable:
+            raise TooLargeError(
+                f"{run}: the training process was killed by signal {-code} before its first checkpoint."
+                " Close other programs, or try --quantize 4."
+            )
         if restart < RESTARTS:
-            budget = max(budget // 2, 1)
-            say(f"The training process ended with {code}; resuming with {budget} tokens per micro-batch.")
-            command = ["train", "--resume", str(run), "--token-budget", str(budget)]
+            if code in OUT_OF_MEMORY:
+                budget = max(budget // 2, 1)
+            say(
+                f"The training process ended with {code}; restart {restart + 1} of {RESTARTS} from the last"
+                f" checkpoint, with {budget} tokens per micro-batch."
+            )
+            command = ["train", *arguments, "--resume", str(run), "--token-budget", str(budget)]
     raise TooLargeError(
         f"{run}: the training process was killed {RESTARTS + 1} times. Close other programs, or try --quantize 4,"
         " --recompute layer or a smaller --max-length."
@@ -57,11 +69,15 @@ def supervise(
 
 
 def _run(command: Sequence[str]) -> int:
-    """Run a child; signals to us go to it, so that it can save."""
-    with subprocess.Popen(command) as child:  # noqa: S603  # our own program
+    """Run a child; signals to us go to it, so that it can save.
+
+    It is in a process group of its own: Ctrl-C in a terminal would else reach it twice, and the second signal
+    means to leave at once.
+    """
+    with subprocess.Popen(command, process_group=0) as child:  # noqa: S603  # our own program
         before = {
             number: signal.signal(number, lambda received, _: child.send_signal(received))
-            for number in (signal.SIGINT, signal.SIGTERM)
+            for number in FORWARDED
         }
         try:
             return child.wait()

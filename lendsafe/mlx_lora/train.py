@@ -146,6 +146,11 @@ class Task:
     techniques: Techniques | None
     parallel: Parallel
 
+    @property
+    def workers(self) -> int:
+        """Micro-batches that are computed side by side."""
+        return self.techniques.workers if self.techniques else backend.workers()
+
 
 def train(task: Task, state: State) -> Iterator[Step]:
     """Take optimiser steps from ``state.step`` to ``task.total``, yielding what each did.
@@ -169,8 +174,8 @@ def train(task: Task, state: State) -> Iterator[Step]:
             epoch = state.step // per_epoch
             order = windows(len(examples), config.window, config.seed, epoch)
         window = [examples[i] for i in order[state.step % per_epoch]]
-        batches = micro_batches(task.parallel.share(window), task.budget, backend.workers())
-        total_loss, grads = task.parallel.sum(window_gradient(task, gradient, batches, state))
+        batches = micro_batches(task.parallel.share(window), task.budget, task.workers)
+        total_loss, grads = task.parallel.sum(list(window_gradient(task, gradient, batches, state)))
         learned, scale = learned_tokens(window), state.scale.value
         rate = learning_rate(config, state.step, task.total) * state.rate_factor
         loss = scalar(total_loss) / scale / learned
@@ -217,7 +222,7 @@ def window_gradient(
     parameters = task.model.trainable_parameters()
     if not batches:  # a window smaller than the number of processes
         return mx.array(0.0), tree_map(mx.zeros_like, task.model.trainable_parameters())
-    total: tuple[mx.array, Any] = summed(part, batches, backend.workers())
+    total: tuple[mx.array, Any] = summed(part, batches, task.workers)
     return total
 
 
@@ -261,10 +266,16 @@ def dropout_key(seed: int, step: int, micro_batch: int) -> mx.array:
 
 
 def mean_loss(
-    model: nn.Module, examples: Sequence[Tokens], *, budget: int, techniques: Techniques | None
+    model: nn.Module,
+    examples: Sequence[Tokens],
+    *,
+    budget: int,
+    techniques: Techniques | None,
+    parallel: Parallel,
 ) -> float:
-    """Loss in nats per learned token over all examples, without dropout."""
-    total = 0.0
-    for batch in micro_batches(examples, budget):
-        total += scalar(loss_sum(model, batch, techniques))
-    return total / learned_tokens(examples)
+    """Loss in nats per learned token over all examples, without dropout; shared between the processes."""
+    total = mx.array(0.0)
+    for batch in micro_batches(parallel.share(examples), budget):
+        total = total + loss_sum(model, batch, techniques)
+        mx.eval(total)
+    return scalar(parallel.sum([total])[0]) / learned_tokens(examples)

@@ -14,10 +14,11 @@ from typing import Any, Protocol, TextIO
 import mlx.core as mx
 
 from lendsafe.errors import ConfigError
-from lendsafe.files import disk_errors, replace_file, write_atomically
+from lendsafe.files import disk_errors, replace_file
 from lendsafe.mlx_lora.train import Step
 from lendsafe.terminal import redraws
 
+METRICS = "metrics.jsonl"
 PLAIN_EVERY = 10  # steps between lines where there is no terminal
 
 
@@ -76,7 +77,7 @@ class Watch:
 
     def record(self, event: str, values: Mapping[str, Any]) -> None:
         """Append one event to ``metrics.jsonl`` and pass its numbers to the logger."""
-        path = self.run / "metrics.jsonl"
+        path = self.run / METRICS
         row = {"event": event} | {key: _finite(value) for key, value in values.items()}
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -116,7 +117,7 @@ class Watch:
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
     """Events of a run; a last line that a crash cut off is left out."""
-    path = run / "metrics.jsonl"
+    path = run / METRICS
     if not path.exists():
         return []
     rows = []
@@ -126,13 +127,6 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
-
-
-def rewind_metrics(run: Path, step: int) -> None:
-    """Forget what was logged after ``step``: a resumed run will log it again."""
-    rows = [row for row in read_metrics(run) if row.get("number", 0) <= step]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_atomically(run / "metrics.jsonl", text)
 
 
 def plot_loss(run: Path) -> None:

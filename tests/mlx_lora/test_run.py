@@ -2,9 +2,9 @@
 
 import json
 import math
+import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -21,9 +21,8 @@ from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.watch import read_metrics
 from lendsafe.records import Message
 
-SCRIPT = Path(__file__).with_name("training_process.py")
-sys.path.insert(0, str(SCRIPT.parent))
-from training_process import SETTINGS, dataset  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parent))
+from training_process import SETTINGS, dataset, finish, start
 
 CONFIG = TrainConfig(**SETTINGS)
 TOTAL = 12
@@ -63,18 +62,6 @@ def outcome(out: Path) -> tuple[bytes, list[tuple[int, float]], list[tuple[int, 
         [(row["number"], row["loss"]) for row in rows if row["event"] == "step"],
         [(row["number"], row["loss"]) for row in rows if row["event"] == "valid"],
     )
-
-
-def start(base_folder, out, *arguments):
-    return subprocess.Popen(
-        [sys.executable, SCRIPT, base_folder, out, *arguments], stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(base_folder, out, *arguments) -> int:
-    with start(base_folder, out, *arguments) as process:
-        process.communicate(timeout=120)
-        return process.returncode
 
 
 def test_the_run_folder_holds_what_others_read(left_alone):
@@ -179,33 +166,65 @@ def killed_and_resumed(base_folder, left_alone, tmp_path, *how):
     assert code in (0, -signal.SIGKILL)
     found, passed_over = checkpoint.newest_valid(out / "checkpoints")
     assert not passed_over
-    if found is None:  # died before the first checkpoint was in place: begin again
+    if found is None:
         assert not checkpoint.existing(out / "checkpoints")
-        checkpoint.shutil.rmtree(out)
-    arguments = ("--resume",) if found else ()
+    begun = (out / "run.json").exists()  # else it died before anything of it was in place
     if code:
-        assert finish(base_folder, out, *arguments) == 0
+        assert finish(base_folder, out, *(["--resume"] if begun else [])) == 0
     assert outcome(out) == outcome(left_alone)
     assert not list(out.rglob(".*.tmp-*"))
 
 
-def test_sigint_saves_and_leaves_with_130(base_folder, tmp_path):
+LONG = ("--settings", '{"epochs": 1000, "eval_every": 0}')
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_leaves_with_its_code(base_folder, tmp_path, number, code):
     out = tmp_path / "interrupted"
-    with start(base_folder, out, "--settings", '{"epochs": 400}') as process:
-        wait_for(out / "metrics.jsonl")
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-    assert process.returncode == 130
+    process = start(base_folder, out, *LONG)
+    wait_for(out / "metrics.jsonl")
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == code
     last = read_metrics(out)[-1]["number"]
     found, _ = checkpoint.newest_valid(out / "checkpoints")
     assert found.state["step"] == last
 
 
+def test_a_second_signal_leaves_at_once(base_folder, tmp_path):
+    out = tmp_path / "interrupted"
+    process = start(base_folder, out, *LONG, "--slow-save")
+    wait_for(out / "metrics.jsonl")
+    os.kill(process.pid, signal.SIGTERM)
+    time.sleep(0.2)
+    assert process.is_alive()  # it is saving, for a minute
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(5)
+    assert process.exitcode == 143
+    found, passed_over = checkpoint.newest_valid(out / "checkpoints")
+    assert found is not None
+    assert not passed_over
+
+
+def test_a_second_process_in_the_same_folder_is_refused(base_folder, tmp_path):
+    out = tmp_path / "shared"
+    first = start(base_folder, out, *LONG)
+    wait_for(out / "metrics.jsonl")
+    before = (out / "run.json").read_bytes()
+    assert finish(base_folder, out, *LONG, "--resume") == ExistsError.exit_code == 6
+    assert finish(base_folder, out, *LONG) == 6
+    assert first.is_alive()
+    assert (out / "run.json").read_bytes() == before
+    os.kill(first.pid, signal.SIGINT)
+    first.join(60)
+    assert first.exitcode == 130
+
+
 def wait_for(path: Path) -> None:
-    for _ in range(600):
+    for _ in range(400):
         if path.exists():
             return
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"{path} did not appear")
 
 

@@ -84,7 +84,8 @@ def test_the_window_gradient_is_not_a_mean_of_means():
     config = replace(CONFIG, batch_size=1, grad_accum=2, epochs=1)
     one = task(examples, config, budget=1)
     (step,) = train(one, sgd_state())
-    parts = [mean_loss(small_with_adapters(), [e], budget=10**6, techniques=None) for e in examples]
+    model = small_with_adapters()
+    parts = [mean_loss(model, [e], budget=10**6, techniques=None, parallel=Parallel()) for e in examples]
     assert step.loss == pytest.approx((parts[0] * 1 + parts[1] * 12) / 13, rel=1e-5)
 
 

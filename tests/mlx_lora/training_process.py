@@ -1,15 +1,18 @@
 """A training run in a process of its own, that can be made to die at a chosen point.
 
 Arguments: base folder, run folder, then ``--resume``, ``--die-at-sync N`` (SIGKILL in the N-th fsync of a
-save), ``--die-after SECONDS`` (SIGKILL at any moment), ``--settings JSON``.
+save), ``--die-after SECONDS`` (SIGKILL at any moment), ``--settings JSON``. Processes are forked from one that
+has imported what takes long (torch, through transformers), and MLX not yet.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 from lendsafe.errors import LendSafeError
@@ -62,17 +65,49 @@ def die_at_sync(number: int) -> None:
     checkpoint.sync = sync
 
 
-def main() -> None:
+def slow_save() -> None:
+    """Make every save but the first take a minute."""
+    whole = checkpoint.write
+
+    def write(folder: Path, step: int, **named: object) -> Path:
+        if step:
+            time.sleep(60)
+        return whole(folder, step, **named)
+
+    checkpoint.write = write
+
+
+def start(*arguments: object) -> multiprocessing.Process:
+    """Begin a training run in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "transformers"])
+    process = context.Process(target=main, args=([str(one) for one in arguments],))
+    process.start()
+    return process
+
+
+def finish(*arguments: object) -> int:
+    """Run to the end; the exit code, negative for a signal."""
+    process = start(*arguments)
+    process.join(120)
+    assert process.exitcode is not None, "the training process hangs"
+    return process.exitcode
+
+
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("base")
     parser.add_argument("out", type=Path)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--die-at-sync", type=int)
     parser.add_argument("--die-after", type=float)
+    parser.add_argument("--slow-save", action="store_true")
     parser.add_argument("--settings", type=json.loads, default={})
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if given.die_at_sync:
         die_at_sync(given.die_at_sync)
+    if given.slow_save:
+        slow_save()
     base = loading.load(given.base)
     if given.die_after:
         timer = threading.Timer(given.die_after, kill)
@@ -84,7 +119,3 @@ def main() -> None:
     except LendSafeError as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         sys.exit(problem.exit_code)
-
-
-if __name__ == "__main__":
-    main()
