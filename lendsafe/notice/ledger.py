@@ -182,9 +182,9 @@ def _append(path: Path, line: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line)
-            os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        sync(path)
 
 
 def _last_line(path: Path) -> bytes:

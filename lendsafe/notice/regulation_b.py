@@ -18,6 +18,11 @@ _VAGUE = re.compile(
 
 
 def _in_time(letter: Letter) -> Iterator[Flaw]:
+    """Day 30 is the last for every kind.
+
+    A counteroffer carries the notice of adverse action (Form C-4), so that no second letter is due 90 days
+    after it (comment 9(a)(1)-6).
+    """
     case = letter.case
     start = case.dates.received if case.kind == "incomplete" else case.dates.completed or case.dates.received
     days = (case.dates.notice - start).days

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lendsafe.errors import DataError, ExistsError, RefusedError
-from lendsafe.files import csv_cell, disk_errors, refuse_existing, write_atomically
+from lendsafe.files import csv_cell, disk_errors, refuse_existing, sync, write_atomically
 from lendsafe.pipeline.applications import Application
 from lendsafe.pipeline.letters import Explainer, Outcome, keep, lacking, render
 from lendsafe.records import Explanation
@@ -193,7 +193,7 @@ class _Lines:
         with disk_errors(self.path, len(text)):
             self.file.write(text.encode())
             self.file.flush()
-            os.fsync(self.file.fileno())
+            sync(self.path)
         self.written += len(tables)
         self.fallbacks += sum(one["fallback"] for one in tables)
         self.late += sum(bool(one["letter"] and one["letter"]["late"]) for one in tables)

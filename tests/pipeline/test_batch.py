@@ -184,7 +184,7 @@ def test_a_disk_that_fails_leaves_whole_lines(explainer, tmp_path, monkeypatch):
 
     run(explainer, many(3), out, Delivery(notice_date=DAY))
     before = out.read_bytes()
-    monkeypatch.setattr("lendsafe.pipeline.batch.os.fsync", full)
+    monkeypatch.setattr("lendsafe.pipeline.batch.sync", full)
     with pytest.raises(DiskError, match="No space left"):
         run(explainer, many(6), out, Delivery(notice_date=DAY))
     assert calls
