@@ -77,11 +77,12 @@ _OPENINGS: dict[str, dict[Register, str]] = {
         "warm": "Thank you for your request for {loan_amount}. We are sorry that we cannot approve it.",
     },
     "counteroffer": {
-        "plain": "We cannot approve {loan_amount}, but we can offer a smaller loan of {counteroffer_amount}.",
+        "plain": "We cannot approve {loan_amount}. "
+        "We can make a counteroffer, a smaller loan of {counteroffer_amount}.",
         "formal": "We are unable to approve {loan_amount}. "
-        "We offer a smaller loan of {counteroffer_amount} instead.",
-        "warm": "Thank you for your request for {loan_amount}. We cannot approve all of it, "
-        "but we are happy to offer a smaller loan of {counteroffer_amount}.",
+        "We make a counteroffer instead, a smaller loan of {counteroffer_amount}.",
+        "warm": "Thank you for your request for {loan_amount}. We cannot approve all of it. "
+        "We are happy to make a counteroffer, a smaller loan of {counteroffer_amount}.",
     },
     "incomplete": {
         "plain": "We cannot decide on your request for {loan_amount} yet, as the application is incomplete.",
@@ -144,20 +145,20 @@ _TURN = ("This point weighed against the request.", "These points weighed agains
 _ENOUGH_WORDS = 78  # far enough above 60 whatever the facts
 _MANY = 6  # with more factors than this, only the decision stands before them
 
-# Fields of Applicant as a person would call them.
+# Fields of Applicant as a person would call them; each holds the word of its field that the checks look for.
 _ITEMS = {
     "loan_amount": "the amount you ask for",
     "annual_income": "your yearly income",
-    "income_verified": "proof of your income",
-    "employment_months": "your time in your present job",
-    "debt_to_income": "your monthly debt payments",
-    "delinquencies_24m": "your recent payment record",
-    "collections": "collection actions or judgments",
-    "bankruptcies": "any bankruptcy",
+    "income_verified": "verified proof of your income",
+    "employment_months": "the length of your present employment",
+    "debt_to_income": "your monthly debt payments and income",
+    "delinquencies_24m": "any recent delinquencies",
+    "collections": "any collections or judgments",
+    "bankruptcies": "any bankruptcies",
     "inquiries_6m": "recent credit inquiries",
     "oldest_account_months": "the age of your oldest account",
     "accounts_opened_24m": "recently opened accounts",
-    "revolving_utilization": "your revolving balances and limits",
+    "revolving_utilization": "the utilization of your revolving limits",
 }
 
 
