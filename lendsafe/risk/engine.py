@@ -22,13 +22,12 @@ from lendsafe.records import Applicant, Assessment
 from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import Policy, Scored, assessments, blocked, table
-from lendsafe.risk.features import FeatureSet, code_index, to_frame
+from lendsafe.risk.features import FeatureSet, code_index, numbers, to_frame
 from lendsafe.risk.model import Calibration
 from lendsafe.risk.shapley import Attribution
 from lendsafe.risk.trees import Ensemble, to_document
 
 Floats = NDArray[np.float64]
-OFFER_STEPS = 10
 OFFER_ROUNDING = 500.0
 MANY_ROWS = 1_000  # from here on several threads are worth starting
 
@@ -185,19 +184,31 @@ class RiskEngine:
         return assessments(self.score(frame), self.cutoff, self.policy, self.config, people)
 
     def _counteroffers(self, frame: pd.DataFrame, log_odds: Floats) -> Floats | None:
-        """Largest smaller amount that would pass, in whole 500 USD; NaN where none."""
+        """Largest smaller amount that would pass, in whole 500 USD; NaN where none.
+
+        A smaller amount is never riskier, so the largest is found by halving.
+        """
         share = self.config.counteroffer_share
         if not share or self.features.kind != "application":
             return None
-        found = np.full(len(frame), np.nan)
         failed = np.flatnonzero((expit(log_odds) > self.cutoff) & ~self.blocked(frame))
-        asked = frame["loan_amount"].to_numpy(dtype=np.float64)[failed]
-        for part in np.linspace(share, 1, OFFER_STEPS, endpoint=False):
-            amount = np.floor(asked * part / OFFER_ROUNDING) * OFFER_ROUNDING
-            usable = amount >= np.maximum(share * asked, OFFER_ROUNDING)
-            smaller = frame.iloc[failed].assign(loan_amount=np.where(usable, amount, asked))
-            passes = self.default_probability(self.features.encode(smaller).to_numpy()) <= self.cutoff
-            found[failed[passes & usable]] = amount[passes & usable]
+        rows = frame.iloc[failed]
+        asked = numbers(rows, "loan_amount")
+
+        def passes(steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+            smaller = self.features.encode(rows.assign(loan_amount=steps * OFFER_ROUNDING)).to_numpy()
+            return self.default_probability(smaller) <= self.cutoff
+
+        low = np.maximum(np.ceil(share * asked / OFFER_ROUNDING), 1).astype(np.int64)
+        high = np.ceil(asked / OFFER_ROUNDING).astype(np.int64) - 1
+        offered = (low <= high) & passes(low)
+        high = np.where(offered, high, low)
+        while (low < high).any():
+            middle = (low + high + 1) // 2
+            ok = passes(middle)
+            low, high = np.where(ok, middle, low), np.where(ok, high, middle - 1)
+        found = np.full(len(frame), np.nan)
+        found[failed[offered]] = low[offered] * OFFER_ROUNDING
         return found
 
     def blocked(self, frame: pd.DataFrame) -> NDArray[np.bool_]:

@@ -23,7 +23,9 @@ DELIMITERS = ",;\t|"
 MOST_SHOWN = 20
 IDENTIFIER = "applicant_id"
 FEWEST_RUNS = 50  # by chance, from which on blocks mean something
-IN_BLOCKS = "equal values stand together: the file or this column was sorted (a sorted file: shuffle its rows first)"
+IN_BLOCKS = (
+    "equal values stand together: the file or this column was sorted (a sorted file: shuffle its rows first)"
+)
 WHOLE = ("whole", "months", "years_in_months", "months_since", "low_end")
 
 

@@ -13,6 +13,7 @@ from lendsafe.records import Applicant
 from lendsafe.risk.features import FeatureSet, application_set, read_features
 from lendsafe.risk.parsers import PARSERS
 
+SECTIONS = {"columns": dict, "reasons": dict, "joint": dict, "aside": list}
 PACKAGED = ("lending-club", "german", "boston")
 
 
@@ -164,9 +165,16 @@ def read(table: Mapping[str, Any], where: str) -> Schema:
     Raises:
         ConfigError: Naming what is wrong and where.
     """
+    for key, kind in SECTIONS.items():
+        entries = table.get(key, kind())
+        parts = entries if isinstance(entries, list) else []
+        if not isinstance(entries, kind) or not all(isinstance(one, dict) for one in parts):
+            raise ConfigError(
+                f"{where}: '{key}' is {entries!r}; expected {'tables' if kind is list else 'a table'}."
+            )
     columns = tuple(_column(name, entry, where) for name, entry in table.get("columns", {}).items())
     aside = tuple(build(SetAside, one, f"{where} aside") for one in table.get("aside", ()))
-    joint = build(Joint, table["joint"], f"{where} joint") if "joint" in table else None
+    joint = build(Joint, table["joint"], f"{where} joint") if table.get("joint") else None
     schema = build(Schema, {**table, "columns": columns, "aside": aside, "joint": joint,
                             "reasons": table.get("reasons", {})}, where)  # fmt: skip
     if schema.kind == "application":
