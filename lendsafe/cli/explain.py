@@ -46,7 +46,21 @@ MOST_SHOWN = 20
 @settings_options(Style)
 @settings_options(GenerateConfig)
 def command(applications: Path | None, **given: Any) -> None:
-    """Decide and explain APPLICATIONS (JSON, JSON lines or CSV) and write their letters."""
+    """Decide and explain APPLICATIONS (JSON, JSON lines or CSV) and write their letters.
+
+    \b
+    {"applicant_id": "A-1", "loan_amount": 12000, "loan_term_months": 36,
+     "loan_purpose": "vehicle", "annual_income": 41000, "income_verified": true,
+     "employment_months": 14, "debt_to_income": 46.5, "credit_score": 612,
+     "delinquencies_24m": 3, "collections": 0, "bankruptcies": 0,
+     "inquiries_6m": 5, "oldest_account_months": 30, "open_accounts": 6,
+     "accounts_opened_24m": 4, "revolving_utilization": 91.0,
+     "received": "2026-11-02", "score_created": "2026-11-03",
+     "key_factors": ["Too many inquiries"],
+     "contact": {"name": "Jordan Sample", "address": ["1 Elm St", "Ohio"]}}
+
+    A CSV file has columns contact.name and contact.address, and semicolons between the entries of a cell.
+    """
     from lendsafe.cli.output import as_json
 
     if given["example_lender"]:

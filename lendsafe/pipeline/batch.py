@@ -140,8 +140,9 @@ def as_table(lines: Path) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for line in lines.read_text("utf-8").splitlines():
-        table = json.loads(line)
+    with disk_errors(lines):
+        written = lines.read_bytes().splitlines()  # of bytes: a text may hold a line separator
+    for table in map(json.loads, written):
         table |= table["letter"] or {}
         table["reasons"] = "; ".join(one["statement"] for one in table["reasons"])
         writer.writerow([csv_cell(table.get(name)) for name in _COLUMNS])

@@ -200,3 +200,14 @@ def test_importing_the_package_loads_nothing_heavy_and_finds_every_name():
         "assert set(lendsafe.__all__) <= set(dir(lendsafe)); assert not hasattr(lendsafe, 'nothing')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_application_in_the_help_can_be_explained(lendsafe, risk, tmp_path):
+    code, out, _ = lendsafe("--help")
+    assert code == 0
+    (tmp_path / "a.json").write_text(out[out.index("{") : out.index("}}") + 2])
+    code, _, err = lendsafe(
+        tmp_path / "a.json", "--risk", risk, "--notice", tmp_path / "x.txt", "--notice-date", NOTICE_DAY
+    )
+    assert (code, "specimen" in err) == (0, True)
+    assert "Jordan Sample" in (tmp_path / "x.txt").read_text()

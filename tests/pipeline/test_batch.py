@@ -210,7 +210,7 @@ def test_no_cell_of_a_table_is_a_formula(explainer, tmp_path, start):
     out = tmp_path / "out.jsonl"
     run(explainer, many(1), out, Delivery(notice_date=DAY))
     (table,) = lines(out)
-    out.write_text(json.dumps(table | {"text": f"{start}1+1"}) + "\n")
+    out.write_text(json.dumps(table | {"text": f"{start}1\u2028+1"}, ensure_ascii=False) + "\n")
     assert not next(csv.DictReader(as_table(out).splitlines(True)))["text"].startswith(start)
     assert csv_cell(-0.5) == -0.5
 
