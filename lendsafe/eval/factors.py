@@ -48,7 +48,7 @@ def _sorted_mentions(
             adverse.setdefault(one.code, one)
         elif one.code in favourable_codes:
             favourable.setdefault(one.code, one)
-        elif one.asserted:
+        elif one.asserted and not one.aside:
             other.append(one)
     return adverse, favourable, other
 

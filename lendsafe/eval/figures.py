@@ -9,9 +9,9 @@ from lendsafe.eval.numbers import UNIT_FACTS, Quantity, Read, read, role_of
 from lendsafe.records import Assessment, Finding
 
 _PAST = re.compile(
-    r"(?:\b(?:past|last|previous|prior|preceding|recent|latest|most recent|within|in|over|during)\s+(?:the\s+)?(?:past\s+|last\s+)?)$"
+    r"(?:\b(?:past|last|previous|prior|preceding|recent|latest|most recent|within|in|over|during)\s+(?:the\s+)?(?:past\s+|last\s+)?(?:just\s+|only\s+|about\s+|as little as\s+)?)$"
 )
-_LIMIT_WORD = r"(?:minimum|maximum|limits?|thresholds?|cut[ -]?offs?|ceiling|floor|requirements?|benchmark|guideline|cap|target|standard|norm)"
+_LIMIT_WORD = r"(?:minimum|maximum|(?<!credit )(?<!card )limit|thresholds?|cut[ -]?offs?|ceiling|floor|requirements?|benchmark|guideline|cap|target|standard|norm)"
 _LIMIT_BEFORE = re.compile(
     rf"(?:\b{_LIMIT_WORD}(?:\s+(?:\w+\s+)?(?:score|ratio|level|income))?(?:\s+(?:of|is|was|at|stands at|set at))?|\brequire[sd]?|\bmust be|\bneed(?:s|ed)?(?: at least)?|\bwe (?:want|look for|prefer|accept|allow|ask for)(?: at least| at most| up to)?)[\s:(]*(?:at least |at most |up to |about )?$"
 )
@@ -28,9 +28,12 @@ _OPERATORS = (
 _COUNT_OF_FACTORS = re.compile(
     r"^\s+(?:main |principal |key |chief |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?)\b"
 )
+_ALL = re.compile(r"\b(?:all|these|those|both)\s+$")  # "all four come from your report"
 _CITATION = re.compile(
     r"\b(?:sections?|paragraph|article|title|part|c\.?f\.?r\.?|u\.?s\.?c\.?)\s+$|\u00a7\s*$"
 )
+_FOR = re.compile(r"\bfor\s+(?:the\s+)?$")
+_WINDOWED = re.compile(r"\b(?:payments?|paid|on time|late|inquir\w+|opened)\b")
 _WINDOW = re.compile(r"\s*(?:period|window)")
 WINDOWS = {"inquiries_6m": 6.0, "delinquencies_24m": 24.0, "accounts_opened_24m": 24.0}
 _ALLOWED_DAYS = (30.0, 60.0)  # a payment counts as late from day 30; rights run for 60 days
@@ -141,28 +144,38 @@ def _figure_problem(one: Quantity, known: Read, facts: Facts) -> Problem | None:
         return _factor_count_problem(one, counted[0], facts.counts)
     if _is_limit(one, known.sentence):
         return _limit_problem(one, role, facts)
-    if _is_constant(one, known):
+    if _is_constant(one, known) or (one.value in facts.counts and _ALL.search(known.sentence[: one.start])):
         return None
     if one.unit == "days":
         return "no such period is a fact", ""
-    return _fact_problem(one, role, touching, known.sentence, facts)
+    return _fact_problem(one, role, touching, known, facts)
 
 
-def _fact_problem(one: Quantity, role: str, touching: bool, sentence: str, facts: Facts) -> Problem | None:
+def _fact_problem(one: Quantity, role: str, touching: bool, known: Read, facts: Facts) -> Problem | None:
     candidates = UNIT_FACTS[one.unit]
     if one.unit == "bare" and one.value >= 1000:
         candidates += UNIT_FACTS["money"]
+    if role == "counteroffer_amount" and role not in facts.values:
+        role = "loan_amount"  # "we can lend you the $25,000"
+    if touching and role not in candidates and _agrees_elsewhere(one, known, candidates, facts):
+        return None
     if role and (role in candidates or touching):
         if role not in candidates:
             return f"a figure of this kind cannot be the {_plain(role)}", _stated(role, facts.shown)
         candidates = (role,)
-    operator = _operator(one, sentence)
+    operator = _operator(one, known.sentence)
     if any(name in facts.values and _agrees(one, facts.values[name], operator, name) for name in candidates):
         return None
     if len(candidates) == 1:
         return f"not the {_plain(candidates[0])}", _stated(candidates[0], facts.shown)
-    known = [_stated(name, facts.shown) for name in candidates if name in facts.shown]
-    return "no fact of the assessment has this value", "; ".join(known)
+    stated = [_stated(name, facts.shown) for name in candidates if name in facts.shown]
+    return "no fact of the assessment has this value", "; ".join(stated)
+
+
+def _agrees_elsewhere(one: Quantity, known: Read, candidates: tuple[str, ...], facts: Facts) -> bool:
+    """Whether another fact that the sentence names has the value: "three debts were sent to collection"."""
+    named = {match.lastgroup for match in known.roles} & set(candidates)
+    return any(name in facts.values and _agrees(one, facts.values[name], "", name) for name in named)
 
 
 def _agrees(one: Quantity, fact: float, operator: str, name: str) -> bool:
@@ -231,7 +244,8 @@ def _is_constant(one: Quantity, known: Read) -> bool:
         return True
     if one.unit != "months" or one.value not in WINDOWS.values():
         return False
-    if not _PAST.search(before) and not _WINDOW.match(after):
+    lasting = _FOR.search(before) and _WINDOWED.search(known.sentence)
+    if not lasting and not _PAST.search(before) and not _WINDOW.match(after):
         return False
     named = {match.lastgroup for match in known.roles} | {quantity.slot for quantity in known.figures}
     windows = {months for name, months in WINDOWS.items() if name in named}

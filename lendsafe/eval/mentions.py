@@ -6,7 +6,7 @@ words around a phrase (good, bad, much, little, negated, conceded, outweighed) g
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ class Mention:
         explicit: Whether words around it give the sign; else it is the decision's own.
         asserted: Whether it is named as a factor, not just as something that was looked at.
         mixed: Whether the words around it say two opposite things: "what helped was the short time in your job".
+        aside: Whether it only explains another factor: "no inquiries, so you are not taking on new loans".
     """
 
     code: str
@@ -38,6 +39,7 @@ class Mention:
     explicit: bool
     asserted: bool = True
     mixed: bool = False
+    aside: bool = False
 
 
 class _Item(NamedTuple):
@@ -76,7 +78,7 @@ _MASKED = re.compile(
     r"\bt(?:ake|akes|aking|ook|aken) (?:\w+ )?account(?: of)?|\bon account of|"
     r"credit (?:decision|request|application|bureau report)s?|on (?:balance|the whole)|taken together|all in all|in addition|"
     r"(?:in|as) (?:a )?(?:good|short|brief)\b(?= (?:news|faith|summary))|good news|short (?:answer|version)|in short|in brief|"
-    r"more (?:information|about|detail\w*)|thank you for your (?:patience|interest|time|trust)|as well as|too,|too\.|"
+    r"\bin full\b|\b(?:in|within|over|during) (?:just|only|barely|little more than|about)\b|more (?:information|about|detail\w*)|thank you for your (?:patience|interest|time|trust)|as well as|too,|too\.|"
     r"(?:a|the) (?:longer|shorter) look|closer look|full(?:er)? (?:review|picture|amount)|whole picture|long(?:er)? term(?! (?:that|you|of|loan))"
 )
 _HYPOTHETICAL = re.compile(
@@ -94,7 +96,12 @@ _NO_LEVEL = re.compile(r"only|just|more|much|several|a lot|lots|less|a number of
 _VERDICT_NOUN = re.compile(
     r"worr|concern|problem|plus|minus|strength|weakness|drawback|advantage|benefit|doubt|disadvantage|obstacle|barrier|help$|harm$"
 )
+_REACH, _FAR = 4, 8  # words from a negation to what it turns: "not", and "nothing on your report has ever"
+_SUBJECT = re.compile(
+    r"(?:nothing|none|never|neither|no one)\b|no (?:other )?(?:creditors?|lenders?|bills?|debts?|accounts?|payments?)\b"
+)
 _ADJACENT = 2  # characters between two neighbouring words
+_WIDE = 45  # the same where nothing contradicts it
 _NEAR = 28  # characters between a factor and a word that sets its level
 _WITHOUT_LEVEL = ("unverified_income", "no_credit_file")  # they hold or they do not
 _SLOT_CODES = {
@@ -122,11 +129,7 @@ def mentions(text: str, *, approved: bool) -> list[Mention]:
             frame = reading.tone
         for one in reading.mentions:
             sign = one.sign if one.explicit or not frame or not one.asserted else frame
-            found.append(
-                Mention(
-                    one.code, one.start + start, one.end + start, sign, one.explicit, one.asserted, one.mixed
-                )
-            )
+            found.append(replace(one, start=one.start + start, end=one.end + start, sign=sign))
     return found
 
 
@@ -136,10 +139,15 @@ def read_sentence(sentence: str, outcome: int) -> Reading:
     plain = mask(sentence)
     bounds = sentences.clauses(plain)
     items = _items(sentence, plain, bounds)
-    cues = _cues(plain, bounds)
+    # "lenders have looked at your report": a word inside a factor's phrase says nothing about the review
+    cues = [
+        cue
+        for cue in _cues(plain, bounds)
+        if cue.kind != "process" or not any(item.start < cue.end and cue.start < item.end for item in items)
+    ]
+    items = _without_idle_weak(items, cues)
     turned = _turned(plain, bounds, items, cues)
     cues = [cue._replace(sign=-cue.sign) if index in turned[1] else cue for index, cue in enumerate(cues)]
-    items = _without_idle_weak(items, cues)
     sentence_tone = sum(_tone(cue) for cue in cues)
     found = []
     for item in items:
@@ -153,6 +161,7 @@ def read_sentence(sentence: str, outcome: int) -> Reading:
                 explicit,
                 _asserted(item, cues, explicit),
                 _mixed(item, items, cues, plain, item in turned[0]),
+                _aside(item, items, cues, plain, bounds),
             )
         )
     return Reading(tuple(found), (sentence_tone > 0) - (sentence_tone < 0))
@@ -177,7 +186,9 @@ def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
         code, _, kind = (match.lastgroup or "").partition("__")
         items.append(_Item(match.start(), match.end(), code, kind, _clause(match.start(), bounds)))
     for match in lexicon().foreign.finditer(plain):
-        if not any(item.start < match.end() and match.start() < item.end for item in items):
+        over = [item for item in items if item.start < match.end() and match.start() < item.end]
+        if all(item.kind == "weak" for item in over):
+            items = [item for item in items if item not in over]  # "a second source of income" is no income
             items.append(
                 _Item(
                     match.start(),
@@ -255,7 +266,8 @@ def _turn_next(
     if not after:
         return
     start, is_item, index = min(after)
-    if len(_WORD.findall(plain, match.end(), start)) > 4:
+    reach = _FAR if _SUBJECT.match(plain, match.start()) else _REACH
+    if len(_WORD.findall(plain, match.end(), start)) > reach:
         return
     if is_item:
         turned_items.add(items[index])
@@ -267,7 +279,7 @@ def _without_idle_weak(items: list[_Item], cues: list[_Cue]) -> list[_Item]:
     """Drop common words ("income", "credit history") that no cue or cause makes a factor."""
     strong = {item.clause for item in items if item.kind != "weak"}
     cued = {cue.clause for cue in cues if cue.kind in _SIGNED}
-    named = any(cue.kind == "cause" for cue in cues)
+    named = any(cue.kind == "cause" for cue in cues) or (not strong and bool(cued))
     return [
         item
         for item in items
@@ -323,6 +335,7 @@ def _own(item: _Item, items: list[_Item], cues: Iterable[_Cue], plain: str) -> i
         elif (
             cue.kind in ("more", "less")
             and item.kind != "favourable"
+            and _gap(cue, item) <= _WIDE
             and _nearest(cue, neighbours).name == item.name
         ):
             total += _level(cue, item, plain)
@@ -396,6 +409,22 @@ def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned
         if item.kind != "favourable" and _nearest(cue, neighbours).name == item.name:
             is_.add(_level(cue, item, plain))
     return is_ - {0} == {-one for one in did}
+
+
+_GENERAL = re.compile(r"\b(?:someone|anyone|people|persons?|they|them|borrowers?|a lender|lenders)\b")
+_PERSON = re.compile(r"\b(?:you|your|yours|applicants?|applicant's)\b|[{$\d]")
+_EXPLAINS = re.compile(r"(?:,\s*)?(?:and )?(?:so|because|which|since|as|nor|or)\b")
+
+
+def _aside(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, bounds: list[Span]) -> bool:
+    """Whether a mention explains: in a clause after another one that no word judges, or of people in general."""
+    verdict = any(cue.kind in ("helped", "hurt") for cue in cues)
+    if _GENERAL.search(plain) and not _PERSON.search(plain) and not verdict:
+        return True
+    start, end = bounds[item.clause]
+    judged = any(cue.clause == item.clause and cue.kind in ("helped", "hurt") for cue in cues)
+    later = any(one.clause < item.clause and one.name != item.name for one in items)
+    return later and not judged and bool(_EXPLAINS.match(plain, start, end))
 
 
 def _counted(item: _Item, plain: str) -> bool:

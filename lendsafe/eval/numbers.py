@@ -50,20 +50,20 @@ UNIT_FACTS: dict[Unit, tuple[str, ...]] = {
 # words that name a fact, most specific first
 _ROLES: dict[str, str] = {
     "counteroffer_amount": r"instead|counter[ -]?offer\w*|(?:smaller|lower|lesser|reduced) (?:loan|amount|sum)|we can (?:offer|lend|approve)",
-    "loan_term_months": r"terms?\b(?! of)|(?:re)?pa(?:y|id|ying)\w* (?:\w+ ){0,3}?(?:back |off )?(?:over|in|within|across)|loan period|repayment period",
+    "loan_term_months": r"terms?\b(?! of)|(?:re)?pa(?:y|id|ying)\b (?:\w+ ){0,3}?(?:back |off )?(?:over|in|within|across)|loan period|repayment period",
     "debt_to_income": r"debt[ -]to[ -]income(?: ratio)?|\bdti\b|obligations?|debts?(?: payments?)?|debt load|commitments|(?:share|percent|part|portion|%) of (?:\w+ ){0,3}?(?:income|pay|earnings|what you earn)|owed?\b",
     "revolving_utilization": r"utili[sz]\w+|revolving(?: \w+)?|(?:credit )?cards?(?: balances?| limits?| use| usage)?|balances?|credit (?:limits?|lines?)|available credit|\blimits?",
-    "oldest_account_months": r"(?:accounts?|card|loan|line) (?:\w+ ){0,4}?longest|oldest (?:\w+ )?(?:accounts?|card|loan|line)|(?:credit|borrowing) (?:history|experience|record|file|age)|history|first account|(?:using|used|had|with|managing) credit",
+    "oldest_account_months": r"(?:accounts?|card|loan|line) (?:\w+ ){0,4}?longest|oldest (?:\w+ )?(?:accounts?|card|loan|line)|(?:credit|borrowing) (?:history|experience|record|file|age)|(?:your|the) history|first account|(?:using|used|had|with|managing) credit",
     "accounts_opened_24m": r"(?:new|newly opened|recently opened|recent) (?:\w+ )?(?:accounts?|cards?|lines?)|accounts? (?:\w+ ){0,3}?opened|opened (?:\w+ ){0,2}?accounts?|opened",
     "open_accounts": r"open (?:credit )?accounts?|accounts? (?:\w+ )?open\b",
-    "delinquencies_24m": r"(?:late|missed|overdue|past[ -]due|delinquent|slow) (?:\w+ )?(?:payments?|accounts?|bills?|instal?lments?)|delinquenc\w+|payments? (?:\w+ ){0,4}?(?:late|missed)|(?:paid|pay) late|late marks?|times late",
-    "inquiries_6m": r"(?:credit )?inquir\w+|enquir\w+|credit (?:checks?|pulls?|searches|applications)|hard (?:checks?|pulls?)|(?:applications|requests) for (?:\w+ )?(?:credit|loans?)|applied for|checked your credit",
+    "delinquencies_24m": r"(?:late|missed|overdue|past[ -]due|delinquent|slow) (?:\w+ )?(?:payments?|accounts?|bills?|instal?lments?)|delinquenc\w+|payments? (?:\w+ ){0,6}?(?:late|missed|past[ -]due|overdue|delinquent)|(?:paid|pay) late|late marks?|times late",
+    "inquiries_6m": r"lenders? (?:\w+ ){0,3}?(?:asked|pulled|checked|looked|requested|saw)|(?:credit )?inquir\w+|enquir\w+|credit (?:checks?|pulls?|searches|applications)|hard (?:checks?|pulls?)|(?:applications|requests) for (?:\w+ )?(?:credit|loans?)|applied for|appl(?:y|ying) for (?:\w+ )?credit|checked your credit",
     "collections": r"collections?|judge?ments?|collectors?",
     "bankruptcies": r"bankrupt\w*",
     "credit_score": r"(?:credit |fico |bureau )?scores?\b|\bfico\b",
     "annual_income": r"(?:annual |yearly |gross |stated )?incomes?|earnings|\bearn(?:s|ing)?\b|salary|wages|a year|per year|per annum|annually|yearly|you make",
     "employment_months": r"(?:present |current |same )?(?:job|employer|employment|position|workplace|role)|tenure|work(?:ed|ing)?\b|employed|on the job",
-    "loan_amount": r"loans?|(?:turn\w*|com(?:e|ing)|came) to us for|asking us for|requests?|requested|asked(?: us)? for|amount|borrow\w*|credit of|applied for|apply for|application|financing|lend",
+    "loan_amount": r"loans?\b|(?:turn\w*|com(?:e|ing)|came) to us for|asking us for|request(?:s|ed)?\b|asked(?: us)? for|amount|borrow\w*|credit of|applied for|apply for|application|financing|\blend\b",
 }  # fmt: skip
 _PURPOSE = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)"
@@ -84,7 +84,7 @@ _WORDS = rf"\b(?:a (?:hundred|thousand|million)|{_NUMBER_WORD})\b(?:(?:[\s-]+|\s
 _NUMBER = re.compile(
     rf"(?P<sign>\$\s?|usd\s)?(?:(?<![\w.])(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d*\.?\d+)|(?P<words>{_WORDS}))"
     r"(?P<scale>\s?k\b|\s(?:thousand|million)\b)?"
-    r"(?P<unit>\s?%|[\s-]?(?:percent(?:age points?)?|per[\s-]cent)\b|\s(?:dollars|bucks|usd)\b|[\s-](?P<time>years?|yrs?|months?|mos?|weeks?|days?)\b)?"
+    r"(?P<unit>\s?%|[\s-]?(?:percent(?:age points?)?|per[\s-]cent)\b|\s(?:dollars|bucks|usd|cents)\b|(?:\sor\smore)?[\s-](?P<time>years?|yrs?|months?|mos?|weeks?|days?)\b)?"
 )
 _HINT = re.compile(rf"[\d{{]|\b(?:{_NUMBER_WORD})\b")  # a sentence without it holds no figure
 _LEAD = (
@@ -141,6 +141,8 @@ def _quantity(match: re.Match[str], plain: str) -> Quantity | None:
     if match["digits"] and plain[match.end() : match.end() + 1].isalpha():
         return None  # an ordinal such as 1st
     value = float(text.replace(",", "")) if match["digits"] else _spoken(text)
+    if text == "one" and plain[: match.start()].endswith("not "):
+        value = 0.0  # "not one late payment"
     decimals = len(text.partition(".")[2]) if match["digits"] else 0
     scale = {"k": 1000, "thousand": 1000, "million": 1_000_000}.get((match["scale"] or "").strip(), 1)
     unit, factor = _unit(match, scale)
@@ -162,7 +164,7 @@ def _unit(match: re.Match[str], scale: int) -> tuple[Unit, float]:
         return "months", 12.0 if time.startswith("y") else 1.0
     if match["sign"] or unit in ("dollars", "bucks", "usd") or scale > 1:
         return "money", 1.0
-    return ("percent", 1.0) if unit else ("bare", 1.0)
+    return ("percent", 1.0) if unit else ("bare", 1.0)  # cents of each dollar are a percentage
 
 
 def _spoken(text: str) -> float:
@@ -229,6 +231,8 @@ def _is_range(first: Quantity, between: str, plain: str) -> bool:
 def role_of(one: Quantity, known: Read) -> tuple[str, bool]:
     """The fact that the words around a figure name, and whether they touch it."""
     role, touching = _nearest_role(one, known.sentence, known.roles)
+    if one.unit == "months" and role in ("accounts_opened_24m", "open_accounts"):
+        role = "oldest_account_months"  # "opened 14 months ago" is an age, not a count
     # "30% of your income": a share of the income is the debt-to-income ratio
     return ("debt_to_income" if role == "annual_income" and one.unit == "percent" else role), touching
 

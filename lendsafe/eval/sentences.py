@@ -7,9 +7,10 @@ from functools import lru_cache
 Span = tuple[int, int]
 
 _END = re.compile(r"[.!?]+[\"')\u201d\u2019]*(?=\s|$)|\n+")
-_ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:mr|ms|mrs|dr|no|vs|approx))$", re.IGNORECASE)
+_ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:mr|ms|mrs|dr|vs|approx))$", re.IGNORECASE)
+_NUMBERED = re.compile(r"\bno\.\s*\d", re.IGNORECASE)  # "no. 7" goes on; "our answer is no." ends
 _CLAUSE = re.compile(
-    r"[;:()\u2013\u2014]|,(?!\d)|\s-\s|\b(?:but|while|although|though|yet|however|whereas|and|so|because|which|nor|despite|or)\b"
+    r"[;:()\u2013\u2014]|,(?!\d)|\s-\s|\b(?:but|while|although|though|(?<=, )yet|however|whereas|and|so|because|which|nor|despite|or)\b"
 )
 
 
@@ -31,7 +32,10 @@ def split(text: str) -> tuple[Span, ...]:
 
 def _ends(text: str) -> Iterator[int]:
     for match in _END.finditer(text):
-        abbreviated = match[0] == "." and _ABBREVIATION.search(text, max(0, match.start() - 7), match.start())
+        start = match.start()
+        abbreviated = match[0] == "." and (
+            _ABBREVIATION.search(text, max(0, start - 7), start) or _NUMBERED.match(text, max(0, start - 2))
+        )
         if not abbreviated or match.end() == len(text):
             yield match.end()
 

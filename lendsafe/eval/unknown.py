@@ -12,7 +12,7 @@ _OWNED = re.compile(r"\b(?:your|the applicant's)\s+((?:[a-z'-]+\s+){0,3}?[a-z'-]
 _FAMILIAR = re.compile(
     r"^(?:\w+\s+){0,3}?(?:application|request\w*|loan|credit|report|file|record|history|decision|income|earnings|pay|accounts?|lenders?|bureau|case|situation|"
     r"favou?r|side|ability|capacity|budget|finances|financial|debts?|payments?|repayments?|obligations|balances?|limits?|cards?|jobs?|work|employ\w+|"
-    r"month\w*|year\w*|own|present|current|new|existing|score|overall|time|interest|patience|understanding|questions?|needs?|plans?|money|factors?|"
+    r"month\w*|year\w*|own|present|current|new|existing|score|overall|time|interest|confidence|support|help|papers?|paperwork|forms?|contract|branch|salary|wages|paycheck|patience|understanding|questions?|needs?|plans?|money|factors?|"
     r"strengths?|reasons?|standing|strong|stronger|strongest|main|figures?|facts?|information|details?|answers?|good|steady|careful|solid|amount|creditors?|"
     r"borrow\w*|bills?|dues?|use|level|share|ratio|inquir\w+|collections?|bankruptc\w+|judgments?|purchase|home|vehicle|car|project|profile|picture|commitments?|"
     r"position|circumstances|lines?|tenure|proof|documents?|stated|recent|last|past|first|trust|choice|thoughts|letter|business with|thanks|being|part|\w+ing)\b"
