@@ -60,7 +60,7 @@ def command(applications: Path | None, **given: Any) -> None:
      "contact": {"name": "Jordan Sample", "address": ["1 Elm St", "Ohio"]}}
 
     A CSV file has columns contact.name and contact.address, and semicolons between the entries of a cell.
-    """
+    """  # noqa: D301  # click reads the control character
     from lendsafe.cli.output import as_json
 
     if given["example_lender"]:
