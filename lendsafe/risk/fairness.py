@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import cross_val_predict
 
 from lendsafe.risk import metrics
 from lendsafe.risk.config import RiskConfig
@@ -156,9 +155,9 @@ def proxy_test(
         target = (labels[known] == group).to_numpy().astype(np.int64)
         if min(target.sum(), len(target) - target.sum()) < FEWEST:
             continue
-        model = RiskModel(max_trees=100, patience=10, random_state=seed)
-        predicted = cross_val_predict(model, values.to_numpy()[known], target, cv=3, method="predict_proba")
-        found[str(group)] = metrics.bootstrap(metrics.auc, target, predicted[:, 1], resamples=resamples)
+        model = RiskModel(max_depth=2, max_trees=100, patience=10, random_state=seed)
+        margins = model.fit(values.to_numpy()[known], target).out_of_fold_
+        found[str(group)] = metrics.bootstrap(metrics.auc, target, margins, resamples=resamples)
     return found
 
 

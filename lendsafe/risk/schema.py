@@ -13,7 +13,7 @@ from lendsafe.records import Applicant
 from lendsafe.risk.features import FeatureSet, application_set, read_features
 from lendsafe.risk.parsers import PARSERS
 
-SECTIONS = {"columns": dict, "reasons": dict, "joint": dict, "aside": list}
+SECTIONS: Mapping[str, type[Any]] = {"columns": dict, "reasons": dict, "joint": dict, "aside": list}
 PACKAGED = ("lending-club", "german", "boston")
 
 
@@ -166,9 +166,8 @@ def read(table: Mapping[str, Any], where: str) -> Schema:
         ConfigError: Naming what is wrong and where.
     """
     for key, kind in SECTIONS.items():
-        entries = table.get(key, kind())
-        parts = entries if isinstance(entries, list) else []
-        if not isinstance(entries, kind) or not all(isinstance(one, dict) for one in parts):
+        entries: Any = table.get(key, kind())
+        if not isinstance(entries, kind) or not all(isinstance(one, dict) for one in entries if kind is list):
             raise ConfigError(
                 f"{where}: '{key}' is {entries!r}; expected {'tables' if kind is list else 'a table'}."
             )
