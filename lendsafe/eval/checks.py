@@ -31,7 +31,7 @@ from lendsafe.eval import decisions, readability, sentences
 from lendsafe.eval.case import Case, case_of, lowered
 from lendsafe.eval.factors import check_reasons, check_ruled_out
 from lendsafe.eval.figures import Limit, check_figures, facts_of, judged
-from lendsafe.eval.lexicon import lexicon
+from lendsafe.eval.lexicon import lexicon, list_of
 from lendsafe.records import Assessment, Finding, Style
 
 MIN_WORDS, MAX_WORDS, MAX_GRADE = 60, 180, 9.0
@@ -142,7 +142,7 @@ def _forbidden(case: Case) -> list[Finding]:
 def _forbidden_in(sentence: str) -> tuple[tuple[str, int, int], ...]:
     plain = slots.SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
     return tuple(
-        (match.lastgroup or "", match.start(), match.end()) for match in lexicon().forbidden.finditer(plain)
+        (list_of(match), match.start(), match.end()) for match in lexicon().forbidden.finditer(plain)
     )
 
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lendsafe.eval import sentences
-from lendsafe.eval.lexicon import lexicon
+from lendsafe.eval.lexicon import lexicon, list_of
 
 
 class Statement(NamedTuple):
@@ -48,7 +48,7 @@ def _stated(sentence: str) -> tuple[Statement, ...]:
 
 
 def _outcome(match: re.Match[str], sentence: str) -> str:
-    kind = match.lastgroup or ""
+    kind = list_of(match)
     before = sentence[max(0, match.start() - 60) : match.start()]
     before = before[max((gap.end() for gap in _GAP.finditer(before)), default=0) :]
     if kind in ("counteroffer", "incomplete"):

@@ -1,7 +1,6 @@
 """Are the factors that a text names those of the assessment: none invented or missing, in order, the right way?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from lendsafe.eval import sentences
 from lendsafe.eval.case import Case, alike, lowered
@@ -145,15 +144,11 @@ def _misranked(case: Case, everything: Sequence[Mention], held: str) -> list[Fin
     ]
     found = []
     for start, end in sentences.split(case.plain):
-        inside = [
-            replace(one, start=one.start - start, end=one.end - start)
-            for one in everything
-            if start <= one.start < end
-        ]
-        for rank in ranks(case.plain[start:end], inside):
+        inside = [one for one in everything if start <= one.start < end]
+        for rank in ranks(case.plain[start:end], start, inside):
             if any(wrong(rank, order) for order in lists):
                 message = f"Gives {_named(rank.code)} the wrong weight."
-                found.append(Finding("G3", message, rank.start + start, rank.end + start, held))
+                found.append(Finding("G3", message, rank.start, rank.end, held))
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 GAP = r"[\s-]+(?:[\w'{}$%]+(?:[.,]\d+)*%?[\s-]+){0,4}?"
@@ -81,17 +82,82 @@ def phrases(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{_alternatives(patterns)})(?!\w)")
 
 
+def list_of(match: re.Match[str]) -> str:
+    """Name of the list that a match of a grouped pattern is from."""
+    return (match.lastgroup or "").rpartition(_BUCKET)[0]
+
+
 def _groups(lists: dict[str, list[str]]) -> re.Pattern[str]:
-    return re.compile(
-        r"\b(?:" + "|".join(f"(?P<{name}>{_alternatives(one)})" for name, one in lists.items()) + r")(?!\w)"
-    )
+    """One expression over several lists, the first list that matches wins; see :func:`list_of`.
+
+    Patterns that begin with the same letter share a branch, so that at a word only those of its letter are
+    tried; those whose first letter cannot be told come last.
+    """
+    branches: dict[str, dict[str, list[str]]] = {}
+    for name, patterns in lists.items():
+        for pattern in (head for one in patterns for head in _heads(_spaced(one))):
+            letter = pattern[0] if _LITERAL.match(pattern) else ""
+            branches.setdefault(letter, {}).setdefault(name, []).append(pattern[len(letter) :])
+    rest = branches.pop("", {})
+    parts = [letter + _branch(table, letter) for letter, table in branches.items()]
+    return re.compile(r"\b(?:" + "|".join([*parts, *([_branch(rest, "")] if rest else [])]) + r")(?!\w)")
+
+
+_BUCKET = "__of_"
+_LITERAL = re.compile(r"[a-z](?![?*{])")
+_PREFIX = re.compile(r"(?:\(\?<[!=][^)]*\)|\^)*")
+
+
+def _branch(table: dict[str, list[str]], letter: str) -> str:
+    groups = (f"(?P<{name}{_BUCKET}{letter}>{'|'.join(patterns)})" for name, patterns in table.items())
+    return f"(?:{'|'.join(groups)})"
+
+
+def _heads(pattern: str) -> list[str]:
+    """The pattern as alternatives that begin with a literal, as far as its leading group can be opened."""
+    prefix = _PREFIX.match(pattern)[0]  # type: ignore[index]  # it matches the empty text
+    body = pattern[len(prefix) :]
+    if not body.startswith("(?:"):
+        return [pattern]
+    bars, close = _top_level(body)
+    if body[close + 1 : close + 2] in ("?", "*", "{", "+"):
+        return [pattern]
+    cuts = [2, *bars, close]
+    options = [body[a + 1 : b] for a, b in pairwise(cuts)]
+    return [head for one in options for head in _heads(prefix + one + body[close + 1 :])]
+
+
+def _top_level(group: str) -> tuple[list[int], int]:
+    """Where the bars of a leading group are, and where it closes."""
+    depth, bars, at, inside = 0, [], 0, False
+    while at < len(group):
+        letter = group[at]
+        if letter == "\\":
+            at += 1
+        elif inside:
+            inside = letter != "]"
+        elif letter == "[":
+            inside = True
+        elif letter == "(":
+            depth += 1
+        elif letter == ")":
+            depth -= 1
+            if not depth:
+                return bars, at
+        elif letter == "|" and depth == 1:
+            bars.append(at)
+        at += 1
+    raise ValueError(f"Unbalanced brackets in the pattern {group!r}.")
 
 
 def _alternatives(patterns: Iterable[str]) -> str:
-    return "|".join(
-        _BEHIND.sub(_fixed, one).replace(" ~ ", GAP).replace(" ?", OPTIONAL).replace(" ", SPACE)
-        for one in patterns
-    )
+    return "|".join(map(_spaced, patterns))
+
+
+def _spaced(pattern: str) -> str:
+    """The pattern with its spaces and gaps written out."""
+    fixed = _BEHIND.sub(_fixed, pattern).replace(" ~ ", GAP)
+    return fixed.replace(" ?", OPTIONAL).replace(" ", SPACE)
 
 
 def _fixed(match: re.Match[str]) -> str:

@@ -6,12 +6,12 @@ words around a phrase (good, bad, much, little, negated, conceded, outweighed) g
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from lendsafe.eval import sentences
-from lendsafe.eval.lexicon import lexicon
+from lendsafe.eval.lexicon import lexicon, list_of
 from lendsafe.eval.sentences import Span
 from lendsafe.reasons import catalogue
 from lendsafe.slots import SLOT
@@ -129,7 +129,8 @@ def mentions(text: str, *, approved: bool) -> list[Mention]:
             frame = reading.tone
         for one in reading.mentions:
             sign = one.sign if one.explicit or not frame or not one.asserted else frame
-            found.append(replace(one, start=one.start + start, end=one.end + start, sign=sign))
+            place = (one.start + start, one.end + start)
+            found.append(Mention(one.code, *place, sign, one.explicit, one.asserted, one.mixed, one.aside))
     return found
 
 
@@ -183,7 +184,7 @@ def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
         if match[1] in _SLOT_CODES
     ]
     for match in lexicon().factors.finditer(plain):
-        code, _, kind = (match.lastgroup or "").partition("__")
+        code, _, kind = list_of(match).partition("__")
         items.append(_Item(match.start(), match.end(), code, kind, _clause(match.start(), bounds)))
     for match in lexicon().foreign.finditer(plain):
         over = [item for item in items if item.start < match.end() and match.start() < item.end]
@@ -193,7 +194,7 @@ def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
                 _Item(
                     match.start(),
                     match.end(),
-                    match.lastgroup or "",
+                    list_of(match),
                     "foreign",
                     _clause(match.start(), bounds),
                 )
@@ -215,7 +216,7 @@ def _cues(plain: str, bounds: list[Span]) -> list[_Cue]:
     wishes = [(match.end(), _clause(match.start(), bounds)) for match in lexicon().wish.finditer(plain)]
     cues = []
     for match in lexicon().cues.finditer(plain):
-        clause, kind = _clause(match.start(), bounds), match.lastgroup or ""
+        clause, kind = _clause(match.start(), bounds), list_of(match)
         if clause in hypothetical and kind in _SIGNED:
             continue
         wished = any(end <= match.start() and where == clause for end, where in wishes)

@@ -40,7 +40,7 @@ class Rank(NamedTuple):
     Attributes:
         code: Factor that it is about.
         over: Factor that it is said to outweigh; ``*`` for all others; empty if it is said to weigh least.
-        start: Offset in the sentence.
+        start: Offset in the text.
         end: Offset after it.
     """
 
@@ -50,24 +50,26 @@ class Rank(NamedTuple):
     end: int
 
 
-def ranks(sentence: str, mentions: Sequence[Mention]) -> list[Rank]:
+def ranks(sentence: str, offset: int, mentions: Sequence[Mention]) -> list[Rank]:
     """Claims about weight in a lower-case sentence.
 
     Args:
         sentence: The sentence.
-        mentions: Its mentions of factors, with offsets in it.
+        offset: Where it starts in its text.
+        mentions: Its mentions of factors, with offsets in the text.
     """
     patterns = _matches(sentence)
     if not mentions or not patterns:
         return []
     found = []
-    for kind, start, end in patterns:
+    for kind, first, last in patterns:
+        start, end = first + offset, last + offset
         before = [one for one in mentions if one.end <= start]
         after = [one for one in mentions if one.start >= end]
         if kind in ("first", "last"):
             near = min(mentions, key=lambda one: max(one.start - end, start - one.end, 0))
             found.append(Rank(near.code, "*" if kind == "first" else "", start, end))
-        elif kind == "beside" and len(after) > 1 and _LITTLE.search(sentence, after[-1].end):
+        elif kind == "beside" and len(after) > 1 and _LITTLE.search(sentence, after[-1].end - offset):
             found.append(Rank(after[0].code, after[-1].code, start, end))
         elif kind in ("over", "under") and before and after:
             pair = (before[-1].code, after[0].code)

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 
 from lendsafe.eval import sentences
-from lendsafe.eval.lexicon import lexicon
+from lendsafe.eval.lexicon import lexicon, list_of
 from lendsafe.eval.mentions import TONES, Mention, mask, read_sentence
 from lendsafe.eval.sentences import Span
 
@@ -38,7 +38,7 @@ def _unknown(sentence: str, outcome: int) -> tuple[Span, ...]:
     if any(one.asserted for one in read_sentence(sentence, outcome).mentions):
         return ()
     plain = mask(sentence)
-    if not {match.lastgroup for match in lexicon().cues.finditer(plain)} & {*TONES, "cause"}:
+    if not {list_of(match) for match in lexicon().cues.finditer(plain)} & {*TONES, "cause"}:
         return ()
     return tuple(
         match.span()
