@@ -26,7 +26,7 @@ def supervise(
     budget: int,
     *,
     say: Callable[[str], None],
-    program: Sequence[str] = (sys.executable, "-m", "lendsafe"),
+    start: Callable[[Sequence[str]], int] | None = None,
 ) -> int:
     """Run ``lendsafe train`` in a child process, again and again if it is killed.
 
@@ -35,7 +35,8 @@ def supervise(
         run: Run folder; its newest checkpoint is resumed.
         budget: Tokens per micro-batch to begin with.
         say: Called with each line for the user.
-        program: Command that starts LendSafe.
+        start: Runs LendSafe with some arguments in a process of its own; its exit code, or minus the number
+            of the signal that ended it.
 
     Returns:
         The child's last exit code; 128 plus the signal's number if one ended it.
@@ -43,9 +44,9 @@ def supervise(
     Raises:
         TooLargeError: If the child was killed more than three times, or before its first checkpoint.
     """
-    command = ["train", *arguments]
+    start, command = start or run_lendsafe, ["train", *arguments]
     for restart in range(RESTARTS + 1):
-        code = _run([*program, *command])
+        code = start(command)
         resumable = bool(checkpoint.existing(run / "checkpoints"))
         if code not in KILLED or (code > 0 and not resumable):
             return code if code >= 0 else 128 - code
@@ -68,12 +69,13 @@ def supervise(
     )
 
 
-def _run(command: Sequence[str]) -> int:
-    """Run a child; signals to us go to it, so that it can save.
+def run_lendsafe(arguments: Sequence[str]) -> int:
+    """Run LendSafe in a child; signals to us go to it, so that it can save.
 
     It is in a process group of its own: Ctrl-C in a terminal would else reach it twice, and the second signal
     means to leave at once.
     """
+    command = [sys.executable, "-m", "lendsafe", *arguments]
     with subprocess.Popen(command, process_group=0) as child:  # noqa: S603  # our own program
         before = {
             number: signal.signal(number, lambda received, _: child.send_signal(received))

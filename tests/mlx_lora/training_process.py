@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lendsafe.errors import LendSafeError
@@ -79,18 +80,28 @@ def slow_save() -> None:
 
 def start(*arguments: object) -> multiprocessing.Process:
     """Begin a training run in a process of its own."""
+    return forked(main, [str(one) for one in arguments])
+
+
+def finish(*arguments: object) -> int:
+    """Train to the end; the exit code, negative for a signal."""
+    return joined(main, [str(one) for one in arguments])
+
+
+def forked(function: Callable[..., None], *arguments: object) -> multiprocessing.Process:
+    """Begin a call in a process of its own."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "transformers"])
-    process = context.Process(target=main, args=([str(one) for one in arguments],))
+    process = context.Process(target=function, args=arguments)
     process.start()
     return process
 
 
-def finish(*arguments: object) -> int:
-    """Run to the end; the exit code, negative for a signal."""
-    process = start(*arguments)
-    process.join(120)
-    assert process.exitcode is not None, "the training process hangs"
+def joined(function: Callable[..., None], *arguments: object) -> int:
+    """Make a call in a process of its own; its exit code, negative for a signal."""
+    process = forked(function, *arguments)
+    process.join(180)
+    assert process.exitcode is not None, "the process hangs"
     return process.exitcode
 
 
