@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lendsafe import files
@@ -14,6 +14,7 @@ from lendsafe.errors import DiskError, ExistsError
 CALLS = ["write_bytes", "replace"]
 
 
+@settings(max_examples=30, deadline=None)
 @given(content=st.binary(max_size=200) | st.text(st.characters(exclude_categories=("Cs",)), max_size=50))
 def test_what_is_written_is_read(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("files") / "file"

@@ -8,19 +8,23 @@ from lendsafe.terminal import redraws
 
 
 def counter(what: str) -> Callable[[int, int], None]:
-    """A function that shows ``done`` of ``total`` and the time left."""
-    start = time.perf_counter()
-    shown = [start]
+    """A function that shows ``done`` of ``total`` and the time left.
+
+    Its first call starts the clock: what was prepared before it says nothing about the rest.
+    """
+    redraw = redraws(sys.stderr)
+    clock: dict[str, float] = {}
 
     def show(done: int, total: int) -> None:
-        now, redraw = time.perf_counter(), redraws(sys.stderr)
-        last = done >= total
-        if not last and now - shown[0] < (0.2 if redraw else 10):
+        now, last = time.perf_counter(), done >= total
+        if not clock:
+            clock.update(start=now, shown=now, before=done)
+        if not last and now - clock["shown"] < (0.2 if redraw else 10):
             return
-        shown[0] = now
-        left = (now - start) / max(done, 1) * (total - done)
-        rate = done / max(now - start, 1e-9)
-        line = f"{done}/{total} {what}  {rate:.1f}/s  ETA {int(left) // 60}:{int(left) % 60:02d}"
+        clock["shown"] = now
+        rate = (done - clock["before"]) / max(now - clock["start"], 1e-9)
+        left = int((total - done) / max(rate, 1e-9))
+        line = f"{done}/{total} {what}  {rate:.1f}/s  ETA {left // 60}:{left % 60:02d}"
         sys.stderr.write(f"\r\x1b[2K{line}" + ("\n" if last else "") if redraw else line + "\n")
         sys.stderr.flush()
 

@@ -103,6 +103,17 @@ def test_a_counter_redraws_one_line_on_a_terminal(monkeypatch, plain_terminal):
     assert re.search(r"100/100 rows  [\d.]+/s  ETA 0:00\n$", stream.getvalue())
 
 
+def test_the_time_before_the_first_call_does_not_count(monkeypatch):
+    now = iter([1_000.0, 1_010.0, 1_020.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(now))
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    show = progress.counter("rows")  # made at any time before
+    for done in (1, 11, 21):
+        show(done, 41)
+    assert stream.getvalue() == "11/41 rows  1.0/s  ETA 0:30\n21/41 rows  1.0/s  ETA 0:20\n"
+
+
 def test_a_counter_writes_a_line_now_and_then_elsewhere(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
@@ -128,6 +139,58 @@ def test_json_of_records_paths_and_what_json_cannot_say():
     text = as_json({"a": Inner(Path("x/y"), math.nan), "b": (1, math.inf), 3: "ü"})
     assert json.loads(text) == {"a": {"path": "x/y", "loss": None}, "b": [1, None], "3": "ü"}
     assert "ü" in text
+
+
+def test_the_demo_prints_its_table_its_explanation_and_its_letter(monkeypatch, tmp_path):
+    from lendsafe.demo import Demo
+
+    value = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 7}
+    summary = {
+        "systems": {"fine-tuned": {"rougeL": value, "grade": "Good", "strict_grade": "Fair"}},
+        "n": 7,
+        "train_loss": 0.25,
+    }
+    made = Demo(
+        summary, "declined\n  1. A reason\n\nWe have declined it.", tmp_path / "letter.pdf", {"data": 1.0}
+    )
+    asked = []
+
+    def run(out, *, quick, say):
+        asked.append((out, quick))
+        say("== Risk model")
+        return made
+
+    monkeypatch.setattr("lendsafe.demo.demo", run)
+    ran = lendsafe("demo", "--quick", "--out", tmp_path / "d")
+    assert (ran.code, ran.err) == (0, "== Risk model\n")
+    assert asked == [(tmp_path / "d", True)]
+    for said in (
+        "rougeL",
+        "0.500 [0.400, 0.600]",
+        "n = 7",
+        "We have declined it.",
+        f"Letter: {tmp_path}/letter.pdf",
+    ):
+        assert said in ran.out
+    report = json.loads(lendsafe("demo", "--json", "--out", tmp_path / "d").out)
+    assert report["summary"] == summary
+    assert report["letter"] == str(tmp_path / "letter.pdf")
+
+
+def test_an_interrupted_synth_leaves_nothing(monkeypatch, tmp_path):
+    calls = []
+
+    def narrative(*arguments, **named):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return "x"
+
+    monkeypatch.setattr("lendsafe.corpus.synth.narrative", narrative)
+    ran = lendsafe("data", "synth", "--n", 20, "--history", 0, "--out", tmp_path / "d")
+    assert ran.code == 130
+    assert ran.err.endswith("Error: Interrupted.\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---------------------------------------------------------------- how it ends
