@@ -12,7 +12,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from lending import NOTICE_DAY, approved, declined, engine, incomplete, risk_folder
+from lending import (
+    NOTICE_DAY,
+    approved,
+    declined,
+    engine,
+    incomplete,
+    risk_folder,
+    without_waiting_for_the_disk,
+)
 from payloads import payloads
 from pypdf import PdfReader
 
@@ -133,6 +141,11 @@ def test_five_thousand_payloads_change_no_decision_reasons_or_letter():
     nothing_changes(SOAK, every_pdf=25)
 
 
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    without_waiting_for_the_disk(monkeypatch)
+
+
 def only_below(tmp_path, count, medium):
     texts = payloads(count, seed=3)
     refused = 0
@@ -163,7 +176,7 @@ def test_five_thousand_payloads_write_nothing_outside_the_folder(tmp_path):
 
 # ---------------------------------------------------------------- canaries
 
-CANARY = "Zq7Canary{}Zq7"
+CANARY = "Zq7 Canary {} Zq7"  # with blanks, as names have them: no opaque identifier
 PLACES = (*FREE_TEXT, "name", "address", "key_factors", "delivery", "a key", *declined(), "a row")
 FORMS = ("json", "jsonl", "csv", "cut off", "no header")
 

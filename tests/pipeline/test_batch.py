@@ -14,7 +14,16 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from lending import NAME, NOTICE_DAY, approved, declined, engine, incomplete, risk_folder
+from lending import (
+    NAME,
+    NOTICE_DAY,
+    approved,
+    declined,
+    engine,
+    incomplete,
+    risk_folder,
+    without_waiting_for_the_disk,
+)
 
 from lendsafe.errors import DataError, DiskError, ExistsError, RefusedError
 from lendsafe.files import csv_cell
@@ -35,8 +44,9 @@ def explainer():
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
+def small_and_fast(monkeypatch):
     monkeypatch.setattr("lendsafe.pipeline.batch.PART", PART)
+    without_waiting_for_the_disk(monkeypatch)
 
 
 def tables(count):
