@@ -147,6 +147,7 @@ def test_the_demo_prints_its_table_its_explanation_and_its_letter(monkeypatch, t
     value = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 7}
     summary = {
         "systems": {"fine-tuned": {"rougeL": value, "grade": "Good", "strict_grade": "Fair"}},
+        "reading": ["One text is untrue."],
         "n": 7,
         "train_loss": 0.25,
     }
