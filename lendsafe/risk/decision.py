@@ -16,7 +16,7 @@ from lendsafe.reasons import catalogue
 from lendsafe.records import Applicant, Assessment, Decision, Reason
 from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.features import APPLICANT_COLUMNS, FeatureSet, numbers
+from lendsafe.risk.features import APPLICANT_COLUMNS, FeatureSet, numbers, unknown
 
 Floats = NDArray[np.float64]
 
@@ -111,7 +111,7 @@ def read_policy(table: Mapping[str, Any], where: str, features: FeatureSet | Non
 
 def missing_items(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
     """Required items that are not known, ``(n, required)``."""
-    columns = [frame[name].isna().to_numpy() for name in policy.required]
+    columns = [unknown(frame, name) for name in policy.required]
     return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0), dtype=bool)
 
 

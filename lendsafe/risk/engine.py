@@ -93,10 +93,21 @@ class RiskEngine:
         return hashlib.sha256(np.ascontiguousarray(self.background).tobytes()).hexdigest()
 
     @cached_property
-    def _booster(self) -> xgboost.Booster:
-        booster = xgboost.Booster()
-        booster.load_model(bytearray(json.dumps(to_document(self.ensemble)).encode()))
-        return booster
+    def _boosters(self) -> dict[int, xgboost.Booster]:
+        return {}
+
+    def _booster(self, rows: int = 1) -> xgboost.Booster:
+        """The booster for a number of rows: one thread for few, all for many.
+
+        Each row is summed by one thread, so the result does not depend on how many there are; but to
+        set the number anew for each call would cost more than the prediction of one row.
+        """
+        threads = 1 if rows < MANY_ROWS else os.cpu_count() or 1
+        if threads not in self._boosters:
+            booster = xgboost.Booster({"nthread": threads})
+            booster.load_model(bytearray(json.dumps(to_document(self.ensemble)).encode()))
+            self._boosters[threads] = booster
+        return self._boosters[threads]
 
     @cached_property
     def _attribution(self) -> Attribution:
@@ -108,8 +119,7 @@ class RiskEngine:
 
     def log_odds(self, values: Floats) -> Floats:
         """Calibrated log-odds of default of encoded rows, ``(n,)``."""
-        self._booster.set_param({"nthread": _threads(values)})
-        margins = self._booster.inplace_predict(values, predict_type="margin", missing=np.nan)
+        margins = self._booster(len(values)).inplace_predict(values, predict_type="margin", missing=np.nan)
         found: Floats = (
             self.calibration.slope * np.asarray(margins, dtype=np.float64) + self.calibration.intercept
         )
@@ -124,9 +134,10 @@ class RiskEngine:
         return self.calibration.slope * self._attribution(values)
 
     def _native(self, values: Floats) -> Floats:
-        self._booster.set_param({"nthread": _threads(values)})
         matrix = xgboost.DMatrix(values, missing=np.nan, nthread=1)
-        contributions = np.asarray(self._booster.predict(matrix, pred_contribs=True), dtype=np.float64)
+        contributions = np.asarray(
+            self._booster(len(values)).predict(matrix, pred_contribs=True), dtype=np.float64
+        )
         return self.calibration.slope * contributions[:, :-1]
 
     def grouped(self, values: Floats, contributions: Floats) -> Floats:
@@ -231,11 +242,6 @@ class RiskEngine:
             kept = harmful[:4] + [c for c in harmful[4:] if c == inquiries]  # 15 USC 1681g(f)(9)
             found.append(tuple(statements[c] for c in kept))
         return found
-
-
-def _threads(values: Floats) -> int:
-    """Threads for a prediction; each row is summed by one of them, so the result does not depend on it."""
-    return 1 if len(values) < MANY_ROWS else os.cpu_count() or 1
 
 
 def points(log_odds: Floats, config: RiskConfig) -> NDArray[np.int64]:

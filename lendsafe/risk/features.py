@@ -209,6 +209,15 @@ def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     return found
 
 
+def unknown(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    """Which values of a column are not known."""
+    column = frame[name].array
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+        return np.isnan(np.asarray(column, dtype=np.float64))
+    found: NDArray[np.bool_] = frame[name].isna().to_numpy()
+    return found
+
+
 def code_index(
     values: NDArray[np.float64], features: Sequence[Feature], codes: Sequence[str]
 ) -> NDArray[np.int64]:

@@ -58,7 +58,7 @@ def test_values_equal_the_shap_package(which):
     sample = people().frame if which == "synthetic" else german().frame[:300]
     values = engine.features.encode(sample).to_numpy()
     background = engine.background[:100]
-    explainer = shap.TreeExplainer(engine._booster, background, feature_perturbation="interventional")
+    explainer = shap.TreeExplainer(engine._booster(), background, feature_perturbation="interventional")
     expected = explainer.shap_values(values, check_additivity=False)
     found = Attribution(engine.ensemble, background)(values)
     assert np.abs(found - expected).max() < 1e-5
