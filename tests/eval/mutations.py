@@ -5,6 +5,7 @@ none of its factors, a changed figure differs after rounding, a dropped factor i
 else. The length stays between 60 and 180 words, so that the length cannot give it away.
 """
 
+import calendar
 import random
 import re
 import tomllib
@@ -77,7 +78,14 @@ class Case:
     @cached_property
     def naming(self) -> list[set[str]]:
         """For each sentence, the shown factors that it may be about."""
-        return [{code for code in self.shown if mention(code).search(s)} for s in self.prose.sentences]
+        return [{code for code in self.shown if self.names(s, code)} for s in self.prose.sentences]
+
+    def names(self, sentence: str, code: str) -> bool:
+        """Whether a sentence may be about a factor: by keyword, slot, or a figure of it."""
+        own = [field for field in catalogue()[code].slots if field != "loan_amount" and field in self.values]
+        return bool(mention(code).search(sentence)) or any(
+            figures(sentence, field, self.values[field]) for field in own
+        )
 
     def hurts(self, code: str) -> bool:
         return any(factor.code == code for factor in self.hurting)
@@ -91,7 +99,8 @@ class Case:
     def is_decision(self, index: int) -> bool:
         return bool(_decision_words().search(self.prose.sentences[index]))
 
-    def figures(self) -> dict[str, float]:
+    @cached_property
+    def values(self) -> dict[str, float]:
         """Value of each field that has one."""
         known = {f: value_of(self.assessment, f) for f in UNITS}
         return {f: float(v) for f, v in known.items() if v is not None}
@@ -101,7 +110,7 @@ class Case:
         if self.slot_form:
             found = re.finditer(re.escape(f"{{{field}}}"), self.text)
             return [match.span() for match in found]
-        return [match.span("number") for match in figures(self.text, field, self.figures()[field])]
+        return [match.span("number") for match in figures(self.text, field, self.values[field])]
 
 
 Plant = Callable[[Case, random.Random], Planted | None]
@@ -226,8 +235,8 @@ def _differs(field: str, one: float, other: float) -> bool:
 
 def _false_value(case: Case, field: str, rng: random.Random) -> float:
     """Another value for ``field``, far enough from every true figure of the same unit."""
-    true, unit = case.figures()[field], UNITS[field]
-    taken = [v for f, v in case.figures().items() if UNITS[f] == unit]
+    true, unit = case.values[field], UNITS[field]
+    taken = [v for f, v in case.values.items() if UNITS[f] == unit]
     draws: dict[str, Callable[[], float]] = {
         "USD": lambda: round(max(true, 1000) * rng.choice((0.1, 0.5, 0.75, 0.9, 1.1, 1.25, 1.5, 2, 10)), -2),
         "percent": lambda: round(max(1.0, true + rng.choice((-30, -18.4, -7.5, 4.6, 9.3, 15, 27))), 1),
@@ -247,7 +256,7 @@ def _false_value(case: Case, field: str, rng: random.Random) -> float:
 
 
 def _number(case: Case, rng: random.Random) -> Planted | None:
-    known = case.figures()
+    known = case.values
     shown = [field for field in known if case.stated(field)]
 
     def changed() -> Planted | None:
@@ -278,7 +287,7 @@ def _like(old: str, field: str, value: float, rng: random.Random) -> str:
 
 
 def _role(case: Case, rng: random.Random) -> Planted | None:
-    known = case.figures()
+    known = case.values
     pairs = [
         (mine, other)
         for mine in known
@@ -345,10 +354,22 @@ def _dropped(case: Case, rng: random.Random) -> Planted | None:
     return None
 
 
-_PLACES = re.compile(
-    r"\b(first|second|third|fourth|next|then|also|last|finally|lastly|main|major|clear|smaller|chief|principal|"
-    r"biggest|largest|greatest|strongest|heaviest|most important|leading|another|further|further down|top|"
-    r"moderate|slight|strong|minor|lesser|least|most|more|less|after that|beyond that|in addition|besides|too)\b",
+# Words that give a factor its place: adjectives of rank, and what a sentence opens with.
+_PLACES = (
+    re.compile(
+        r"\b(first|second|third|fourth|main|major|clear|smaller|chief|principal|biggest|largest|strongest|heaviest|"
+        r"leading|minor|lesser|moderate|slight|strong|one|two|three|four)\b(?=:| (?:reason|factor|point|strength|"
+        r"concern|item|issue|plus|matter|was\b|is\b))",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"^(?:and )?(next|then|also|last|finally|lastly|in addition|besides|after that)\b", re.IGNORECASE
+    ),
+)
+# Words that tie a factor to the others: with one of these, a change of place may leave the ranking true.
+_TIES = re.compile(
+    r"\b(more|most|less|least|top|bottom|middle|another|other|further|above all|behind|after|before|beyond|"
+    r"first|second|third|fourth|main|major|chief|principal|next|then|last|finally|lastly|close|count\w* for)\b",
     re.IGNORECASE,
 )
 
@@ -387,26 +408,36 @@ def _exchange(case: Case, first: str, second: str) -> Prose | None:
         return None
     if any(block != list(range(block[0], block[-1] + 1)) for block in (one, two)) or one[0] > two[0]:
         return None
-    prose = case.prose
-    heads = [_PLACES.findall(prose.sentences[block[0]]) for block in (one, two)]
-    bodies = [_PLACES.findall(" ".join(prose.sentences[i] for i in block[1:])) for block in (one, two)]
-    if len(heads[0]) != len(heads[1]) or any(bodies):
+    heads, prose = (case.prose.sentences[one[0]], case.prose.sentences[two[0]]), case.prose
+    for places in _PLACES:
+        ranks = [[match[1] for match in places.finditer(head)] for head in heads]
+        if len(ranks[0]) != len(ranks[1]):
+            return None
+        heads = (_with_ranks(heads[0], places, ranks[1]), _with_ranks(heads[1], places, ranks[0]))
+    rest = [prose.sentences[i] for i in (*one[1:], *two[1:])]
+    if any(_TIES.search(_bare(text)) for text in (*heads, *rest)):
         return None
-    for index, ranks in ((one[0], heads[1]), (two[0], heads[0])):
-        prose = prose.replace(index, _with_ranks(prose.sentences[index], ranks))
+    prose = prose.replace(one[0], heads[0]).replace(two[0], heads[1])
     between = list(range(one[-1] + 1, two[0]))
     before, after = list(range(one[0])), list(range(two[-1] + 1, len(prose.sentences)))
     return prose.ordered([*before, *two, *between, *one, *after])
 
 
-def _with_ranks(sentence: str, ranks: list[str]) -> str:
+def _bare(text: str) -> str:
+    """``text`` without its words of place."""
+    for places in _PLACES:
+        text = places.sub("", text)
+    return text
+
+
+def _with_ranks(sentence: str, places: re.Pattern[str], ranks: list[str]) -> str:
     left = iter(ranks)
 
     def rank(match: re.Match[str]) -> str:
-        word = next(left)
-        return capital(word) if match[0][0].isupper() else word.lower()
+        word, old = next(left), match[1]
+        return match[0].replace(old, capital(word.lower()) if old[0].isupper() else word.lower(), 1)
 
-    return _PLACES.sub(rank, sentence)
+    return places.sub(rank, sentence)
 
 
 def _direction(case: Case, rng: random.Random) -> Planted | None:
@@ -485,7 +516,7 @@ def _pii(case: Case, rng: random.Random) -> Planted | None:
         return str(rng.randrange(1, 10)) + "".join(str(rng.randrange(10)) for _ in range(count - 1))
 
     year, month, day = rng.randrange(1940, 2004), rng.randrange(1, 13), rng.randrange(1, 29)
-    names = ("January February March April May June July August September October November December").split()
+    names = list(calendar.month_name)[1:]
     dash = rng.choice("- ")
     values = {
         "ssn": rng.choice(["-", " ", ""]).join((digits(3), digits(2), digits(4))),
@@ -493,17 +524,17 @@ def _pii(case: Case, rng: random.Random) -> Planted | None:
         "card": dash.join(digits(4) for _ in range(4)),
         "email": rng.choice(["maria.lopez", "jsmith84", "t_nguyen", "o-brien"])
         + rng.choice(["@mail.example.com", "@example.org", "@post.example.net"]),
-        "phone": rng.choice(
-            [f"({digits(3)}) {digits(3)}-{digits(4)}", f"{digits(3)}-{digits(3)}-{digits(4)}"]
-            + [f"+1 {digits(3)} {digits(3)} {digits(4)}", f"{digits(3)}.{digits(3)}.{digits(4)}"]
+        "phone": rng.choice(("({}) {}-{}", "{}-{}-{}", "+1 {} {} {}", "{}.{}.{}")).format(
+            digits(3), digits(3), digits(4)
         ),
         "birth": rng.choice(
-            [
+            (
                 f"{names[month - 1]} {day}, {year}",
                 f"{month:02}/{day:02}/{year}",
                 f"{year}-{month:02}-{day:02}",
-            ]
-            + [f"{day} {names[month - 1]} {year}", f"{month}/{day}/{year % 100:02}"]
+                f"{day} {names[month - 1]} {year}",
+                f"{month}/{day}/{year % 100:02}",
+            )
         ),
         "license": rng.choice("ABCDEFG") + digits(8),
         "routing": digits(9),
