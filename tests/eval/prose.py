@@ -8,7 +8,7 @@ from lendsafe import slots
 from lendsafe.records import Applicant, Assessment
 
 _GAP = re.compile(r"(?<=[.!?])(\s+)(?=[\"“(A-Z{$0-9<])")
-_ONES = [  # fmt: skip
+_ONES = [
     "zero",
     "one",
     "two",
