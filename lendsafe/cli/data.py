@@ -26,9 +26,7 @@ def synth(out: Path, as_json: bool, **given: Any) -> None:
     from lendsafe.cli.progress import counter
     from lendsafe.corpus.synth import write
 
-    config = settings(SynthConfig, given)
-    click.echo("Drawing applicants until every count is filled.", err=True)
-    made = write(config, out, counter("narratives"))
+    made = write(settings(SynthConfig, given), out, counter("narratives"))
     counts = {"rows": len(made.rows), "unseen_wordings": len(made.unseen), "out": out}
     click.echo(
         to_json(counts) if as_json else f"{out}: {len(made.rows)} rows, {len(made.unseen)} in unseen wordings"

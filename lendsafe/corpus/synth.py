@@ -114,11 +114,11 @@ def write(config: SynthConfig, out: Path, done: Done | None = None) -> Synthetic
         DiskError: If writing fails.
     """
     refuse_existing(out)
-    data = synthesize(config, done)
     stage = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     with disk_errors(out):
         stage.mkdir(parents=True)
         try:
+            data = synthesize(config, done)
             _write_files(stage, data, config)
             if out.exists():
                 out.rmdir()
