@@ -1,23 +1,31 @@
 """Text from which a small base model learns the words of lending, but not the task of fine-tuning.
 
-Prose alone, sentences for single factors, lists sorted or turned into sentences, prose turned
-back into lists, and data-to-text in many layouts, key names and instructions, all of them other
-than ``lendsafe.prompts``. No document holds a prompt or a row of the fine-tuning set.
+Prose alone, sentences for single factors, lists copied, sorted or turned into sentences, prose turned
+back into lists, single values looked up, and data-to-text in many layouts, key names and instructions,
+all of them other than ``lendsafe.prompts``. No document holds a prompt or a row of the fine-tuning set.
+
+Lists to copy and values to look up come first and by themselves: a model this small that starts with
+letters learns their words and never learns to look at the data (measured, ``LOG.md``).
 """
 
 import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count, pairwise
+from typing import get_args
 
 from lendsafe import slots
 from lendsafe.corpus.grammar import Side, Voice, block_of, blocks, capitalized, factors, narrative, opening
 from lendsafe.corpus.scenarios import choose, random_assessment, shuffled
 from lendsafe.corpus.wordings import Wording
 from lendsafe.reasons import catalogue
-from lendsafe.records import Assessment, Message, Reason, Style
+from lendsafe.records import Assessment, Detail, Message, Purpose, Reason, Register, Strength, Style
 
 Document = str | list[Message]
+
+# Documents at the start, before all kinds: words to copy, then lists to copy and values to look up too.
+COPIED_WORDS, COPIED = 9_000, 14_000
 
 _SYSTEMS = (
     "You turn lending data into clear prose. Keep every name in braces as it is.",
@@ -79,8 +87,11 @@ def documents(seed: int) -> Iterator[Document]:
         Prose as text, or a conversation whose last message is the assistant's. Facts are slots.
     """
     rng = random.Random(seed)  # noqa: S311  # wordings, no secrets
-    makers = [maker for maker, share in _SHARES for _ in range(share)]
-    while True:
+    copying, all_kinds = (
+        [maker for maker, share in shares for _ in range(share)] for shares in (_COPYING, _SHARES)
+    )
+    for number in count():
+        makers = [_copied_words] if number < COPIED_WORDS else copying if number < COPIED else all_kinds
         yield makers[rng.randrange(len(makers))](rng)
 
 
@@ -142,6 +153,54 @@ def _opening(rng: random.Random) -> Document:
     outcome = f"{choose(_KEYS['decision'], rng)} ({decision})"
     asked = f"State the {outcome} for {{loan_amount}}, {purpose}, {style.register}."
     return _talk(rng, asked, opening(assessment, _voice(style, rng)))
+
+
+# ---------------------------------------------------------------- copies
+
+
+def _copied_words(rng: random.Random) -> Document:
+    """Words and slots in a chance order, each once, and the same again: nothing to guess, all to look up."""
+    words = shuffled(_WORDS, rng)[: 4 + rng.randrange(16)]
+    between = choose((" ", ", ", "\n"), rng)
+    asked = choose(("Repeat:", "Again:", "Copy:", "The same once more:"), rng)
+    return [Message("user", f"{asked} {between.join(words)}"), Message("assistant", " ".join(words))]
+
+
+def _copied_list(rng: random.Random) -> Document:
+    """Rows of chance names, strengths and slots, written again in another layout."""
+    rows = [
+        [
+            choose(_NAMES, rng),
+            *([choose(("slight", "moderate", "strong"), rng)] if rng.random() < 0.5 else []),
+            *([f"{{{choose(_SLOTS, rng)}}}"] if rng.random() < 0.6 else []),
+        ]
+        for _ in range(2 + rng.randrange(5))
+    ]
+    within, between = choose((", ", " / ", " "), rng), choose(("\n", "; ", "\n- "), rng)
+    given = between.join(within.join(row) for row in rows)
+    asked = choose(("Repeat this list:", "Write this list again:", "Copy:", "The same list once more:"), rng)
+    within, between = choose((", ", " | "), rng), choose(("\n", "; "), rng)
+    return _talk(rng, f"{asked}\n{given}", between.join(within.join(row) for row in rows))
+
+
+def _looked_up(rng: random.Random) -> Document:
+    """Data in a layout, and several of its values: by key, by what stands before, by place."""
+    assessment, style = random_assessment(rng)
+    sheet = _sheet(assessment, style, rng)
+    shown = choose(_LAYOUTS, rng)(sheet, rng)
+    key, rows = sheet.items
+    names = [next(iter(row.values())) for row in rows]
+    pairs = [
+        *sheet.head,
+        *((f"after {before}", after) for before, after in pairwise(names)),
+        *((f"with {name}", ", ".join(list(row.values())[1:])) for name, row in zip(names, rows, strict=True)),
+        (f"first of {key}", names[0]),
+        (f"last of {key}", names[-1]),
+        (key, "; ".join(names)),
+    ]
+    asked = shuffled(tuple(pairs), rng)[: 1 + rng.randrange(5)]
+    question = "\n".join(f"{name}?" for name, _ in asked)
+    return _talk(rng, f"{shown}\n\n{question}", "\n".join(value for _, value in asked))
 
 
 # ---------------------------------------------------------------- lists
@@ -250,12 +309,11 @@ def _as_tags(sheet: Sheet, _: random.Random) -> str:
     return f"{head}\n{body}"
 
 
-def _as_ranks(sheet: Sheet, rng: random.Random) -> str:
-    """Rows out of order, each with its place: the text follows the places."""
+def _as_places(sheet: Sheet, rng: random.Random) -> str:
     name, rows = sheet.items
-    placed = shuffled(tuple((place, row) for place, row in enumerate(rows, start=1)), rng)
-    lines = [f"{', '.join(row.values())} [rank {place}]" for place, row in placed]
-    return "\n".join([*(f"{key} = {value}" for key, value in sheet.head), f"[{name}]", *lines])
+    mark, equals = choose((")", ":", " -"), rng), choose((" = ", ": "), rng)
+    lines = [f"{place}{mark} {', '.join(row.values())}" for place, row in enumerate(rows, start=1)]
+    return "\n".join([*(f"{key}{equals}{value}" for key, value in sheet.head), f"[{name}]", *lines])
 
 
 def _rows(sheet: Sheet, rng: random.Random) -> str:
@@ -304,16 +362,34 @@ def _name(factor: Reason, side: Side, rng: random.Random) -> str:
     return choose((name, name, name.lower(), factor.code, factor.code.replace("_", " ")), rng)
 
 
-_LAYOUTS = (_as_json, _as_table, _as_semicolons, _as_bullets, _as_tags, _as_ranks)
+_LAYOUTS = (_as_json, _as_table, _as_semicolons, _as_bullets, _as_tags, _as_places)
+_NAMES = tuple(name for one in catalogue().values() for name in (one.statement, one.favourable))
+_SLOTS = tuple(dict.fromkeys(name for one in catalogue().values() for name in one.slots))
+_WORDS = (
+    *catalogue(),
+    *(f"{{{name}}}" for name in _SLOTS),
+    *get_args(Purpose),
+    *get_args(Strength),
+    *get_args(Register),
+    *get_args(Detail),
+)
 
+_COPYING: tuple[tuple[Callable[[random.Random], Document], int], ...] = (
+    (_copied_words, 50),
+    (_copied_list, 25),
+    (_looked_up, 25),
+)
 _SHARES: tuple[tuple[Callable[[random.Random], Document], int], ...] = (
-    (_letter, 45),
-    (_prose, 12),
-    (_sentences_of_list, 12),
+    (_letter, 50),
+    (_prose, 6),
+    (_sentences_of_list, 14),
     (_sentence_of_factor, 8),
-    (_factor_prose, 5),
+    (_factor_prose, 3),
     (_one_sentence, 6),
     (_opening, 4),
-    (_list_of_prose, 4),
-    (_sorted_list, 4),
+    (_list_of_prose, 3),
+    (_sorted_list, 2),
+    (_copied_words, 4),
+    (_copied_list, 4),
+    (_looked_up, 6),
 )

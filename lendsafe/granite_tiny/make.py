@@ -27,7 +27,7 @@ from transformers import GraniteMoeConfig, GraniteMoeForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from lendsafe.cli.options import settings, settings_options
-from lendsafe.corpus.pretraining import documents
+from lendsafe.corpus.pretraining import COPIED, documents
 from lendsafe.errors import ConfigError
 from lendsafe.fields import check, knob
 from lendsafe.files import disk_errors, write_json
@@ -37,7 +37,7 @@ MAX_LENGTH = 1024
 TOKENIZER_DOCUMENTS = 4000
 POOL = 768  # documents among which similar lengths are put together
 REPORT_EVERY = 25
-ROPE_THETA = 10_000.0
+ROPE_THETA = 1_000_000.0  # slow pairs of a head's dimensions then match content whatever the distance
 IGNORED = -100
 
 
@@ -47,7 +47,7 @@ class PretrainConfig:
 
     seed: int = knob(0, "Seed of weights and text.", low=0)
     steps: int = knob(1800, "Optimiser steps.", low=1)
-    batch_tokens: int = knob(4608, "Tokens of one optimiser step, padding included.", low=MAX_LENGTH)
+    batch_tokens: int = knob(3072, "Tokens of one optimiser step, padding included.", low=MAX_LENGTH)
     learning_rate: float = knob(3e-3, "Peak learning rate.", low=0)
     warmup_steps: int = knob(100, "Steps of linear warm-up; then a cosine to 2 %.", low=0)
     weight_decay: float = knob(0.05, "AdamW's decoupled weight decay.", low=0)
@@ -55,9 +55,9 @@ class PretrainConfig:
     save_every: int = knob(200, "Steps between saves.", low=1)
     vocab_size: int = knob(1536, "Tokens of the vocabulary.", low=260)
     hidden_size: int = knob(192, "Width of the residual stream.", low=8)
-    layers: int = knob(3, "Layers.", low=1)
-    heads: int = knob(3, "Query heads.", low=1)
-    kv_heads: int = knob(1, "Key and value heads.", low=1)
+    layers: int = knob(4, "Layers.", low=2)
+    heads: int = knob(6, "Query heads.", low=1)
+    kv_heads: int = knob(2, "Key and value heads.", low=1)
     experts: int = knob(6, "Experts per layer.", low=2)
     experts_per_token: int = knob(2, "Experts that see a token.", low=1)
     expert_size: int = knob(192, "Hidden width of an expert.", low=8)
@@ -69,8 +69,9 @@ class PretrainConfig:
 def architecture(config: PretrainConfig) -> GraniteMoeConfig:
     """GraniteMoe with the structure of Granite 3.1's multipliers.
 
-    As in Granite 3.1 3B, embeddings are multiplied by 12, attention logits by 1 / head size, what a layer
-    adds by 0.22, and output logits divided by 6.
+    As in Granite 3.1 3B, embeddings are multiplied by 12 and output logits divided by 6. What a layer adds
+    is multiplied by 1.4 / sqrt(layers), which is Granite's 0.22 at its 40 layers; attention logits by
+    1 / sqrt(head size) where Granite has 1 / head size, with which so short a run never learns to copy.
     """
     return GraniteMoeConfig(
         vocab_size=config.vocab_size,
@@ -84,8 +85,8 @@ def architecture(config: PretrainConfig) -> GraniteMoeConfig:
         max_position_embeddings=MAX_LENGTH,
         initializer_range=config.hidden_size**-0.5,
         embedding_multiplier=12.0,
-        attention_multiplier=config.heads / config.hidden_size,
-        residual_multiplier=0.22,
+        attention_multiplier=(config.heads / config.hidden_size) ** 0.5,
+        residual_multiplier=1.4 / config.layers**0.5,
         logits_scaling=6.0,
         tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
@@ -96,11 +97,53 @@ def architecture(config: PretrainConfig) -> GraniteMoeConfig:
     )
 
 
+def start_copying(model: GraniteMoeForCausalLM) -> None:
+    """Set some heads of the first two layers to an induction circuit, before training.
+
+    A head of the first layer attends to the token before; a head of the second to places whose preceding
+    token equals the present one, and speaks for the token there: "... A B ... A" continues with B. (The
+    circuit: Elhage et al., A Mathematical Framework for Transformer Circuits, 2021; setting attention
+    weights at the start: Trockman and Kolter, Mimetic Initialization of Self-Attention Layers, 2023.)
+    From chance weights it takes longer to appear than all of this pretraining lasts. All of it is
+    trained on; the sizes below need only be right to a factor of two.
+    """
+    config, (first, second) = model.config, [layer.self_attn for layer in model.model.layers[:2]]
+    size = config.hidden_size // config.num_attention_heads
+    pairs = size // 2  # rotary embedding turns dimension i together with i + pairs
+    turn = ROPE_THETA ** (-torch.arange(pairs) / pairs)
+    fast = torch.arange(6)  # pairs that turn enough from one token to the next to tell them apart
+    slow = torch.cat([torch.arange(7, pairs), torch.arange(pairs + 7, size)])
+    scale = config.attention_multiplier
+    with torch.no_grad():
+        embedding = model.model.embed_tokens.weight
+        embedding[:, 0] = 0.3  # the same for all tokens, so that a query or key can be a constant
+        constant = (0.3 / embedding.square().mean(1).sqrt()).mean()
+
+        # First layer: the dot product of query and key is a sum of cos(distance - back), largest at `back`.
+        first.k_proj.weight[:size] = 0
+        first.k_proj.weight[fast, 0] = 1
+        for head, back in enumerate((1, 2)):
+            query = first.q_proj.weight[head * size : (head + 1) * size]
+            query[:] = 0
+            query[fast, 0] = 6 / (scale * constant**2) * torch.cos(back * turn[fast])
+            query[fast + pairs, 0] = -6 / (scale * constant**2) * torch.sin(back * turn[fast])
+        first.o_proj.weight[:, :size] *= 3
+
+        # Second layer: keys read what the first head wrote, queries read the present token by the same map.
+        written, read = first.o_proj.weight[:, slow], first.v_proj.weight[slow]
+        gain = config.residual_multiplier * written.square().sum(0).mean()
+        second.k_proj.weight[:size] = 0
+        second.q_proj.weight[:size] = 0
+        second.k_proj.weight[slow] = written.T / gain
+        second.q_proj.weight[slow] = read * 8 / (scale * len(slow))
+        second.o_proj.weight[:, :size] = 3 * second.v_proj.weight[:size].T
+
+
 def train_tokenizer(config: PretrainConfig) -> Tokenizer:
     """Learn the tokenizer from the first documents of the same text."""
     texts = (
         document if isinstance(document, str) else "\n".join(message.content for message in document)
-        for document in islice(documents(config.seed), TOKENIZER_DOCUMENTS)
+        for document in islice(documents(config.seed), COPIED, COPIED + TOKENIZER_DOCUMENTS)
     )
     return bpe.train(texts, config.vocab_size)
 
@@ -129,16 +172,21 @@ def learning_rate(config: PretrainConfig, done: int) -> float:
 
 
 def mean_loss(model: GraniteMoeForCausalLM, batch: list[list[int]]) -> torch.Tensor:
-    """Next-token loss in nats, averaged over every token but each document's first."""
-    ids = [torch.tensor(one) for one in batch]
-    inputs = torch.nn.utils.rnn.pad_sequence([one[:-1] for one in ids], batch_first=True)
+    """Next-token loss in nats, averaged over prose and replies; what was asked is chance and is not learned."""
+    inputs = torch.nn.utils.rnn.pad_sequence([torch.tensor(ids[:-1]) for ids in batch], batch_first=True)
     targets = torch.nn.utils.rnn.pad_sequence(
-        [one[1:] for one in ids], batch_first=True, padding_value=IGNORED
+        [torch.tensor(_targets(ids)) for ids in batch], batch_first=True, padding_value=IGNORED
     )
     # Padding is on the right, so causal attention never sees it and no mask is needed.
     hidden = model.model(input_ids=inputs, use_cache=False).last_hidden_state[targets != IGNORED]
     logits = model.lm_head(hidden) / model.config.logits_scaling
     return cross_entropy(logits, targets[targets != IGNORED])
+
+
+def _targets(ids: list[int]) -> list[int]:
+    """The token after each one, ``IGNORED`` up to the end of the last role mark."""
+    start = len(ids) - ids[::-1].index(bpe.END_ROLE_ID) if bpe.END_ROLE_ID in ids else 1
+    return [IGNORED] * (start - 1) + ids[start:]
 
 
 def pretrain(
@@ -191,7 +239,10 @@ def make(config: PretrainConfig, folder: Path) -> dict[str, Any]:
     bpe.save(tokenizer, folder, MAX_LENGTH)
     disable_progress_bar()
     torch.manual_seed(config.seed)
-    model = GraniteMoeForCausalLM(architecture(config))
+    model = GraniteMoeForCausalLM._from_config(
+        architecture(config), attn_implementation="sdpa", experts_implementation="grouped_mm"
+    )
+    start_copying(model)
     start, tokens, recent = time.perf_counter(), 0, list[float]()
     for step, loss, count in pretrain(model, batches(config, tokenizer), config):
         tokens, recent = tokens + count, [*recent[1 - REPORT_EVERY :], loss]

@@ -12,6 +12,8 @@ from lendsafe.records import Message
 END, START_ROLE, END_ROLE = "<|end_of_text|>", "<|start_of_role|>", "<|end_of_role|>"
 SPECIAL = (END, START_ROLE, END_ROLE)  # ids 0, 1, 2; as in Granite 3.1 the first is bos, eos, pad and unk
 
+END_ROLE_ID = SPECIAL.index(END_ROLE)
+
 # What a token may span: a slot or name with its underscores, so that `{debt_to_income}` is one token
 # wherever it stands; a word with the space before it; one digit; punctuation; space.
 PIECES = r"\{[\p{L}_]*\}?| ?[\p{L}_]+\}?|\p{N}| ?[^\s\p{L}\p{N}_{}]+|\}|\s+(?!\S)|\s"
