@@ -158,7 +158,7 @@ _PERSONAL_HINT = re.compile(
     r"\d[-/ ]\d|\) ?\d|\.\d{3}|\d\.\d+\.|\d{9}|@|[xX*]{2}|M[rs]|Dr\b|Dear |\d [A-Z]|(?:19|20)\d\d\b"
 )
 _MARKUP = re.compile(
-    r"\*\*?|^#+\s|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[/?\w+\]|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;",
+    r"\*\*?|^#+\s|#{2,}|^\s*[-*\u2022]\s|`|</?[a-zA-Z][^>]*>|\[/?\w+\]|\[[^\]]*\]\([^)]*\)|https?://\S+|www\.\S+|__|<\||\|>|&\w+;",
     re.MULTILINE,
 )
 _MARKUP_HINT = re.compile(r"[*#`<>\[_|&\u2022]|://|www|^\s*-", re.MULTILINE)

@@ -22,8 +22,13 @@ _NO = re.compile(
 )
 # not a statement of the outcome at all
 _OPEN = re.compile(
-    r"\b(?:whether|if|before|until|would|could|should|enough|needed|required|order|hoped?|want(?:ed)?|in favou?r of|how we|deciding|criteria|when)\b"
+    r"\b(?:whether|if|before|until|would|could|should|enough|needed|required|order|ask(?:ed|ing)?|hoped?|want(?:ed)?|in favou?r of|how we|deciding|criteria|when)\b"
 )
+# "none of this kept us from saying yes": a negation of what would stand in the way
+_UNHINDERED = re.compile(
+    r"\b(?:no|not|none|nothing|never|\w+n't)\b(?: \w+){0,4}? (?:prevent\w*|stop\w*|ke(?:ep|pt)\w*|barr?(?:ed)?|stood|stand|change[ds]?)\b"
+)
+_RESOLVED = re.compile(r"\b(?:came|come|decided|had|have|chose|chosen) to $")
 _GAP = re.compile(r"[;:\u2014]|\bbut\b|\bso\b|\band (?:we|it|this|your)\b|,")
 
 
@@ -53,11 +58,12 @@ def _outcome(match: re.Match[str], sentence: str) -> str:
     before = before[max((gap.end() for gap in _GAP.finditer(before)), default=0) :]
     if kind in ("counteroffer", "incomplete"):
         return kind
-    negated = bool(_NO.search(before))
+    negated = bool(_NO.search(before)) and not _UNHINDERED.search(before)
+    open_ = _OPEN.search(before) and not _RESOLVED.search(before)
     if kind == "declined":
-        return "" if negated or _OPEN.search(before) else "declined"
+        return "" if negated or open_ else "declined"
     if negated:
         return "declined"
-    if kind == "approval_noun" or _OPEN.search(before):
+    if kind == "approval_noun" or open_:
         return ""
     return "approved"

@@ -26,9 +26,13 @@ _OPERATORS = (
     ("<=", re.compile(r"\b(?:at most|up to|no more than|not more than|a maximum of)\s*$")),
 )  # fmt: skip
 _COUNT_OF_FACTORS = re.compile(
-    r"^\s+(?:main |principal |key |chief |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?)\b"
+    r"^\s+(?:main |principal |key |chief |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?|facts?|matters?|counts|parts?|areas?)\b"
 )
-_ALL = re.compile(r"\b(?:all|these|those|both)\s+$")  # "all four come from your report"
+_ALL = re.compile(
+    r"\b(?:all|these|those|both|other|of the|reason|reason number|point|number|item)\s+$"
+)  # "all four come from your report"
+_SMALL = 12  # "after two readings": a small number of things that are no fact
+_OTHER_NOUN = re.compile(r"\s+(?!of\b|in\b|and\b|or\b|more\b|times?\b)[a-z]{3,}")
 _CITATION = re.compile(
     r"\b(?:sections?|paragraph|article|title|part|c\.?f\.?r\.?|u\.?s\.?c\.?)\s+$|\u00a7\s*$"
 )
@@ -100,7 +104,13 @@ def check_figures(sentence: str, facts: Facts, *, slotted: bool) -> list[Finding
     problems = []
     for one in known.figures:
         problem = _slot_problem(one, known, facts.shown) if one.slot else _figure_problem(one, known, facts)
-        if not problem and slotted and not one.slot and not _is_constant(one, known):
+        if (
+            not problem
+            and slotted
+            and not one.slot
+            and not _is_constant(one, known)
+            and not _counts(one, known, facts)
+        ):
             problem = ("a figure is written out; name the slot instead", "")
         if problem:
             message = f"'{sentence[one.start : one.end]}': {problem[0]}."
@@ -144,11 +154,23 @@ def _figure_problem(one: Quantity, known: Read, facts: Facts) -> Problem | None:
         return _factor_count_problem(one, counted[0], facts.counts)
     if _is_limit(one, known.sentence):
         return _limit_problem(one, role, facts)
-    if _is_constant(one, known) or (one.value in facts.counts and _ALL.search(known.sentence[: one.start])):
+    if _is_constant(one, known) or _counts(one, known, facts):
+        return None
+    if (
+        not touching
+        and one.unit == "bare"
+        and one.value <= _SMALL
+        and _OTHER_NOUN.match(known.sentence, one.end)
+    ):
         return None
     if one.unit == "days":
         return "no such period is a fact", ""
     return _fact_problem(one, role, touching, known, facts)
+
+
+def _counts(one: Quantity, known: Read, facts: Facts) -> bool:
+    """Whether a figure counts or numbers the factors: "all four", "reason two"."""
+    return one.value <= max(facts.counts) and bool(_ALL.search(known.sentence[: one.start]))
 
 
 def _fact_problem(one: Quantity, role: str, touching: bool, known: Read, facts: Facts) -> Problem | None:
@@ -174,7 +196,7 @@ def _fact_problem(one: Quantity, role: str, touching: bool, known: Read, facts: 
 
 def _agrees_elsewhere(one: Quantity, known: Read, candidates: tuple[str, ...], facts: Facts) -> bool:
     """Whether another fact that the sentence names has the value: "three debts were sent to collection"."""
-    named = {match.lastgroup for match in known.roles} & set(candidates)
+    named = {match.lastgroup or "" for match in known.roles} & set(candidates)
     return any(name in facts.values and _agrees(one, facts.values[name], "", name) for name in named)
 
 
@@ -254,7 +276,7 @@ def _is_constant(one: Quantity, known: Read) -> bool:
 
 def _is_list_number(before: str, after: str) -> bool:
     """Whether a figure numbers an item: ``1.`` or ``1)`` at the start, ``(1)`` anywhere."""
-    starts = before.strip() in ("", "(") and bool(re.match(r"[.)]\s", after))
+    starts = before.strip() in ("", "(") and bool(re.match(r"[.):]\s", after))
     return starts or (before.endswith("(") and after.startswith(")"))
 
 

@@ -129,7 +129,8 @@ def _heads(pattern: str) -> list[str]:
 
 def _top_level(group: str) -> tuple[list[int], int]:
     """Where the bars of a leading group are, and where it closes."""
-    depth, bars, at, inside = 0, [], 0, False
+    bars: list[int] = []
+    depth, at, inside = 0, 0, False
     while at < len(group):
         letter = group[at]
         if letter == "\\":

@@ -72,7 +72,7 @@ class Reading:
 _MASKED = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
     r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
-    r"\ba (?:little|bit|great deal|lot)\b(?! of)|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
+    r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
     r"\b(?:small|less|minor|light|larg|bigg|great|major|slight|strong|clear|big|main|heavy|heavi|considerable|significant|substantial|modest|moderate)(?:er|est|e)?\b"
     r"(?= (?:\w+ )?(?:reasons?|part|factors?|weight|role|points?|share|measure|extent|degree|way|ground|deal|support|harm|effect|bearing|say))|"
     r"\bt(?:ake|akes|aking|ook|aken) (?:\w+ )?account(?: of)?|\bon account of|"
@@ -86,7 +86,7 @@ _HYPOTHETICAL = re.compile(
     r"|\b(?:would|could(?! not)|might|if)\b.*\b(?:been|were|better|lower|fewer|shorter|longer|stronger)\b"
 )
 _AMOUNT = re.compile(r"\b(?:amounts?|loans?|requests?|requested|sum|borrow\w*|asked|credit|payments?)\b")
-_INCOME = re.compile(r"\b(?:incomes?|earnings|earn|salary|wages|pay|paycheck|you make)\b")
+_INCOME = re.compile(r"\b(?:(?:a|per) year|incomes?|earnings|earn|salary|wages|pay|paycheck|you make)\b")
 _WORD = re.compile(r"[\w'{}$%]+")
 _PASSIVE = re.compile(r"\b(?:is|was|are|were|been|being|be)\s+(?:\w+\s+)?$")
 
@@ -217,7 +217,8 @@ def _cues(plain: str, bounds: list[Span]) -> list[_Cue]:
     cues = []
     for match in lexicon().cues.finditer(plain):
         clause, kind = _clause(match.start(), bounds), list_of(match)
-        if clause in hypothetical and kind in _SIGNED:
+        measured = kind == "more" and plain.endswith("how ", 0, match.start())  # "how long" says no level
+        if measured or (clause in hypothetical and kind in _SIGNED):
             continue
         wished = any(end <= match.start() and where == clause for end, where in wishes)
         cues.append(_Cue(match.start(), match.end(), kind, -1 if wished else 1, clause))
@@ -271,7 +272,13 @@ def _turn_next(
     if len(_WORD.findall(plain, match.end(), start)) > reach:
         return
     if is_item:
-        turned_items.add(items[index])
+        level = next(
+            (i for start, other, i in sorted(after) if not other and cues[i].kind in ("more", "less")), None
+        )
+        if items[index].kind in ("adverse", "favourable") or level is None:
+            turned_items.add(items[index])
+        else:
+            turned_cues ^= {level}  # "not been in your job for long"
     else:
         turned_cues ^= {index}
 
@@ -281,10 +288,19 @@ def _without_idle_weak(items: list[_Item], cues: list[_Cue]) -> list[_Item]:
     strong = {item.clause for item in items if item.kind != "weak"}
     cued = {cue.clause for cue in cues if cue.kind in _SIGNED}
     named = any(cue.kind == "cause" for cue in cues) or (not strong and bool(cued))
+    # "how much of your income goes to debt", "the income that we could not verify": another factor's words
+    other = any(
+        item.kind != "weak" and item.name in ("debt_to_income", "unverified_income") for item in items
+    )
     return [
         item
         for item in items
-        if item.kind != "weak" or (item.clause not in strong and (item.clause in cued or named))
+        if item.kind != "weak"
+        or (
+            item.clause not in strong
+            and (item.clause in cued or named)
+            and not (other and item.name == "income_for_amount")
+        )
     ]
 
 
@@ -412,20 +428,26 @@ def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned
     return is_ - {0} == {-one for one in did}
 
 
-_GENERAL = re.compile(r"\b(?:someone|anyone|people|persons?|they|them|borrowers?|a lender|lenders)\b")
 _PERSON = re.compile(r"\b(?:you|your|yours|applicants?|applicant's)\b|[{$\d]")
+# "we have no way to see how you have paid other lenders"
+_SEEN = re.compile(
+    r"\b(?:no way to|cannot|could not|unable to|hard to|difficult to|little to) (?:\w+ ){0,2}?(?:see|tell|judge|know|learn|say) (?:how|whether|if)\b"
+)
+_SINCE = re.compile(r"(?:,\s*)?(?:since|as|because)\b")
 _EXPLAINS = re.compile(r"(?:,\s*)?(?:and )?(?:so|because|which|since|as|nor|or)\b")
 
 
 def _aside(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, bounds: list[Span]) -> bool:
     """Whether a mention explains: in a clause after another one that no word judges, or of people in general."""
-    verdict = any(cue.kind in ("helped", "hurt") for cue in cues)
-    if _GENERAL.search(plain) and not _PERSON.search(plain) and not verdict:
+    if not _PERSON.search(plain) and not any(cue.kind in ("helped", "hurt", "cause") for cue in cues):
+        return True
+    if _SEEN.search(plain, 0, item.start + 4):
         return True
     start, end = bounds[item.clause]
     judged = any(cue.clause == item.clause and cue.kind in ("helped", "hurt") for cue in cues)
     later = any(one.clause < item.clause and one.name != item.name for one in items)
-    return later and not judged and bool(_EXPLAINS.match(plain, start, end))
+    general = bool(_SINCE.match(plain, start, end)) and not _PERSON.search(plain, start, end)
+    return not judged and (general or (later and bool(_EXPLAINS.match(plain, start, end))))
 
 
 def _counted(item: _Item, plain: str) -> bool:
@@ -455,7 +477,7 @@ def _around(item: _Item, items: list[_Item], cues: list[_Cue], clauses: int, pla
             total = sum(
                 _tone(cue) or (_level(cue, item, plain) if cue.kind in ("more", "less") else 0)
                 for cue in cues
-                if cue.clause == clause
+                if cue.clause == clause and not _NO_LEVEL.fullmatch(plain, cue.start, cue.end)
             )
             if total:
                 return 1 if total > 0 else -1

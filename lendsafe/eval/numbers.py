@@ -63,7 +63,7 @@ _ROLES: dict[str, str] = {
     "credit_score": r"(?:credit |fico |bureau )?scores?\b|\bfico\b",
     "annual_income": r"(?:annual |yearly |gross |stated )?incomes?|earnings|\bearn(?:s|ing)?\b|salary|wages|a year|per year|per annum|annually|yearly|you make",
     "employment_months": r"(?:present |current |same )?(?:job|employer|employment|position|workplace|role)|tenure|work(?:ed|ing)?\b|employed|on the job",
-    "loan_amount": r"loans?\b|(?:turn\w*|com(?:e|ing)|came) to us for|asking us for|request(?:s|ed)?\b|asked(?: us)? for|amount|borrow\w*|credit of|applied for|apply for|application|financing|\blend\b",
+    "loan_amount": r"loans?\b|(?:turn\w*|com(?:e|ing)|came) to us for|asking us for|request(?:s|ed)?\b|asked(?: us)? for|amounts?\b(?! to)|borrow\w*|credit of|applied for|apply for|application|financing|\blend\b",
 }  # fmt: skip
 _PURPOSE = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)"
@@ -80,7 +80,7 @@ _TENS = {
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORD = "|".join([*_TENS, *sorted(_ONES, key=len, reverse=True), *_SCALES])
-_WORDS = rf"\b(?:a (?:hundred|thousand|million)|{_NUMBER_WORD})\b(?:(?:[\s-]+|\s+and\s+)(?:{_NUMBER_WORD})\b)*(?: point (?:(?:{_NUMBER_WORD})\s?)+)?"
+_WORDS = rf"\b(?:a (?:hundred|thousand|million)|{_NUMBER_WORD})\b(?:(?:[\s-]+|(?<=hundred)\s+and\s+|(?<=thousand)\s+and\s+)(?:{_NUMBER_WORD})\b)*(?: point (?:(?:{_NUMBER_WORD})\s?)+)?"
 _NUMBER = re.compile(
     rf"(?P<sign>\$\s?|usd\s)?(?:(?<![\w.])(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d*\.?\d+)|(?P<words>{_WORDS}))"
     r"(?P<scale>\s?k\b|\s(?:thousand|million)\b)?"
@@ -210,7 +210,9 @@ def _joined(found: list[Quantity], plain: str) -> list[Quantity]:
                 and last.value < one.value
                 and _is_range(last, between, plain)
             ):
-                result[-1] = Quantity(last.start, one.end, last.value, one.value, one.unit, one.precision)
+                scale = one.precision if last.unit == "bare" and one.unit == "months" else 1.0
+                low = last.value * scale  # "between five and six years"
+                result[-1] = Quantity(last.start, one.end, low, one.value, one.unit, one.precision)
                 continue
         result.append(one)
     return result
@@ -233,6 +235,8 @@ def role_of(one: Quantity, known: Read) -> tuple[str, bool]:
     role, touching = _nearest_role(one, known.sentence, known.roles)
     if one.unit == "months" and role in ("accounts_opened_24m", "open_accounts"):
         role = "oldest_account_months"  # "opened 14 months ago" is an age, not a count
+    if one.unit == "money" and role == "inquiries_6m":
+        role = "loan_amount"  # "you applied for $25,000"
     # "30% of your income": a share of the income is the debt-to-income ratio
     return ("debt_to_income" if role == "annual_income" and one.unit == "percent" else role), touching
 
@@ -244,7 +248,8 @@ def _nearest_role(one: Quantity, sentence: str, roles: Sequence[re.Match[str]]) 
     right = next(iter(overlapping or after), None)
     touching_right = right is not None and _FOLLOW.match(sentence[one.end : max(one.end, right.start())])
     touching_left = before and _CONNECT.match(sentence[before[-1].end() : one.start])
-    if right is not None and touching_right and (one.unit == "bare" or not touching_left):
+    shares = one.unit == "percent" and sentence.startswith(" of", one.end)  # "owe 12% of the limits"
+    if right is not None and touching_right and (one.unit == "bare" or shares or not touching_left):
         return right.lastgroup or "", True
     if touching_left:
         return before[-1].lastgroup or "", True

@@ -13,6 +13,7 @@ from functools import cache
 
 import mutations
 import pytest
+from handwritten import handwritten
 
 import lendsafe
 from lendsafe import slots
@@ -71,6 +72,16 @@ def test_at_most_1_percent_of_correct_texts_are_flagged(capsys):
     say(capsys, report)
     assert len({text for _, _, text in texts}) > 0.95 * CORRECT
     assert len(flagged) <= 0.01 * len(texts), report
+
+
+def test_at_most_1_percent_of_handwritten_texts_are_flagged(capsys):
+    texts = handwritten()
+    flagged = [
+        (one.text, found) for one in texts if (found := check(one.text, one.assessment, style=one.style))
+    ]
+    say(capsys, f"{len(flagged)} of {len(texts)} handwritten texts flagged")
+    assert len(texts) == 60
+    assert len(flagged) <= 0.01 * len(texts), flagged
 
 
 @pytest.mark.soak
