@@ -1,18 +1,21 @@
 """Is the planner right? Peak memory of real steps against its prediction, over many configurations."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-import mlx.core as mx
 import numpy as np
 
+from bench.harness import Result, Series, save, table
 from bench.models import dtype_of, random_weights
 from bench.trainers import Ours, Setting
-from lendsafe.mlx_lora import backend, plan
+from lendsafe.mlx_lora import backend, footprint, plan
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.packed import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
+
+import mlx.core as mx  # isort: skip  # after OpenBLAS
 
 
 @dataclass(frozen=True)
@@ -35,59 +38,85 @@ def configurations(count: int, seed: int = 0) -> Iterator[tuple[dict[str, Any], 
     numbers = np.random.default_rng(seed)
     for _ in range(count):
         heads = rng.choice([4, 8])
-        shape = plan.granite_moe(
+        shape = footprint.granite_moe(
             {
-                "hidden_size": heads * rng.choice([32, 64]),
-                "num_hidden_layers": rng.choice([2, 4, 6]),
+                "hidden_size": heads * 64,
+                "num_hidden_layers": rng.choice([4, 6, 8]),
                 "intermediate_size": rng.choice([64, 128, 256]),
                 "num_attention_heads": heads,
                 "num_key_value_heads": heads // rng.choice([1, 2, 4]),
                 "num_local_experts": rng.choice([8, 16, 40]),
                 "num_experts_per_tok": rng.choice([2, 4, 8]),
-                "vocab_size": rng.choice([2048, 8192, 16384]),
-                "logits_scaling": 6.0,
-                "attention_multiplier": 0.02,
-                "embedding_multiplier": 12.0,
-                "residual_multiplier": 0.22,
-                "rope_theta": 10000.0,
-                "max_position_embeddings": 4096,
+                "vocab_size": rng.choice([4096, 8192, 16384]),
             }
         )
         config = TrainConfig(
             rank=rng.choice([4, 16]),
-            batch_size=rng.choice([2, 4, 8]),
+            batch_size=rng.choice([4, 8]),
             grad_accum=1,
             dropout=rng.choice([0.0, 0.05]),
             recompute=rng.choice(["none", "none", "experts", "layer"]),
-            targets=("attention",),
+            targets=(rng.choice(["attention", "attention", "all"]),),
         )
         prefix = rng.choice([0, 40, 90])
         window = []
         for _ in range(config.window):
-            prompt, reply = rng.randint(5, 120), rng.randint(20, 120)
+            prompt, reply = rng.randint(20, 150), rng.randint(30, 150)
             own = numbers.integers(0, 2048, prompt + reply)
-            ids = np.concatenate([np.arange(prefix), own]).astype(np.int32)
-            window.append(Tokens(ids, prefix + prompt))
+            window.append(Tokens(np.concatenate([np.arange(prefix), own]).astype(np.int32), prefix + prompt))
         yield shape, config, window
 
 
 def compare(
-    shape: dict[str, Any], config: TrainConfig, window: list[Tokens], weights: Any = None
+    shape: dict[str, Any], config: TrainConfig, window: list[Tokens], weights: Any = None, *, workers: int = 1
 ) -> Comparison:
     """Train two steps and compare the second one's peak with the prediction."""
     mx.clear_cache()
     weights = weights or random_weights(shape, config.precision)
+    techniques = Techniques(recompute=config.recompute, side_by_side=workers > 1)
     budget = config.token_budget or sum(map(len, window))
-    trainer = Ours(Setting(shape, weights, config, dtype_of(config.precision)), budget=budget)
+    setting = Setting(shape, weights, config, dtype_of(config.precision))
+    trainer = Ours(setting, budget=budget, techniques=techniques)
     trainer.step(window)
-    mx.clear_cache()
+    outside = trainer.active_bytes() - trainer.held_bytes()
     trainer.reset_peak()
     trainer.step(window)
-    machine = plan.Machine(chip="", usable=1 << 50, flops=1.0, cpu=backend.name() == "cpu")
+    on_cpu = backend.name() == "cpu"
+    machine = plan.Machine(chip="", usable=1 << 50, flops=1.0, bandwidth=1.0, cpu=on_cpu, workers=workers)
     predicted = plan.predict(shape, config, plan.of_examples(window), machine)
     case = (
         f"D{shape['hidden_size']} L{shape['num_hidden_layers']} I{shape['intermediate_size']}"
-        f" E{shape['num_local_experts']}x{shape['num_experts_per_tok']} V{shape['vocab_size']}"
-        f" B{config.window} {config.recompute} dropout {config.dropout}"
+        f" E{shape['num_local_experts']}x{shape['num_experts_per_tok']} V{shape['vocab_size']} B{config.window}"
+        f" {config.targets[0]}, recompute {config.recompute}, dropout {config.dropout}"
     )
-    return Comparison(case, trainer.peak_bytes(), predicted)
+    return Comparison(case, trainer.peak_bytes() - outside, predicted)
+
+
+def run(count: int, *, say: Callable[[str], None] = print) -> list[Comparison]:
+    """Compare, print, keep."""
+    found, results = [], []
+    for number, (shape, config, window) in enumerate(configurations(count), start=1):
+        one = compare(shape, config, window)
+        found.append(one)
+        say(f"{number:>3}  {one.error:+6.1%}  {one.measured / 1e6:8.1f} MB  {one.case}")
+        facts = {"predicted_bytes": float(one.predicted.peak)}
+        results.append(
+            Result("memory", one.case, "lendsafe", "bytes at the peak", Series((float(one.measured),)), facts)
+        )
+    say(f"\n{summary(results)}\n\n{save(results, 'memory')}")
+    return found
+
+
+def summary(results: list[Result]) -> str:
+    """How far off the predictions are, as a table."""
+    errors = sorted(float(one.facts["predicted_bytes"] or 0) / one.series.median - 1 for one in results)
+    head = [
+        "configurations",
+        "prediction against peak: median",
+        "lowest",
+        "highest",
+        "within 15 %, not more than 10 % under",
+    ]
+    good = sum(-0.10 <= error <= 0.15 for error in errors)
+    middle = f"{errors[len(errors) // 2]:+.1%}"
+    return table([head, [str(len(errors)), middle, f"{errors[0]:+.1%}", f"{errors[-1]:+.1%}", f"{good}"]])

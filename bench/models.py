@@ -1,35 +1,36 @@
 """Models of any real shape with random weights, so that nobody needs a download to measure a machine."""
 
-from functools import cache
 from math import sqrt
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
-from lendsafe.errors import ConfigError
-from lendsafe.fields import did_you_mean, parse_toml
-from lendsafe.mlx_lora import backend, loading
-from lendsafe.mlx_lora.plan import granite_moe, published_shapes
+from lendsafe.mlx_lora import backend, footprint, loading
+from lendsafe.mlx_lora.config import TrainConfig
 
 
-def shape(name: str) -> dict[str, Any]:
-    """Configuration of a shape in ``shapes.toml``, as ``config.json`` would hold it.
+def base(model: str, precision: str, *, random: bool) -> tuple[dict[str, Any], dict[str, mx.array]]:
+    """Configuration and weights of a model.
 
-    Raises:
-        ConfigError: If there is none of that name.
+    Args:
+        model: Name of a shape (with ``random``), or a model that :func:`lendsafe.mlx_lora.loading.resolve` finds.
+        precision: Type of the weights.
+        random: Whether to draw the weights; nothing is read then.
     """
-    if name not in _shapes():
-        raise ConfigError(f"No shape '{name}'.{did_you_mean(name, list(_shapes()))}")
-    return granite_moe(_shapes()[name])
+    if random:
+        shape = footprint.shape_of(model)
+        return shape, random_weights(shape, precision)
+    path = loading.resolve(model)
+    shape = loading.read_config(path)
+    loaded = loading.load_model(path, shape, precision=precision, quantize=None)
+    return shape, loading.named_arrays(loaded.parameters())
 
 
-@cache
-def _shapes() -> dict[str, dict[str, Any]]:
-    path = Path(__file__).with_name("shapes.toml")
-    return published_shapes() | parse_toml(path.read_text("utf-8"), path.name)
+def precision_of(config: TrainConfig) -> str:
+    """Precision of a recipe, decided."""
+    return backend.default_precision() if config.precision == "auto" else config.precision
 
 
 def random_weights(config: dict[str, Any], precision: str, *, seed: int = 0) -> dict[str, mx.array]:

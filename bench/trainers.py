@@ -4,7 +4,7 @@ Every trainer gets a window of examples and returns its loss in nats per learned
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -15,7 +15,10 @@ from mlx.optimizers import AdamW
 from mlx.utils import tree_flatten, tree_map
 
 from bench.models import model_with
+from lendsafe.mlx_lora.batches import micro_batches
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.loading import named_arrays
+from lendsafe.mlx_lora.loss import learned_tokens, loss_sum
 from lendsafe.mlx_lora.packed import Techniques
 from lendsafe.mlx_lora.parallel import Parallel
 from lendsafe.mlx_lora.targets import adapters, add_adapters
@@ -46,6 +49,9 @@ class Trainer(Protocol):
     """One way to train."""
 
     name: str
+
+    def loss(self, window: Window) -> float:
+        """Nats per learned token, without dropout and without a step."""
 
     def step(self, window: Window) -> float:
         """Take an optimiser step; returns when it is computed."""
@@ -78,14 +84,25 @@ class Ours(MLXMemory):
     """This package."""
 
     def __init__(
-        self, setting: Setting, *, budget: int, techniques: Techniques | None = None, name: str = "lendsafe"
+        self, setting: Setting, *, budget: int, techniques: Techniques | None, name: str = "lendsafe"
     ) -> None:
         self.name = name
         self._setting, self._budget = setting, budget
-        self._techniques = techniques or Techniques(recompute=setting.config.recompute)
+        self._techniques = techniques
         self._model = model_with(setting.shape, setting.weights, quantize=setting.config.quantize)
         self._keys = add_adapters(self._model, setting.config, seed=setting.config.seed).keys
         self._state = new_state(setting.config, setting.dtype)
+
+    def held_bytes(self) -> int:
+        """Bytes of model, adapters and optimiser."""
+        held = [self._model.parameters(), self._state.optimizer.state]
+        return sum(array.nbytes for tree in held for array in named_arrays(tree).values())
+
+    def loss(self, window: Window) -> float:
+        parts = [
+            loss_sum(self._model, batch, self._techniques) for batch in micro_batches(window, self._budget)
+        ]
+        return float(sum(parts, mx.array(0.0)).item()) / learned_tokens(window)
 
     def step(self, window: Window) -> float:
         config = replace(self._setting.config, batch_size=len(window), grad_accum=1)
@@ -143,8 +160,18 @@ class MLXLM(MLXMemory):
                 grads = None
             return loss, count, grads
 
+        self._loss = default_loss
         self._state = state
         self._step = mx.compile(step, inputs=state, outputs=state)
+
+    def loss(self, window: Window) -> float:
+        self._model.eval()
+        total = 0.0
+        for batch in _chunks(sorted(window, key=len), self._batch_size):
+            loss, count = self._loss(self._model, *_padded_like_mlx_lm(batch))
+            total += loss.item() * count.item()
+        self._model.train()
+        return total / learned_tokens(window)
 
     def step(self, window: Window) -> float:
         total, learned, grads = 0.0, 0, None
@@ -175,17 +202,28 @@ class PEFT:
         rate = config.learning_rate / max(config.warmup_steps, 1)
         self._optimizer = torch.optim.AdamW(self._parameters, lr=rate, weight_decay=0.0)
 
+    def loss(self, window: Window) -> float:
+        self._model.eval()
+        with self._torch.no_grad():
+            total = sum(float(part) for part in self._losses(window))
+        self._model.train()
+        return total
+
+    def _losses(self, window: Window) -> Iterator[Any]:
+        learned = learned_tokens(window)
+        for batch in _chunks(sorted(window, key=len), self._batch_size):
+            arrays = (self._torch.from_numpy(a).to(self._device) for a in _padded_like_transformers(batch))
+            ids, mask, labels = arrays
+            yield self._model(
+                input_ids=ids, attention_mask=mask, labels=labels, num_items_in_batch=learned
+            ).loss
+
     def step(self, window: Window) -> float:
         torch = self._torch
-        learned = sum(len(one) - one.reply_start for one in window)
         total = torch.zeros((), device=self._device)
-        for batch in _chunks(sorted(window, key=len), self._batch_size):
-            ids, mask, labels = (
-                torch.from_numpy(a).to(self._device) for a in _padded_like_transformers(batch)
-            )
-            out = self._model(input_ids=ids, attention_mask=mask, labels=labels, num_items_in_batch=learned)
-            out.loss.backward()
-            total += out.loss.detach().float()
+        for loss in self._losses(window):
+            loss.backward()
+            total += loss.detach().float()
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)

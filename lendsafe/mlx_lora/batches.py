@@ -24,34 +24,44 @@ def windows(count: int, window: int, seed: int, epoch: int) -> list[list[int]]:
 
 
 def micro_batches(examples: Sequence[Tokens], budget: int, workers: int = 1) -> list[list[Tokens]]:
-    """Cut a window into micro-batches of about equal work, similar lengths together.
+    """Cut a window, or one process's share of it, into micro-batches (:func:`cut`)."""
+    return [[examples[i] for i in part] for part in cut([len(one) for one in examples], budget, workers)]
+
+
+def cut(lengths: Sequence[int], budget: int, workers: int = 1) -> list[list[int]]:
+    """Cut examples into micro-batches of about equal work, similar lengths together.
 
     Args:
-        examples: A window, or one process's share of it.
+        lengths: Tokens of each example.
         budget: Most tokens at a time, in all micro-batches that are computed side by side. A longer example
             gets a micro-batch of its own.
         workers: Micro-batches that are computed side by side; their number is a multiple of it if there are
             enough examples.
+
+    Returns:
+        The examples' numbers, by micro-batch.
     """
-    ordered = sorted(examples, key=len)
+    if not lengths:
+        return []
+    ordered = sorted(range(len(lengths)), key=lambda i: lengths[i])
     limit = max(budget // workers, 1)
-    rounds = max(-(-sum(map(len, examples)) // (limit * workers)), 1)
+    rounds = max(-(-sum(lengths) // (limit * workers)), 1)
     while True:
-        cut = _even_parts(ordered, rounds * workers)
-        if all(len(part) == 1 or sum(map(len, part)) <= limit for part in cut):
-            return cut
+        parts = _even_parts(ordered, lengths, rounds * workers)
+        if all(len(part) == 1 or sum(lengths[i] for i in part) <= limit for part in parts):
+            return parts
         rounds += 1
 
 
-def _even_parts(ordered: Sequence[Tokens], parts: int) -> list[list[Tokens]]:
-    """Cut a list into ``parts`` of about as many tokens each; none is empty, so there may be fewer."""
-    ends = np.cumsum([len(one) for one in ordered])
-    middles = ends - np.array([len(one) for one in ordered]) / 2
-    places = (middles * parts / ends[-1]).astype(int) if len(ordered) > parts else np.arange(len(ordered))
-    cut: dict[int, list[Tokens]] = {}
-    for place, one in zip(places.tolist(), ordered, strict=True):
-        cut.setdefault(place, []).append(one)
-    return list(cut.values())
+def _even_parts(ordered: Sequence[int], lengths: Sequence[int], parts: int) -> list[list[int]]:
+    """Cut numbers into ``parts`` of about as many tokens each; none is empty, so there may be fewer."""
+    sizes = np.array([lengths[i] for i in ordered])
+    middles = np.cumsum(sizes) - sizes / 2
+    places = (middles * parts / sizes.sum()).astype(int) if len(ordered) > parts else np.arange(len(ordered))
+    found: dict[int, list[int]] = {}
+    for place, number in zip(places.tolist(), ordered, strict=True):
+        found.setdefault(place, []).append(number)
+    return list(found.values())
 
 
 def optimiser_steps(count: int, window: int, epochs: int) -> int:

@@ -78,14 +78,14 @@ def projected_loss_with_gradient(model: nn.Module, hidden_MD: mx.array, targets_
     def summed_vjp(hidden_MD: mx.array, cotangents: Any, outputs: Any) -> mx.array:
         return (outputs[1] * cotangents[0]).astype(hidden_MD.dtype)
 
-    total, _ = summed(hidden_MD)  # type: ignore[misc]  # its stub says object
-    result: mx.array = total
-    return result
+    parts: Any = summed(hidden_MD)
+    total: mx.array = parts[0]
+    return total
 
 
 def logit_rows(model: nn.Module) -> int:
     """Rows that are projected to the vocabulary at a time."""
-    return max(backend.logits_at_once() // int(model.model.embed_tokens.weight.shape[0]), 1)
+    return backend.logit_rows(int(model.model.embed_tokens.weight.shape[0]), cpu=backend.name() == "cpu")
 
 
 def _logits(model: nn.Module, hidden_MD: mx.array) -> mx.array:

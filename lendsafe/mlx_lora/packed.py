@@ -14,7 +14,7 @@ H heads, G key-value heads, K experts per token.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
@@ -32,13 +32,31 @@ ARCHITECTURES = ("granitemoe", "granite")
 
 @dataclass(frozen=True)
 class Techniques:
-    """What the packed step does, each to be switched off to see what it is worth."""
+    """What the step does beside packing, each to be switched off to see what it is worth.
 
-    share_prefix: bool = field(default=True, metadata={"help": "Compute the common prefix once."})
-    gate_first: bool = field(default=True, metadata={"help": "Gate the expert's hidden activation."})
-    trim_last: bool = field(default=True, metadata={"help": "Last layer only where the loss looks."})
-    fuse_loss: bool = field(default=True, metadata={"help": "Loss and its gradient, a chunk at a time."})
+    Attributes:
+        share_prefix: Compute the prefix that all sequences share once (:func:`common_prefix`).
+        gate_first: Gate the expert's hidden activation, not its output (:func:`_mixture`).
+        group_experts: Give each expert its rows in blocks (:class:`~lendsafe.mlx_lora.routing.Route`).
+        trim_last: Compute the last layer only where the loss looks (:func:`_trimmed_block`).
+        fuse_loss: Loss and its gradient in one pass, a chunk of logits at a time
+            (:func:`~lendsafe.mlx_lora.loss.projected_loss_with_gradient`).
+        side_by_side: On the CPU, a micro-batch on each core (:func:`~lendsafe.mlx_lora.workers.summed`).
+        recompute: ``none``, ``experts`` or ``layer``: what the backward pass computes again (:func:`recomputed`).
+    """
+
+    share_prefix: bool = True
+    gate_first: bool = True
+    group_experts: bool = True
+    trim_last: bool = True
+    fuse_loss: bool = True
+    side_by_side: bool = True
     recompute: str = "none"
+
+    @property
+    def workers(self) -> int:
+        """Micro-batches that are computed side by side."""
+        return backend.workers() if self.side_by_side else 1
 
 
 class Layout:
@@ -226,7 +244,8 @@ def _mixture(moe: nn.Module, x_ND: mx.array, techniques: Techniques) -> mx.array
     experts_NK, gates_NK = moe.router(x_ND)
     glu = moe.switch_mlp
     experts = glu.gate_proj.num_experts
-    route = Route(experts_NK, experts, backend.expert_rows(experts_NK.size / experts))
+    block = backend.expert_rows(experts_NK.size / experts) if techniques.group_experts else 1
+    route = Route(experts_NK, experts, block)
     gates_S = route.gates(gates_NK.astype(x_ND.dtype))
     x_SD: Any = copy_to_slots(x_ND, route.rows_S, route.slots_NK)
     up, gate = (

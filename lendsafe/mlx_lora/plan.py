@@ -1,44 +1,33 @@
-"""What a run will need, before anything is loaded: peak memory by part, time, and settings that fit.
+"""What a run will need, before anything is loaded: peak memory by part, time, and settings that fit."""
 
-The parts are counted from the shape of the model and of a micro-batch. How often each kind of array is held
-at the peak was fitted to ``mx.get_peak_memory()`` of real steps (``python -m bench memory`` repeats that).
-
-Shapes: N tokens computed at once, S slots of the experts, M learned positions, D hidden, I expert hidden.
-"""
-
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
 from lendsafe.errors import ConfigError, TooLargeError
-from lendsafe.fields import parse_toml
+from lendsafe.fields import did_you_mean
+from lendsafe.mlx_lora import backend, footprint
+from lendsafe.mlx_lora.batches import cut, optimiser_steps
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.footprint import MicroBatch, Shape
+from lendsafe.mlx_lora.packed import ARCHITECTURES, common_prefix
 
-Recompute = Literal["none", "experts", "layer"]
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 MARGIN = 1.05  # never promise the last few percent
-QUANTISED_BITS = {8: 8.5, 4: 4.5}  # with a scale and a bias in 16 bits for every 64 weights
-LOGITS = 1 << 26  # as in :mod:`lendsafe.mlx_lora.loss`
+NEAR = 1.05  # a plan is as good as another that takes 5 % less time; then the smaller is chosen
 
-# Arrays of each kind that are alive at the peak of a step.
-KEPT_STREAM = 7.0  # (N, D) for each layer: norms, adapters' inputs, attention's output
-KEPT_ATTENTION = 3.0  # (N, query + key + value) for each layer
-KEPT_EXPERTS = 2.0  # (S, I) for each layer: gate and up
-TRANSIENT_EXPERTS = 3.0  # (S, D) once
-TRANSIENT_LOGITS = 4.0  # (M, V) float32 once
-ADAPTER_COPIES = 6.0  # float32: value, two moments, gradient sum, gradient, update
-DROPOUT_KEPT = 1.0
-
-# Peak float32 rate of the GPU in TFLOP/s, by chip (vendor's figures); used only for a chip that is not at hand.
+# Peak float32 rate in TFLOP/s and memory bandwidth in GB/s by chip, the vendor's figures for its full number of
+# GPU cores; used only for a Mac that is not at hand.
 CHIPS = {
-    "M1": 2.6, "M1 Pro": 5.3, "M1 Max": 10.6, "M1 Ultra": 21.2,
-    "M2": 3.6, "M2 Pro": 6.8, "M2 Max": 13.6, "M2 Ultra": 27.2,
-    "M3": 4.1, "M3 Pro": 7.4, "M3 Max": 16.4,
-    "M4": 4.6, "M4 Pro": 9.2, "M4 Max": 18.4,
+    "M1": (2.6, 68), "M1 Pro": (5.3, 200), "M1 Max": (10.6, 400), "M1 Ultra": (21.2, 800),
+    "M2": (3.6, 100), "M2 Pro": (6.8, 200), "M2 Max": (13.6, 400), "M2 Ultra": (27.2, 800),
+    "M3": (4.1, 100), "M3 Pro": (7.4, 150), "M3 Max": (16.4, 400), "M3 Ultra": (32.8, 819),
+    "M4": (4.6, 120), "M4 Pro": (9.2, 273), "M4 Max": (18.4, 546),
 }  # fmt: skip
-EFFICIENCY = 0.3  # share of the peak rate that a step reaches; a guess on chips that nobody measured
+EFFICIENCY = {
+    "cpu": 0.35,
+    "gpu": 0.3,
+}  # share of that rate that a step reaches; on Macs a guess that nobody measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +38,17 @@ class Machine:
         chip: Its name.
         usable: Bytes that a run may use.
         flops: Rate at which a step computes, in FLOP/s.
+        bandwidth: Bytes a second that memory delivers; weights are read once a pass.
         cpu: Whether it computes on the CPU.
+        workers: Micro-batches side by side.
     """
 
     chip: str
     usable: int
     flops: float
+    bandwidth: float
     cpu: bool = False
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +71,7 @@ class Plan:
     """A run's settings and what they need.
 
     Attributes:
-        config: Settings, with precision, quantisation, token budget and recomputation decided.
+        config: Settings, with precision, token budget and recomputation decided.
         parts: Predicted bytes by part at the peak.
         usable: Bytes that the run may use.
         seconds: Predicted time of the whole run.
@@ -102,11 +95,11 @@ class Plan:
         return self.peak * MARGIN <= self.usable
 
 
-def plan(shape: Mapping[str, Any], config: TrainConfig, lengths: Lengths, machine: Machine) -> Plan:
+def plan(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machine) -> Plan:
     """Decide what a run leaves open, so that it fits if anything does.
 
-    Precision and quantisation are taken as given. Of token budgets and recomputations the fastest that fits
-    is chosen: no recomputation before less of it, large micro-batches before small ones.
+    Quantisation is taken as given. Of token budgets and recomputations that fit, the smallest of those within 5 %
+    of the fastest is chosen.
 
     Args:
         shape: Content of the model's ``config.json``.
@@ -115,13 +108,29 @@ def plan(shape: Mapping[str, Any], config: TrainConfig, lengths: Lengths, machin
         machine: Where.
 
     Returns:
-        The first choice that fits; if none does, the smallest.
+        The choice; if nothing fits, the smallest.
+
+    Raises:
+        ConfigError: If the architecture is not a Granite.
     """
+    if not knows(shape):
+        raise ConfigError(
+            f"Only Granite's memory can be predicted, not that of a '{shape.get('model_type')}'."
+        )
     candidates = [predict(shape, one, lengths, machine) for one in _choices(config, lengths, machine)]
-    return next((one for one in candidates if one.fits), min(candidates, key=lambda one: one.peak))
+    fitting = [one for one in candidates if one.fits]
+    if not fitting:
+        return min(candidates, key=lambda one: one.peak)
+    fastest = min(one.seconds for one in fitting)
+    return min((one for one in fitting if one.seconds <= NEAR * fastest), key=lambda one: one.peak)
 
 
-def check_fits(shape: Mapping[str, Any], config: TrainConfig, lengths: Lengths, machine: Machine) -> Plan:
+def knows(shape: Shape) -> bool:
+    """Whether the arithmetic holds for this architecture."""
+    return shape.get("model_type") in ARCHITECTURES
+
+
+def check_fits(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machine) -> Plan:
     """The plan of a run that fits.
 
     Raises:
@@ -130,18 +139,19 @@ def check_fits(shape: Mapping[str, Any], config: TrainConfig, lengths: Lengths, 
     chosen = plan(shape, config, lengths, machine)
     if chosen.fits:
         return chosen
-    need = f"The run needs {chosen.peak / 1e9:.1f} GB; {machine.usable / 1e9:.1f} GB may be used here."
+    need = (
+        f"The run needs {chosen.peak * MARGIN / 1e9:.1f} GB; {machine.usable / 1e9:.1f} GB may be used on"
+        f" {machine.chip}."
+    )
     for other in alternatives(shape, config, lengths, machine):
         raise TooLargeError(f"{need} This fits: {flags(other, config)} ({other.peak / 1e9:.1f} GB).")
     raise TooLargeError(f"{need} Nothing fits; try a smaller model or a shorter --max-length.")
 
 
-def alternatives(
-    shape: Mapping[str, Any], config: TrainConfig, lengths: Lengths, machine: Machine
-) -> Iterator[Plan]:
-    """Plans with other bases that fit, the most exact first."""
+def alternatives(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machine) -> Iterator[Plan]:
+    """Plans with each base that fits, the most exact first."""
     free = replace(config, token_budget=None, recompute="none")
-    for quantize in (config.quantize, 8, 4):
+    for quantize in dict.fromkeys((config.quantize, 8, 4)):
         other = plan(shape, replace(free, quantize=quantize), lengths, machine)
         if other.fits:
             yield other
@@ -157,130 +167,63 @@ def flags(chosen: Plan, config: TrainConfig) -> str:
     )
 
 
-def predict(shape: Mapping[str, Any], config: TrainConfig, lengths: Lengths, machine: Machine) -> Plan:
-    """What settings need that leave nothing open."""
-    batch = _largest_micro_batch(config, lengths)
-    width = BYTES[_precision(config, machine)]
+def predict(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machine) -> Plan:
+    """What settings need that leave nothing open; the peak is that of a window of the longest examples."""
+    width = footprint.BYTES[_precision(config, machine)]
+    on = footprint.Backend(width=width, cpu=machine.cpu)
+    bytes_of_batches = [
+        footprint.activation_bytes(shape, config, one, on)
+        for one in micro_batches(config, lengths, machine, window=_longest(config, lengths))
+    ]
+    stored = shape.get("quantization") or {}
+    weights = footprint.weight_bytes(shape, width, stored.get("bits", config.quantize))
     parts = {
-        "weights": weight_bytes(shape, width, config.quantize),
-        "adapters and optimiser": round(4 * ADAPTER_COPIES * adapter_parameters(shape, config)),
-        "activations": _activation_bytes(shape, config, batch, width, machine),
-        "logits": round(TRANSIENT_LOGITS * 4 * min(batch.learned * shape["vocab_size"], LOGITS)),
+        "weights": weights,
+        "adapters and optimiser": round(
+            4 * footprint.ADAPTER_COPIES * footprint.adapter_parameters(shape, config)
+        ),
+        "activations": sum(sorted(bytes_of_batches)[-machine.workers :]),
     }
-    steps = -(-len(lengths.tokens) // config.window) * config.epochs
-    if config.max_steps is not None:
-        steps = min(steps, config.max_steps)
-    examples = steps / max(-(-len(lengths.tokens) // config.window), 1)
-    seconds = examples * _epoch_flops(shape, config, lengths) / machine.flops
-    return Plan(config=config, parts=parts, usable=machine.usable, seconds=seconds, steps=steps)
+    usual = micro_batches(config, lengths, machine, window=_usual(config, lengths))
+    seconds = footprint.step_flops(shape, config, usual) / machine.flops
+    seconds += len(usual) * 2 * weights / machine.bandwidth
+    steps = optimiser_steps(len(lengths.tokens), config.window, config.epochs)
+    steps = min(steps, config.max_steps or steps)
+    return Plan(config=config, parts=parts, usable=machine.usable, seconds=steps * seconds, steps=steps)
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """The largest micro-batch: tokens computed, learned, sequences, longest own part, prefix."""
-
-    computed: int
-    learned: int
-    sequences: int
-    longest: int
-    prefix: int
-
-
-def _largest_micro_batch(config: TrainConfig, lengths: Lengths) -> _Batch:
-    """The longest examples that the budget lets into one micro-batch."""
-    budget = config.token_budget or sum(lengths.tokens)
-    longest = sorted(zip(lengths.tokens, lengths.learned, strict=True), reverse=True)[: config.window]
-    taken = [longest[0]]
-    for one in longest[1:]:
-        if sum(tokens for tokens, _ in taken) + one[0] > budget:
-            break
-        taken.append(one)
-    prefix = lengths.prefix if len(taken) > 1 else 0
-    computed = sum(tokens - 1 for tokens, _ in taken) - prefix * (len(taken) - 1)
-    return _Batch(computed, sum(n for _, n in taken), len(taken), taken[0][0] - 1 - prefix, prefix)
+def micro_batches(
+    config: TrainConfig, lengths: Lengths, machine: Machine, *, window: Sequence[int]
+) -> list[MicroBatch]:
+    """How a window of example numbers would be cut."""
+    tokens = [lengths.tokens[i] for i in window]
+    budget = config.token_budget or sum(tokens)
+    batches = []
+    for part in cut(tokens, budget, machine.workers):
+        numbers = [window[i] for i in part]
+        prefix = lengths.prefix if len(numbers) > 1 else 0
+        own = [lengths.tokens[i] - 1 - prefix for i in numbers]
+        learned = sum(lengths.learned[i] for i in numbers)
+        batches.append(MicroBatch(prefix + sum(own), learned, len(numbers), max(own), prefix))
+    return batches
 
 
-def _activation_bytes(
-    shape: Mapping[str, Any], config: TrainConfig, batch: _Batch, width: int, machine: Machine
-) -> int:
-    hidden, layers = shape["hidden_size"], shape["num_hidden_layers"]
-    kept = batch.computed * hidden * (KEPT_STREAM + (DROPOUT_KEPT if config.dropout else 0))
-    kept += batch.computed * _attention_width(shape) * KEPT_ATTENTION
-    slots = _slots(shape, batch.computed, 32 if machine.cpu else 1)
-    experts = slots * shape["intermediate_size"] * KEPT_EXPERTS
-    # Where attention is not one kernel (the CPU; for training, Metal too) its probabilities are kept.
-    keys = batch.prefix + batch.longest
-    scores = shape["num_attention_heads"] * (batch.sequences * batch.longest * keys + batch.prefix**2)
-    once = slots * hidden * TRANSIENT_EXPERTS
-    layer = kept + experts + scores
-    if config.recompute == "layer":
-        held = layers * batch.computed * hidden + layer
-    elif config.recompute == "experts":
-        held = layers * (kept + scores) + experts
-    else:
-        held = layers * layer
-    return round((held + once) * width)
+def _longest(config: TrainConfig, lengths: Lengths) -> list[int]:
+    """Numbers of the window's worth of longest examples."""
+    return sorted(range(len(lengths.tokens)), key=lambda i: -lengths.tokens[i])[: config.window]
 
 
-def _slots(shape: Mapping[str, Any], tokens: int, block: int) -> int:
-    """Rows of the experts' arrays: each expert fills whole blocks."""
-    if "num_local_experts" not in shape:
-        return tokens
-    pairs = tokens * int(shape["num_experts_per_tok"])
-    return (pairs + min(int(shape["num_local_experts"]), pairs) * (block - 1)) // block * block
-
-
-def _attention_width(shape: Mapping[str, Any]) -> float:
-    share = shape["num_key_value_heads"] / shape["num_attention_heads"]
-    return float(shape["hidden_size"] * (1 + 2 * share))
-
-
-def weight_bytes(shape: Mapping[str, Any], width: int, quantize: int | None) -> int:
-    """Bytes of the base."""
-    return round(parameters(shape) * (QUANTISED_BITS[quantize] / 8 if quantize else width))
-
-
-def parameters(shape: Mapping[str, Any], *, active: bool = False) -> int:
-    """Parameters of a Granite, dense or mixture; with ``active`` those that one token meets."""
-    hidden, inner = shape["hidden_size"], shape["intermediate_size"]
-    experts = shape.get("num_local_experts", 1)
-    used = shape.get("num_experts_per_tok", 1) if active else experts
-    router = hidden * experts if "num_local_experts" in shape else 0
-    layer = (
-        hidden * _attention_width(shape) + hidden * hidden + used * 3 * hidden * inner + router + 2 * hidden
-    )
-    head = hidden * shape["vocab_size"] * (1 if shape.get("tie_word_embeddings", True) else 2)
-    return int(shape["num_hidden_layers"] * layer + head + hidden)
-
-
-def adapter_parameters(shape: Mapping[str, Any], config: TrainConfig) -> int:
-    """Trainable parameters of adapters on the attention's four projections, and on experts if asked for."""
-    hidden, kv = shape["hidden_size"], (_attention_width(shape) - shape["hidden_size"]) / 2
-    per_layer = 2 * (hidden + hidden) + 2 * (hidden + kv)
-    if {"experts", "all"} & set(config.targets):
-        per_layer += shape.get("num_local_experts", 1) * 3 * (hidden + shape["intermediate_size"])
-    return int(shape["num_hidden_layers"] * config.rank * per_layer)
-
-
-def _epoch_flops(shape: Mapping[str, Any], config: TrainConfig, lengths: Lengths) -> float:
-    """Forward, and backward to the activations, of every token computed in one epoch."""
-    head = shape["hidden_size"] * shape["vocab_size"]
-    saved = lengths.prefix * (1 - 1 / max(_sharing(config, lengths), 1))
-    computed = sum(lengths.tokens) - saved * len(lengths.tokens)
-    passes = 3 if config.recompute == "layer" else 2
-    return 2.0 * passes * ((parameters(shape, active=True) - head) * computed + head * sum(lengths.learned))
-
-
-def _sharing(config: TrainConfig, lengths: Lengths) -> float:
-    """Examples of a micro-batch, on average."""
-    mean = sum(lengths.tokens) / len(lengths.tokens)
-    return min(config.window, (config.token_budget or mean * config.window) / mean)
+def _usual(config: TrainConfig, lengths: Lengths) -> list[int]:
+    """Numbers of a window of examples that stand for all: evenly spread over the lengths."""
+    ordered = sorted(range(len(lengths.tokens)), key=lambda i: lengths.tokens[i])
+    count = min(config.window, len(ordered))
+    return [ordered[int((place + 0.5) * len(ordered) / count)] for place in range(count)]
 
 
 def _choices(config: TrainConfig, lengths: Lengths, machine: Machine) -> Iterator[TrainConfig]:
-    """Settings with nothing left open, the fastest first."""
+    """Settings with nothing left open."""
     config = replace(config, precision=_precision(config, machine))
-    recomputations: tuple[Recompute, ...] = (
+    recomputations: tuple[Literal["none", "experts", "layer"], ...] = (
         ("none", "experts", "layer") if config.recompute == "none" else (config.recompute,)
     )
     for recompute in recomputations:
@@ -290,7 +233,7 @@ def _choices(config: TrainConfig, lengths: Lengths, machine: Machine) -> Iterato
 
 def _budgets(config: TrainConfig, lengths: Lengths) -> Iterator[int]:
     """From a whole window of the longest examples down to one example, halving."""
-    longest = sorted(lengths.tokens, reverse=True)[: config.window]
+    longest = [lengths.tokens[i] for i in _longest(config, lengths)]
     budget = sum(longest)
     while budget > longest[0]:
         yield budget
@@ -304,17 +247,31 @@ def _precision(config: TrainConfig, machine: Machine) -> Any:
     return "float32" if machine.cpu else "float16"
 
 
-def this_machine() -> Machine:
-    """The machine at hand; its rate is measured with a few products."""
-    from lendsafe.mlx_lora import backend
+def this_machine(*, measure: bool) -> Machine:
+    """The machine at hand.
 
+    Args:
+        measure: Measure its rate and bandwidth with a few products and sums, or take the figures of its kind. A
+            run takes those: what it chooses by them must not change from one start to the next.
+    """
     cpu = backend.name() == "cpu"
+    chip = backend.device_name()
+    flops, bandwidth = _measured("float32" if cpu else "float16") if measure else _nominal(chip)
     return Machine(
-        chip=backend.device_name(),
+        chip=chip,
         usable=backend.memory_bytes(),
-        flops=_measured_flops("float32" if cpu else "float16") * EFFICIENCY,
+        flops=flops * EFFICIENCY["cpu" if cpu else "gpu"],
+        bandwidth=bandwidth,
         cpu=cpu,
+        workers=backend.workers(),
     )
+
+
+def _nominal(chip: str) -> tuple[float, float]:
+    """Rate and bandwidth by name: the vendor's for a Mac, else orders of magnitude."""
+    kind = {"cpu": (0.2, 20), "cuda": (500.0, 3000), "metal": CHIPS["M2"]}[backend.name()]
+    teraflops, bandwidth = CHIPS.get(chip.removeprefix("Apple "), kind)
+    return teraflops * 1e12, bandwidth * 1e9
 
 
 def mac(chip: str, memory: int) -> Machine:
@@ -328,25 +285,33 @@ def mac(chip: str, memory: int) -> Machine:
         ConfigError: If the chip is not known.
     """
     if chip not in CHIPS:
-        raise ConfigError(f"No chip '{chip}'; known are {', '.join(CHIPS)}.")
+        hint = did_you_mean(chip, list(CHIPS))
+        raise ConfigError(f"No chip '{chip}'; known are {', '.join(CHIPS)}.{hint}")
     share = 2 / 3 if memory <= 36 * 1024**3 else 3 / 4
-    return Machine(chip=f"Apple {chip}", usable=int(memory * share), flops=CHIPS[chip] * 1e12 * EFFICIENCY)
+    teraflops, bandwidth = CHIPS[chip]
+    return Machine(
+        chip=f"Apple {chip}, {memory / 1024**3:g} GB",
+        usable=int(memory * share),
+        flops=teraflops * 1e12 * EFFICIENCY["gpu"],
+        bandwidth=bandwidth * 1e9,
+    )
 
 
-def _measured_flops(precision: str) -> float:
-    import time
-
+def _measured(precision: str) -> tuple[float, float]:
+    """Rate of a product in FLOP/s, and bytes a second of a sum."""
     import mlx.core as mx
 
-    size = 1024
-    x = mx.ones((size, size), getattr(mx, precision))
-    mx.eval(x @ x)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        mx.eval(x @ x)
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / min(times)
+    def seconds(function: Any) -> float:
+        times = []
+        for _ in range(4):
+            start = time.perf_counter()
+            mx.eval(function())
+            times.append(time.perf_counter() - start)
+        return min(times[1:])
+
+    x = mx.ones((1024, 1024), getattr(mx, precision))
+    mx.eval(x)
+    return 2 * 1024**3 / seconds(lambda: x @ x), 3 * x.nbytes / seconds(lambda: x + x)
 
 
 def bytes_of(text: str) -> int:
@@ -365,39 +330,8 @@ def bytes_of(text: str) -> int:
     return int(value * 1024**3)
 
 
-@cache
-def published_shapes() -> dict[str, dict[str, Any]]:
-    """Architectures of published models by their short names."""
-    return parse_toml((files("lendsafe.mlx_lora") / "shapes.toml").read_text("utf-8"), "shapes.toml")
-
-
-def granite_moe(sizes: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes completed to what ``config.json`` of a Granite mixture of experts holds."""
-    return {
-        "model_type": "granitemoe",
-        "architectures": ["GraniteMoeForCausalLM"],
-        "rms_norm_eps": 1e-6,
-        "attention_bias": False,
-        "tie_word_embeddings": True,
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-        "pad_token_id": 0,
-    } | dict(sizes)
-
-
-def shape_of(model: str) -> dict[str, Any]:
-    """``config.json`` of a model, known for published ones without a download."""
-    if model in published_shapes():
-        return granite_moe(published_shapes()[model])
-    from lendsafe.mlx_lora import loading
-
-    return loading.read_config(loading.resolve(model))
-
-
 def of_examples(examples: Sequence[Any]) -> Lengths:
     """Sizes of tokenised examples."""
-    from lendsafe.mlx_lora.packed import common_prefix
-
     return Lengths(
         tokens=tuple(map(len, examples)),
         learned=tuple(len(one) - one.reply_start for one in examples),

@@ -7,6 +7,7 @@ from lendsafe.errors import DataError
 from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora import run as runs
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.pipeline import planning
 
 
 def train(
@@ -19,7 +20,7 @@ def train(
     force: bool = False,
     quiet: bool = False,
 ) -> runs.Result:
-    """Fine-tune ``model`` on ``data``; everything about the data is checked before the model is loaded.
+    """Fine-tune ``model`` on ``data``; data and memory are checked before the model is loaded.
 
     Args:
         model: Model name (:func:`lendsafe.mlx_lora.loading.resolve`).
@@ -40,5 +41,6 @@ def train(
         valid_names=[row.id for row in valid_rows],
         source=str(data.resolve()),
     )
+    config = planning.settled(model, config, [row.messages for row in train_rows])
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
     return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)

@@ -27,11 +27,14 @@ SWITCHES = {
     "all": ALL,
     "no shared prefix": replace(ALL, share_prefix=False),
     "gate last": replace(ALL, gate_first=False),
+    "experts row by row": replace(ALL, group_experts=False),
     "last layer whole": replace(ALL, trim_last=False),
     "loss first, gradient later": replace(ALL, fuse_loss=False),
     "experts recomputed": replace(ALL, recompute="experts"),
     "layers recomputed": replace(ALL, recompute="layer"),
-    "none": Techniques(share_prefix=False, gate_first=False, trim_last=False, fuse_loss=False),
+    "none": Techniques(
+        share_prefix=False, gate_first=False, group_experts=False, trim_last=False, fuse_loss=False
+    ),
 }
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 

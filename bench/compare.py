@@ -1,0 +1,77 @@
+"""Result files to tables: before against after, and the tables of ``bench/README.md``."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench import generate, load, memory, rooms, scaling, train
+from bench.harness import RESULTS, Result, ratio, table
+from bench.harness import load as read
+from lendsafe.errors import DataError
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- tables: written by `python -m bench compare` -->", "<!-- end of tables -->"
+TABLES: dict[str, tuple[str, Callable[[list[Result]], str]]] = {
+    "train": ("Training steps", train.rows),
+    "ablation": ("Training steps, each technique switched off in turn", train.rows),
+    "memory": ("Peak memory against the planner's prediction", memory.summary),
+    "generate": ("Generation", generate.rows),
+    "load": ("Loading", load.rows),
+    "risk": ("Risk", rooms.as_table),
+    "eval": ("Evaluation", rooms.as_table),
+    "scaling": ("Cost against the length of the data", scaling.rows),
+}
+
+
+def files(before: Path, after: Path) -> str:
+    """Compare the systems that both files hold, case by case.
+
+    Raises:
+        DataError: If the machines are unlike, or nothing is in both.
+    """
+    old = {(one.case, one.system): one for one in read(before)}
+    pairs = [(old[key], one) for one in read(after) if (key := (one.case, one.system)) in old]
+    if not pairs:
+        raise DataError(f"{before} and {after} have no case and system in common.")
+    rows = [[b.case, b.system, b.series.text(), a.series.text(), ratio(b, a)] for b, a in pairs]
+    return table([["case", "system", "before", "after", "times as fast"], *rows])
+
+
+def tables(folder: Path = RESULTS) -> str:
+    """All kept results, by machine; unlike machines never share a table."""
+    parts = []
+    for machine in sorted(one for one in folder.glob("*") if one.is_dir()):
+        parts.append(f"## {machine.name}")
+        for name, (title, draw) in TABLES.items():
+            path = machine / f"{name}.jsonl"
+            if path.exists():
+                parts += _section(title, read(path), draw, whole=name == "memory")
+    return "\n\n".join(parts)
+
+
+def _section(
+    title: str, results: Sequence[Result], draw: Callable[[list[Result]], str], *, whole: bool
+) -> list[str]:
+    by_case: dict[str, list[Result]] = defaultdict(list)
+    for one in results:
+        by_case["" if whole else one.case].append(one)
+    parts = [f"### {title}"]
+    for case, some in by_case.items():
+        first = some[0]
+        packages = ", ".join(f"{name} {number}" for name, number in first.versions.items())
+        repetitions = len(first.series.values)
+        about = f"{first.machine}. {first.machine.busy:g} cores busy at the start. {first.date}. {packages}."
+        spread = "" if whole else f" Median of {repetitions} repetitions (lowest to highest)."
+        parts += [f"{case}\n\n{draw(some)}\n\n{about}{spread}".strip()]
+    return parts
+
+
+def write_readme(path: Path = README, folder: Path = RESULTS) -> str:
+    """Put the tables between the markers of the README; the tables."""
+    text = path.read_text("utf-8")
+    if BEGIN not in text or END not in text:
+        raise DataError(f"{path}: no place for tables; expected the lines '{BEGIN}' and '{END}'.")
+    made = tables(folder)
+    head, rest = text.split(BEGIN, 1)
+    path.write_text(f"{head}{BEGIN}\n\n{made}\n\n{END}{rest.split(END, 1)[1]}", "utf-8")
+    return made

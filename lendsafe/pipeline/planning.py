@@ -1,0 +1,179 @@
+"""Will a run fit, how long will it take: on this machine or on a Mac that is not at hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lendsafe.corpus import load as corpus
+from lendsafe.errors import ConfigError
+from lendsafe.mlx_lora import footprint, loading, plan
+from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.tokens import encode
+from lendsafe.records import Message
+
+SAMPLE = 64  # examples that stand for the lengths of all
+ASSUMED_EXAMPLES, ASSUMED_LEARNED = (
+    1350,
+    0.4,
+)  # the recipe's training set; share of an example that is its reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One way to run.
+
+    Attributes:
+        base: Type or bits of the base's weights.
+        token_budget: Tokens per micro-batch.
+        recompute: Activations that the backward pass computes again.
+        peak_bytes: Predicted.
+        seconds: Predicted, of the whole run.
+        fits: Whether it fits, with a margin of 5 %.
+        flags: Flags of ``lendsafe train`` that ask for it.
+    """
+
+    base: str
+    token_budget: int
+    recompute: str
+    peak_bytes: int
+    seconds: float
+    fits: bool
+    flags: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a run needs, and which way to take.
+
+    Attributes:
+        model: Its name.
+        machine: Chip and memory.
+        usable_bytes: That a run may use there.
+        steps: Optimiser steps.
+        parts: Predicted bytes by part of the choice.
+        options: One for each base, the most exact first.
+        choice: Position in ``options`` of the most exact that fits, or None.
+        assumed: What was assumed about the data, or an empty text.
+    """
+
+    model: str
+    machine: str
+    usable_bytes: int
+    steps: int
+    parts: dict[str, int]
+    options: tuple[Option, ...]
+    choice: int | None
+    assumed: str
+
+
+def forecast(
+    model: str,
+    config: TrainConfig,
+    *,
+    data: Path | None = None,
+    memory: str | None = None,
+    chip: str | None = None,
+) -> Forecast:
+    """Predict a run.
+
+    Args:
+        model: Model name; nothing is fetched for one whose shape is known.
+        config: Settings; a quantisation that they fix is the only one looked at.
+        data: Training file or folder; without it the recipe's number of examples of the greatest length.
+        memory: Of a Mac that is not at hand.
+        chip: Of that Mac.
+
+    Raises:
+        ConfigError: If only one of ``memory`` and ``chip`` is given.
+    """
+    if (memory is None) != (chip is None):
+        raise ConfigError("--memory and --chip belong together, such as --memory 8GB --chip M2.")
+    machine = plan.mac(chip, plan.bytes_of(memory)) if chip and memory else plan.this_machine(measure=True)
+    shape = footprint.shape_of(model)
+    lengths, assumed = _lengths(model, config, data)
+    bases = [config.quantize] if config.quantize else [None, 8, 4]
+    plans = [plan.plan(shape, replace(config, quantize=bits), lengths, machine) for bits in bases]
+    choice = next((number for number, one in enumerate(plans) if one.fits), None)
+    chosen = plans[choice if choice is not None else -1]
+    return Forecast(
+        model=model,
+        machine=machine.chip,
+        usable_bytes=machine.usable,
+        steps=chosen.steps,
+        parts=dict(chosen.parts),
+        options=tuple(_option(one, config) for one in plans),
+        choice=choice,
+        assumed=assumed,
+    )
+
+
+def settled(model: str, config: TrainConfig, conversations: Sequence[Sequence[Message]]) -> TrainConfig:
+    """Settings of a run on this machine, with token budget and recomputation decided.
+
+    Only the longest examples and some others are encoded for this: enough for the peak and the shared prefix.
+
+    Args:
+        model: Model name.
+        config: Settings; what they fix is not changed.
+        conversations: Training examples.
+
+    Raises:
+        TooLargeError: If it does not fit, with the settings that would.
+    """
+    path = loading.resolve(model)
+    shape = loading.read_config(path)
+    if not plan.knows(shape):
+        return config
+    tokenizer = loading.load_tokenizer_of(path)
+    ordered = sorted(conversations, key=lambda one: -sum(len(message.content) for message in one))
+    some = [*ordered[: 2 * config.window], *ordered[2 * config.window :: max(len(ordered) // SAMPLE, 1)]]
+    lengths = plan.of_examples([encode(tokenizer, one, config.max_length) for one in some])
+    chosen = plan.check_fits(shape, config, lengths, plan.this_machine(measure=False)).config
+    return replace(config, token_budget=chosen.token_budget, recompute=chosen.recompute)
+
+
+def _option(one: plan.Plan, config: TrainConfig) -> Option:
+    bits = one.config.quantize
+    return Option(
+        base=f"{bits} bits" if bits else one.config.precision,
+        token_budget=one.config.token_budget or 0,
+        recompute=one.config.recompute,
+        peak_bytes=one.peak,
+        seconds=one.seconds,
+        fits=one.fits,
+        flags=plan.flags(one, config),
+    )
+
+
+def _lengths(model: str, config: TrainConfig, data: Path | None) -> tuple[plan.Lengths, str]:
+    if data is None:
+        length, learned = config.max_length, max(int(config.max_length * ASSUMED_LEARNED), 1)
+        lengths = plan.Lengths(tokens=(length,) * ASSUMED_EXAMPLES, learned=(learned,) * ASSUMED_EXAMPLES)
+        return lengths, f"{ASSUMED_EXAMPLES:,} examples of {length} tokens, {learned} learned, nothing shared"
+    rows, _ = corpus.train_and_valid(data, seed=config.seed)
+    tokenizer = loading.load_tokenizer_of(loading.resolve(model))
+    return plan.of_examples([encode(tokenizer, row.messages, config.max_length) for row in rows]), ""
+
+
+def text(found: Forecast) -> str:
+    """A forecast in words."""
+    lines = [f"{found.model} on {found.machine}: {found.usable_bytes / 1e9:.1f} GB may be used"]
+    lines += [f"assumed: {found.assumed}"] if found.assumed else []
+    lines += [f"{'base':<10} {'peak':>8}  {'time':>9}  {'budget':>7}  {'recompute':<10} fits"]
+    for number, one in enumerate(found.options):
+        mark = "  <- chosen: " + (f"lendsafe train {one.flags}".rstrip()) if number == found.choice else ""
+        lines.append(
+            f"{one.base:<10} {one.peak_bytes / 1e9:5.2f} GB  {_duration(one.seconds):>9}  {one.token_budget:>7}"
+            f"  {one.recompute:<10} {'yes' if one.fits else 'no'}{mark}"
+        )
+    parts = ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in found.parts.items())
+    lines.append(f"{found.steps} optimiser steps; {parts}")
+    if found.choice is None:
+        lines.append("Nothing fits; try a smaller model or a shorter --max-length.")
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,183 @@
+"""What the planner says before a run is what happens in it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_granite import small_config, small_model
+
+from lendsafe.errors import ConfigError, TooLargeError
+from lendsafe.mlx_lora import footprint, plan
+from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.loading import named_arrays
+from lendsafe.mlx_lora.targets import add_adapters, count_parameters
+
+GIB = 1024**3
+SHAPE = footprint.shape_of("granite-3.1-3b")
+RECIPE = TrainConfig()
+LENGTHS = plan.Lengths(tokens=(512,) * 64, learned=(200,) * 64)
+M2 = {gib: plan.mac("M2", gib * GIB) for gib in (8, 16, 24)}
+
+
+def test_the_published_model_has_the_published_number_of_parameters():
+    assert footprint.parameters(SHAPE) == 3_298_793_472
+    assert footprint.weight_bytes(SHAPE, 2, None) == pytest.approx(6.60e9, rel=1e-3)
+    assert footprint.weight_bytes(SHAPE, 2, 4) == pytest.approx(1.86e9, rel=1e-2)
+
+
+def test_the_recipe_trains_the_published_number_of_parameters():
+    assert footprint.adapter_parameters(SHAPE, RECIPE) == 5_242_880
+    assert footprint.adapter_parameters(SHAPE, TrainConfig(targets=("experts",))) == pytest.approx(
+        125.8e6, rel=1e-3
+    )
+    assert footprint.adapter_parameters(SHAPE, TrainConfig(targets=("router",))) == pytest.approx(
+        0.81e6, rel=1e-2
+    )
+
+
+@pytest.mark.parametrize("architecture", ["granitemoe", "granite"])
+@pytest.mark.parametrize(
+    "targets", [("attention",), ("experts",), ("all",), RECIPE.targets, ("q_proj", "router")]
+)
+def test_parameters_are_counted_as_the_model_has_them(architecture, targets):
+    config = small_config(architecture)
+    if architecture == "granite":
+        config = {
+            k: v for k, v in config.items() if not k.startswith("num_local") and k != "num_experts_per_tok"
+        }
+        if {"experts", "router"} & set(targets):
+            return
+    model = small_model(architecture)
+    assert footprint.parameters(config) == count_parameters(model)
+    recipe = TrainConfig(rank=3, targets=targets)
+    added = add_adapters(model, recipe).trainable
+    if targets != ("all",):  # "all" also names layers that no formula needs to know
+        assert footprint.adapter_parameters(config, recipe) == added
+
+
+def test_weights_take_as_many_bytes_as_predicted():
+    model = small_model()
+    held = sum(array.nbytes for array in named_arrays(model.parameters()).values())
+    assert footprint.weight_bytes(small_config(), 4, None) == held
+
+
+@pytest.mark.parametrize(("gib", "base"), [(8, 4), (16, None), (24, None)])
+def test_the_macs_that_the_recipe_is_meant_for_can_train_the_published_model(gib, base):
+    found = plan.check_fits(SHAPE, replace(RECIPE, quantize=base), LENGTHS, M2[gib])
+    assert found.fits
+    assert found.config.precision == "float16"
+    assert found.peak <= {8: 4.0e9, 16: 8.5e9, 24: 9.5e9}[gib]
+
+
+def test_half_precision_does_not_fit_into_8_gb_and_the_refusal_says_what_does():
+    with pytest.raises(
+        TooLargeError, match=r"needs 7\.\d GB; 5\.7 GB may be used on Apple M2, 8 GB"
+    ) as refused:
+        plan.check_fits(SHAPE, RECIPE, LENGTHS, M2[8])
+    assert "This fits: --quantize 8" in str(refused.value)
+    assert refused.value.exit_code == 7
+
+
+def test_a_model_that_fits_nowhere_is_refused():
+    with pytest.raises(TooLargeError, match="Nothing fits"):
+        plan.check_fits(SHAPE, RECIPE, LENGTHS, plan.mac("M1", GIB))
+
+
+@given(st.integers(4, 64))
+@settings(max_examples=20, deadline=None)
+def test_more_memory_never_fits_less_and_is_never_slower(gib):
+    smaller, larger = (
+        plan.plan(SHAPE, RECIPE, LENGTHS, plan.mac("M2", size * GIB)) for size in (gib, 2 * gib)
+    )
+    assert larger.fits >= smaller.fits
+    if smaller.fits:
+        assert larger.seconds <= smaller.seconds * plan.NEAR
+
+
+@given(st.sampled_from(["none", "experts", "layer"]), st.integers(512, 8192))
+@settings(max_examples=20, deadline=None)
+def test_recomputing_and_smaller_budgets_never_need_more(recompute, budget):
+    def peak(**changes):
+        return plan.predict(SHAPE, replace(RECIPE, **changes), LENGTHS, M2[16]).peak
+
+    less = {"none": "none", "experts": "none", "layer": "experts"}[recompute]
+    assert peak(recompute=recompute, token_budget=budget) <= peak(recompute=less, token_budget=budget)
+    assert peak(recompute=recompute, token_budget=budget) <= peak(
+        recompute=recompute, token_budget=2 * budget
+    )
+
+
+def test_what_is_fixed_is_not_changed():
+    fixed = replace(RECIPE, token_budget=700, recompute="experts", precision="bfloat16")
+    assert plan.plan(SHAPE, fixed, LENGTHS, M2[16]).config == fixed
+
+
+def test_a_choice_does_not_change_from_one_start_to_the_next():
+    machines = [plan.this_machine(measure=False) for _ in range(2)]
+    assert machines[0] == machines[1]
+
+
+def test_other_architectures_are_not_predicted():
+    assert not plan.knows({"model_type": "llama"})
+    with pytest.raises(ConfigError, match="llama"):
+        plan.plan({"model_type": "llama"}, RECIPE, LENGTHS, M2[8])
+
+
+@pytest.mark.parametrize(("text", "gib"), [("8GB", 8), ("16", 16), ("24 GiB", 24), ("0.5g", 0.5)])
+def test_memory_is_read_in_the_usual_spellings(text, gib):
+    assert plan.bytes_of(text) == gib * GIB
+
+
+@pytest.mark.parametrize("text", ["", "eight", "-8GB", "0", "8TB", "nan", "inf"])
+def test_what_is_no_memory_size_is_refused(text):
+    with pytest.raises(ConfigError, match="no memory size"):
+        plan.bytes_of(text)
+
+
+def test_the_peak_of_real_steps_is_within_15_percent_and_not_more_than_10_under():
+    """Three of the thirty configurations of ``python -m bench memory``, whose kept results are checked below."""
+    import sys
+    from itertools import islice
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from bench.memory import compare, configurations
+
+    for shape, config, window in islice(configurations(30), 3):
+        assert -0.10 <= compare(shape, config, window).error <= 0.15
+
+
+def run(*arguments):
+    from lendsafe.cli import group
+
+    return CliRunner().invoke(group, ["plan", *arguments])
+
+
+def test_the_command_says_what_fits_on_a_mac_that_is_not_at_hand():
+    done = run("--memory", "8GB", "--chip", "M2")
+    assert done.exit_code == 0
+    lines = {line.split()[0]: line for line in done.output.splitlines() if line[:1].isalnum()}
+    assert " no" in lines["float16"]
+    assert "chosen: lendsafe train --quantize 8" in done.output
+    assert "yes" in lines["4"]
+
+
+def test_the_command_prints_json():
+    found = json.loads(run("--memory", "16GB", "--chip", "M3 Pro", "--json").output)
+    assert found["choice"] == 0
+    assert found["options"][0]["base"] == "float16"
+    assert found["steps"] == 255
+    assert sum(found["parts"].values()) == found["options"][0]["peak_bytes"]
+
+
+def test_a_wrong_machine_ends_in_one_line():
+    for arguments, what in (
+        (("--memory", "8GB"), "belong together"),
+        (("--memory", "8GB", "--chip", "M2Pro"), "Did you mean 'M2 Pro'"),
+    ):
+        done = run(*arguments)
+        assert isinstance(done.exception, ConfigError)
+        assert what in str(done.exception)
