@@ -1,15 +1,17 @@
 """What a base model learns first: the words, and neither a prompt nor a row of the fine-tuning set."""
 
+import random
 from itertools import islice
 
 import pytest
 
 from lendsafe import prompts, slots
+from lendsafe.corpus import pretraining
 from lendsafe.corpus.pretraining import documents
 from lendsafe.corpus.synth import SynthConfig, synthesize
 from lendsafe.granite_tiny.make import PretrainConfig
 
-DOCUMENTS = 6_000
+OF_EACH = 500  # documents of each kind
 # What every prompt of the fine-tuning set has, and no other layout: its instruction, its first two lines.
 MARKS = (
     prompts.SYSTEM,
@@ -29,8 +31,11 @@ def messages(seed: int, count: int) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def texts() -> list[list[str]]:
-    """The first of the documents that granite-tiny is made from."""
-    return messages(PretrainConfig().seed, DOCUMENTS)
+    """Documents of every kind, whenever in the making of a model they come."""
+    rng = random.Random(PretrainConfig().seed)
+    kinds = {kind for shares in (pretraining._COPYING, pretraining._SHARES) for kind, _ in shares}
+    drawn = [kind(rng) for kind in sorted(kinds, key=lambda kind: kind.__name__) for _ in range(OF_EACH)]
+    return [[one] if isinstance(one, str) else [m.content for m in one] for one in drawn]
 
 
 @pytest.fixture(scope="module")
