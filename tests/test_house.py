@@ -16,7 +16,7 @@ from lendsafe import errors
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = sorted((ROOT / "lendsafe").rglob("*.py"))
-MOST_LINES = 480
+MOST_LINES = 500
 LONGER = {"lendsafe/mlx_lora/run.py": 640}  # one run from its first to its last line
 
 
