@@ -13,7 +13,7 @@ class SynthConfig:
     n: int = knob(1500, "Examples, training and validation together.", low=20, high=100_000)
     seed: int = knob(42, "Same seed, same bytes.", low=0)
     history: int = knob(
-        20_000,
+        100_000,
         "Past applicants with outcomes, to train the risk model on; 0 writes none.",
         low=0,
         high=1_000_000,

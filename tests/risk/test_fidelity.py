@@ -72,36 +72,23 @@ def test_redraws_are_seeded_and_differ():
     assert not np.array_equal(one[0], one[1], equal_nan=True)
 
 
-def on_the_synthetic_1500(history: int, seed: int = 42):
-    """Reasons against the true ones where model and process both decline, and both AUCs."""
-    population = synthesize(SynthConfig(seed=seed)).population
-    engine = train(process.history(history, seed).applications())
+def test_reasons_of_the_synthetic_1500_are_the_true_ones():
+    """Where model and process both decline; trained on the past applicants that the data set brings.
+
+    With a fifth of them the first reason is right in 84 to 91 %: the order of near ties needs the shapes.
+    """
+    config = SynthConfig()
+    population = synthesize(config).population
+    engine = train(process.history(config.history, config.seed).applications())
     given, true = engine.assess_many(population.frame), process.assess(population)
     both = [
         ([r.code for r in a.reasons], [r.code for r in b.reasons])
         for a, b in zip(given, true, strict=True)
         if a.decision == b.decision == "declined" and b.reasons
     ]
+    found = fidelity.matches([a for a, _ in both], [b for _, b in both])
     outcome = population.defaulted.astype(np.int64)
-    probability = np.array([a.default_probability for a in given])
-    return (
-        fidelity.matches([a for a, _ in both], [b for _, b in both]),
-        metrics.auc(outcome, probability),
-        metrics.auc(outcome, population.default_probability),
-    )
-
-
-def test_reasons_of_the_synthetic_1500_are_the_true_ones():
-    """With the 20,000 past applicants of the data set; the order of near ties needs more, see below."""
-    found, auc, best = on_the_synthetic_1500(20_000)
-    assert found["f1"] >= 0.95
-    assert abs(auc - best) <= 0.01
-    assert found["first"] >= 0.8
-
-
-@pytest.mark.soak
-def test_with_100_000_past_applicants_the_first_reason_is_the_true_first_one():
-    found, auc, best = on_the_synthetic_1500(100_000)
+    auc = metrics.auc(outcome, np.array([a.default_probability for a in given]))
     assert found["first"] >= 0.90
     assert found["f1"] >= 0.95
-    assert abs(auc - best) <= 0.01
+    assert abs(auc - metrics.auc(outcome, population.default_probability)) <= 0.01
