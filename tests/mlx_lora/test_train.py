@@ -4,20 +4,34 @@ import math
 from dataclasses import replace
 
 import mlx.core as mx
+import mlx.nn as mlx_nn
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx.optimizers import SGD
-from small_granite import VOCABULARY, adapt, small_model
+from mlx.utils import tree_flatten, tree_map_with_path
+from small_granite import VOCABULARY, adapt, loss_and_gradients, small_model
 
+from lendsafe.mlx_lora.batches import micro_batches
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.loss import loss_sum
 from lendsafe.mlx_lora.packed import Techniques
 from lendsafe.mlx_lora.parallel import Parallel
 from lendsafe.mlx_lora.targets import trainable_arrays
 from lendsafe.mlx_lora.tokens import Tokens
-from lendsafe.mlx_lora.train import LossScale, State, Task, learning_rate, mean_loss, new_state, train
+from lendsafe.mlx_lora.train import (
+    LossScale,
+    State,
+    Task,
+    _scaled_loss,
+    learning_rate,
+    mean_loss,
+    new_state,
+    train,
+    window_gradient,
+)
 
 CONFIG = TrainConfig(batch_size=2, grad_accum=2, epochs=2, warmup_steps=2, dropout=0.0, seed=7)
 
@@ -226,3 +240,57 @@ def test_it_learns():
     config = replace(CONFIG, epochs=40, learning_rate=2e-2, warmup_steps=5)
     losses = [step.loss for step in train(task(rows(4), config), new_state(config, mx.float32))]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_windows_gradient_is_that_of_one_big_batch_to_1e_6():
+    """Ragged replies; against plain autograd on one padded batch, divided once by the tokens learned."""
+    examples = rows(4, seed=3)
+    one = task(examples)
+    reference, expected = loss_and_gradients(one.model, examples, None)
+    gradient = mlx_nn.value_and_grad(one.model, _scaled_loss(one))
+    for budget in (1, 20, 10**6):
+        loss, grads = window_gradient(one, gradient, micro_batches(examples, budget), sgd_state())
+        assert loss.item() == pytest.approx(reference, rel=1e-6)
+        got = {name: np.array(grad) for name, grad in tree_flatten(grads)}
+        assert relative_difference(got, expected) < 1e-6
+
+
+def test_no_global_generator_is_read_or_moved():
+    results = []
+    for seed in (1, 2):
+        one = task(rows(6), dropout=0.3)
+        mx.random.seed(seed)
+        list(train(one, new_state(CONFIG, mx.float32)))
+        drawn = mx.random.normal((3,))
+        mx.random.seed(seed)
+        assert mx.array_equal(drawn, mx.random.normal((3,)))
+        results.append(weights(one))
+    assert all(np.array_equal(results[0][k], results[1][k]) for k in results[0])
+
+
+def half_precision_gradients(dtype: mx.Dtype, factor: float) -> dict[str, np.ndarray]:
+    """Adapters' gradients of a Granite with its vocabulary and its division of logits by 6, unscaled."""
+    sizes = {"vocab_size": 49155, "hidden_size": 64, "num_hidden_layers": 3}
+    multipliers = {"logits_scaling": 6.0, "residual_multiplier": 0.22, "embedding_multiplier": 12.0}
+    model = small_model("granite", **sizes, **multipliers)
+    adapt(model, "attention")
+    model.update(
+        tree_map_with_path(lambda name, a: a if "lora" in name else a.astype(dtype), model.parameters())
+    )
+    rng = np.random.default_rng(0)
+    batch = [Tokens(rng.integers(3, 49155, 24).astype(np.int32), 12) for _ in range(2)]
+    grads = mlx_nn.value_and_grad(model, lambda: loss_sum(model, batch, Techniques()) * factor)()[1]
+    return {name: np.array(grad) / factor for name, grad in tree_flatten(grads)}
+
+
+def test_granites_gradients_underflow_in_fp16_without_the_scale_and_match_fp32_with_it():
+    """A mean over a window of 1,280 or 10,240 tokens, as others take it, against our scaled sum."""
+    exact = half_precision_gradients(mx.float32, 1.0)
+
+    def error(factor: float) -> float:
+        return relative_difference(half_precision_gradients(mx.float16, factor), exact)
+
+    assert error(1 / 1280) > 0.01
+    assert error(1 / 10240) > 0.05
+    assert error(LossScale().value) < 1e-3
+    assert error(LossScale().largest) < 1e-3
