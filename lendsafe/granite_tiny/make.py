@@ -148,10 +148,16 @@ def train_tokenizer(config: PretrainConfig) -> Tokenizer:
     return bpe.train(texts, config.vocab_size)
 
 
-def batches(config: PretrainConfig, tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
-    """Endless batches of token ids, similar lengths together, at most ``batch_tokens`` once padded."""
+def batches(config: PretrainConfig, tokenizer: Tokenizer, skip: int = 0) -> Iterator[list[list[int]]]:
+    """Endless batches of token ids, similar lengths together, at most ``batch_tokens`` once padded.
+
+    Args:
+        config: Seed and size.
+        tokenizer: From text to ids.
+        skip: Documents to leave out at the start.
+    """
     tokenizer.encode_special_tokens = True
-    rng, text = random.Random(config.seed), documents(config.seed)  # noqa: S311  # no secret
+    rng, text = random.Random(config.seed), islice(documents(config.seed), skip, None)  # noqa: S311  # no secret
     while True:
         pool = (bpe.document_ids(tokenizer, document)[:MAX_LENGTH] for document in islice(text, POOL))
         cut: list[list[list[int]]] = [[]]
@@ -227,24 +233,33 @@ def save(model: GraniteMoeForCausalLM, folder: Path) -> None:
     )
 
 
-def make(config: PretrainConfig, folder: Path) -> dict[str, Any]:
+def make(config: PretrainConfig, folder: Path, continued: Path | None = None) -> dict[str, Any]:
     """Make the model in ``folder``, which always holds the last save.
+
+    Args:
+        config: Shape and training.
+        folder: Folder to write.
+        continued: Model to train on, with its shape and tokenizer; documents that only copy are left out.
 
     Returns:
         A report: parameters, steps, tokens, seconds, loss in nats per token of the last steps.
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer(config)
-    bpe.save(tokenizer, folder, MAX_LENGTH)
+    kernels = {"attn_implementation": "sdpa", "experts_implementation": "grouped_mm"}
     disable_progress_bar()
     torch.manual_seed(config.seed)
-    model = GraniteMoeForCausalLM._from_config(
-        architecture(config), attn_implementation="sdpa", experts_implementation="grouped_mm"
-    )
-    start_copying(model)
+    if continued:
+        tokenizer = Tokenizer.from_file(str(continued / "tokenizer.json"))
+        model = GraniteMoeForCausalLM.from_pretrained(continued, dtype=torch.float32, **kernels)
+    else:
+        tokenizer = train_tokenizer(config)
+        model = GraniteMoeForCausalLM._from_config(architecture(config), **kernels)
+        start_copying(model)
+    bpe.save(tokenizer, folder, MAX_LENGTH)
+    data = batches(config, tokenizer, skip=COPIED if continued else 0)
     start, tokens, recent = time.perf_counter(), 0, list[float]()
-    for step, loss, count in pretrain(model, batches(config, tokenizer), config):
+    for step, loss, count in pretrain(model.train(), data, config):
         tokens, recent = tokens + count, [*recent[1 - REPORT_EVERY :], loss]
         if step % REPORT_EVERY == 0:
             rate = tokens / (time.perf_counter() - start)
@@ -267,10 +282,11 @@ def make(config: PretrainConfig, folder: Path) -> dict[str, Any]:
 
 @click.command()
 @click.option("--out", "out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--continue", "continued", type=click.Path(path_type=Path), help="Model to train further.")
 @settings_options(PretrainConfig)
-def main(out: Path, **given: Any) -> None:
+def main(out: Path, continued: Path | None, **given: Any) -> None:
     """Make granite-tiny from nothing in folder OUT; prints a report as JSON."""
-    click.echo(json.dumps(make(settings(PretrainConfig, given), out), indent=2))
+    click.echo(json.dumps(make(settings(PretrainConfig, given), out, continued), indent=2))
 
 
 if __name__ == "__main__":

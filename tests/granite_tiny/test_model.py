@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import islice
 
 import pytest
 
@@ -89,9 +90,12 @@ def test_config_has_the_structure_of_granite_3_1():
     assert config["model_type"] == "granitemoe"
     assert config["tie_word_embeddings"]
     assert config["embedding_multiplier"] == 12
-    assert config["residual_multiplier"] == 0.22
+    assert config["residual_multiplier"] == pytest.approx(
+        0.22 * (40 / config["num_hidden_layers"]) ** 0.5, 0.01
+    )
     assert config["logits_scaling"] == 6
-    assert config["attention_multiplier"] == config["num_attention_heads"] / config["hidden_size"]
+    head = config["hidden_size"] / config["num_attention_heads"]
+    assert config["attention_multiplier"] == pytest.approx(head**-0.5)
     assert config["num_experts_per_tok"] < config["num_local_experts"]
     assert config["max_position_embeddings"] >= 1024
 
@@ -101,10 +105,10 @@ def test_every_expert_of_every_layer_is_used(torch_model):
     import torch
     from transformers import AutoTokenizer
 
-    from lendsafe.corpus.pretraining import documents
+    from lendsafe.corpus.pretraining import COPIED, documents
 
     tokenizer = AutoTokenizer.from_pretrained(granite_tiny.path())
-    prose = [one for one, _ in zip(documents(7), range(40), strict=False) if isinstance(one, str)]
+    prose = [one for one in islice(documents(7), COPIED, COPIED + 200) if isinstance(one, str)]
     counts = 0
     with torch.no_grad():
         for text in prose:
@@ -115,6 +119,29 @@ def test_every_expert_of_every_layer_is_used(torch_model):
                 (1, 2)
             )
     assert (counts / counts.sum(-1, keepdim=True)).min() > 0.01
+
+
+def test_before_training_a_head_looks_where_copying_needs_it():
+    """In a sequence and its repetition, the second layer's first head finds what followed a token before."""
+    import torch
+    from transformers import GraniteMoeForCausalLM
+
+    from lendsafe.granite_tiny import make
+
+    def found():
+        """Of 39 places, how many attend most to the token after their earlier twin; by chance 1 or none."""
+        with torch.no_grad():
+            seen = model(torch.cat([once, once])[None], output_attentions=True).attentions[1][0, 0]
+        return sum(int(seen[40 + place].argmax()) == place + 1 for place in range(39))
+
+    torch.manual_seed(0)
+    model = GraniteMoeForCausalLM._from_config(
+        make.architecture(make.PretrainConfig()), attn_implementation="eager"
+    )
+    once = torch.randperm(1000)[:40] + 300
+    assert found() <= 4
+    make.start_copying(model)
+    assert found() >= 13
 
 
 def test_recipe_is_a_valid_training_configuration():
