@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import time
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 from model_folders import assert_same_arrays, model_folder, numpy_arrays
 
-from lendsafe.errors import DataError, DivergedError, ExistsError, RefusedError
-from lendsafe.mlx_lora import checkpoint, loading, run
+from lendsafe.errors import ConfigError, DataError, DivergedError, ExistsError, RefusedError
+from lendsafe.mlx_lora import adapter, checkpoint, loading, run
+from lendsafe.mlx_lora import train as training
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.watch import read_metrics
 from lendsafe.records import Message
@@ -346,3 +348,134 @@ def test_the_adapter_of_a_run_is_the_one_that_was_trained(base_folder, left_alon
     adapter.load(left_alone, base)
     found, _ = checkpoint.newest_valid(left_alone / "checkpoints")
     assert_same_arrays(numpy_arrays(base), {k: np.array(v) for k, v in found.adapter.items()})
+
+
+def last_good(out):
+    """The newest checkpoint; it has to be whole, finite, and of weights whose loss is finite."""
+    found, passed_over = checkpoint.newest_valid(out / "checkpoints")
+    assert not passed_over
+    assert all(bool(mx.isfinite(array).all()) for array in found.adapter.values())
+    return found
+
+
+@pytest.mark.parametrize("save_every", [1, 2])
+@pytest.mark.parametrize("keep", [1, 3])
+def test_weights_that_give_no_finite_loss_are_not_kept_as_good(base_folder, tmp_path, save_every, keep):
+    """The first step with a rate of 1e30 is finite, and so are its weights; the loss after it is not."""
+    out = tmp_path / "diverged"
+    config = replace(
+        CONFIG, learning_rate=1e30, warmup_steps=0, epochs=20, save_every=save_every, keep=keep, eval_every=0
+    )
+    with pytest.raises(DivergedError, match="step-000000 is the last good checkpoint") as caught:
+        fine_tune(base_folder, out, config)
+    assert caught.value.exit_code == 4
+    found = last_good(out)
+    assert found.state["step"] == 0
+    assert not (out / "adapters.safetensors").exists()
+
+
+@pytest.mark.parametrize("where", ["gradient", "batch", "weight"])
+def test_a_nan_ends_the_run_with_4_and_the_last_good_adapter_survives(
+    base_folder, tmp_path, monkeypatch, where
+):
+    """From step 6 on, the gradient, some token's embedding or an adapter weight is not a number."""
+    out, base = tmp_path / "poisoned", loading.load(str(base_folder))
+    update = training.apply_update
+
+    def poisoned(task, grads, state, **named):
+        if state.step >= 5 and where == "gradient":
+            array = next(iter(loading.named_arrays(grads).values()))
+            array[:] = math.nan
+        elif state.step == 4 and where == "batch":  # loss of the batches that hold a token
+            table = base.model.model.embed_tokens
+            table.weight = table.weight * math.nan
+            mx.eval(table.weight)
+        elif state.step == 4 and where == "weight":
+            update(task, grads, state, **named)
+            layer = next(iter(adapter.targets.adapters(base.model).values()))
+            layer.lora_b = layer.lora_b + math.nan
+            mx.eval(layer.lora_b)
+            return 1.0
+        return update(task, grads, state, **named)
+
+    monkeypatch.setattr(training, "apply_update", poisoned)
+    config = replace(CONFIG, epochs=20, eval_every=0)
+    with pytest.raises(DivergedError) as caught:
+        run.fine_tune(base, dataset(), config, out, quiet=True)
+    assert caught.value.exit_code == 4
+    assert last_good(out).state["step"] in (2, 4)
+    assert not (out / "adapters.safetensors").exists()
+
+
+def test_a_run_that_early_stopping_ended_is_not_trained_further_by_resuming(base_folder, tmp_path):
+    config = replace(CONFIG, learning_rate=0.0, eval_every=1, patience=2)
+    fine_tune(base_folder, tmp_path / "stale", config)
+    before = outcome(tmp_path / "stale")
+    assert fine_tune(base_folder, tmp_path / "stale", config, resume=True).steps == 3
+    assert outcome(tmp_path / "stale") == before
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(base_folder, left_alone, tmp_path):
+    out = tmp_path / "early"
+    stop_at(base_folder, out, 1)
+    checkpoint.shutil.rmtree(out / "checkpoints")
+    fine_tune(base_folder, out, resume=True)
+    assert outcome(out)[0] == outcome(left_alone)[0]
+
+
+def test_the_log_is_part_of_the_checkpoint(base_folder, left_alone, tmp_path):
+    out = tmp_path / "lost"
+    stop_at(base_folder, out, 7)
+    (out / "metrics.jsonl").unlink()  # as after a power failure
+    fine_tune(base_folder, out, resume=True)
+    assert outcome(out) == outcome(left_alone)
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "template"])
+def test_a_changed_tokenizer_and_template_are_refused_by_name(base_folder, tmp_path, part):
+    out = tmp_path / "run"
+    stop_at(base_folder, out, 1)
+    base = replace(loading.load(str(base_folder)), identity="other", **{f"{part}_identity": "other"})
+    with pytest.raises(RefusedError, match=f"the {part} has changed"):
+        run.fine_tune(base, dataset(), CONFIG, out, resume=True, quiet=True)
+
+
+@pytest.mark.parametrize("library", ["tensorboard", "wandb", "mlflow"])
+def test_a_metrics_library_that_is_not_installed_is_named(base_folder, tmp_path, monkeypatch, library):
+    for module in ("tensorboardX", "wandb", "mlflow"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigError, match="is not installed. Try: pip install"):
+        fine_tune(base_folder, tmp_path / "run", replace(CONFIG, log_to=library))
+
+
+def test_steps_and_validations_go_to_the_metrics_library(base_folder, tmp_path, monkeypatch):
+    logged, closed = [], []
+    client = types.SimpleNamespace(
+        start_run=lambda run_name: None,
+        log_metrics=lambda values, step: logged.append((step, values)),
+        end_run=lambda: closed.append(True),
+    )
+    monkeypatch.setitem(sys.modules, "mlflow", client)
+    fine_tune(base_folder, tmp_path / "run", replace(CONFIG, log_to="mlflow"))
+    assert [step for step, values in logged if "step.loss" in values] == list(range(1, TOTAL + 1))
+    assert [step for step, values in logged if "valid.loss" in values] == [4, 8, 12]
+    assert closed
+
+
+@pytest.mark.parametrize("architecture", ["granite", "granitemoehybrid", "llama", "qwen3", "qwen3_moe"])
+def test_every_adapter_of_every_architecture_learns(tmp_path, architecture):
+    base = loading.load(str(model_folder(tmp_path / "base", architecture)))
+    config = replace(CONFIG, targets=("all",), epochs=1, eval_every=0, recompute="layer", dropout=0.0)
+    run.fine_tune(base, dataset(), config, tmp_path / "run", quiet=True)
+    for path, layer in adapter.targets.adapters(base.model).items():
+        assert bool(layer.lora_b.any()), path
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_run_on_a_quantised_base_learns(tmp_path, bits):
+    folder = model_folder(tmp_path / "base", hidden_size=64, intermediate_size=64)
+    base = loading.load(str(folder), quantize=bits)
+    config = replace(CONFIG, targets=("all",), quantize=bits, epochs=8, dropout=0.0)
+    result = run.fine_tune(base, dataset(), config, tmp_path / "run", quiet=True)
+    first = read_metrics(tmp_path / "run")[0]["loss"]
+    assert result.train_loss < 0.8 * first
