@@ -26,7 +26,8 @@ lint: $(STAMP)
 soak: $(STAMP)  ## long fault, fuzz and kill runs
 	$(BIN)/python -m pytest -q -n 2 -m soak
 
-bench: $(STAMP)
+bench: $(STAMP)  ## ours, mlx-lm and PEFT in turn; then the tables of bench/README.md
+	$(BIN)/python -m bench train
 	$(BIN)/python -m bench compare
 
 clean:

@@ -23,7 +23,15 @@ values = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20).map(tuple)
 
 def result(*seconds, system="ours", on=MAC, case="c"):
     return Result(
-        "load", case, system, "s", Series(seconds), {"peak_bytes": 5.0, "stored_bytes": 6.0}, on, {"mlx": "1"}, "2026-01-01"
+        "load",
+        case,
+        system,
+        "s",
+        Series(seconds),
+        {"peak_bytes": 5.0, "stored_bytes": 6.0},
+        on,
+        {"mlx": "1"},
+        "2026-01-01",
     )
 
 
