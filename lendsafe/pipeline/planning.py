@@ -1,21 +1,20 @@
 """Will a run fit, how long will it take: on this machine or on a Mac that is not at hand."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lendsafe.corpus import load as corpus
-from lendsafe.errors import ConfigError
+from lendsafe.errors import ConfigError, DataError
 from lendsafe.mlx_lora import footprint, loading, plan
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.tokens import encode
+from lendsafe.mlx_lora.tokens import Tokens, encode
 from lendsafe.records import Message
 
 SAMPLE = 64  # examples that stand for the lengths of all
-ASSUMED_EXAMPLES, ASSUMED_LEARNED = (
-    1350,
-    0.4,
-)  # the recipe's training set; share of an example that is its reply
+ASSUMED_EXAMPLES = 1350  # the recipe's training set
+ASSUMED_LEARNED = 0.4  # share of an example that is its reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +110,7 @@ def settled(model: str, config: TrainConfig, conversations: Sequence[Sequence[Me
     """Settings of a run on this machine, with token budget and recomputation decided.
 
     Only the longest examples and some others are encoded for this: enough for the peak and the shared prefix.
+    Those that cannot be trained on are left to the run, which names them all.
 
     Args:
         model: Model name.
@@ -127,7 +127,13 @@ def settled(model: str, config: TrainConfig, conversations: Sequence[Sequence[Me
     tokenizer = loading.load_tokenizer_of(path)
     ordered = sorted(conversations, key=lambda one: -sum(len(message.content) for message in one))
     some = [*ordered[: 2 * config.window], *ordered[2 * config.window :: max(len(ordered) // SAMPLE, 1)]]
-    lengths = plan.of_examples([encode(tokenizer, one, config.max_length) for one in some])
+    encoded = list[Tokens]()
+    for one in some:
+        with suppress(DataError):
+            encoded.append(encode(tokenizer, one, config.max_length))
+    if not encoded:
+        return config
+    lengths = plan.of_examples(encoded)
     chosen = plan.check_fits(shape, config, lengths, plan.this_machine(measure=False)).config
     return replace(config, token_budget=chosen.token_budget, recompute=chosen.recompute)
 

