@@ -113,5 +113,6 @@ def _explain(out: Path, engine: RiskEngine) -> tuple[str, Path]:
         f"  {number}. {catalogue()[reason.code].statement} ({reason.strength}, {reason.contribution:+.2f} log-odds)"
         for number, reason in enumerate(outcome.reasons, start=1)
     )
-    how = f"written by the {outcome.explanation.source}, {outcome.explanation.tries} tries"
+    tries = outcome.explanation.tries
+    how = f"written by the {outcome.explanation.source} {'at the first try' if tries == 1 else f'after {tries} tries'}"
     return f"{outcome.decision}\n{reasons}\n\n{outcome.text}\n\n({how})", path
