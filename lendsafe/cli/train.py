@@ -28,10 +28,13 @@ def command(**given: Any) -> None:
     """Fine-tune a model with LoRA."""
     if given.pop("supervise"):
         sys.exit(_supervised(given))
+    from lendsafe.mlx_lora.parallel import Parallel
     from lendsafe.pipeline import training
 
     arguments = _arguments(given)
     result = training.train(**arguments)
+    if not Parallel().leads:
+        return
     if given["as_json"]:
         from lendsafe.cli.output import as_json
 

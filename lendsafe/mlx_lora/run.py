@@ -394,6 +394,7 @@ class _Run:
             for folder in (self.out, self.checkpoints, self.out / "best"):
                 checkpoint.clean(folder)
         found, passed_over = checkpoint.newest_valid(self.checkpoints)
+        self.parallel.barrier()  # all have read it, before the first one writes
         for why in passed_over:
             self.watch.say(f"passed over {why}")
         if found is None:
@@ -408,7 +409,6 @@ class _Run:
             if changed:
                 write_json(self.out / "run.json", self._identity() | {"forced": changed})
             write_atomically(self.out / METRICS, found.metrics)
-        self.parallel.barrier()
 
     def _restore(self, found: checkpoint.Checkpoint) -> None:
         adapter.restore(self.base.model, found.adapter)
