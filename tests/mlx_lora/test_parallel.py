@@ -25,7 +25,7 @@ TOLERANCE = 1e-6
 SETTINGS = (
     "--epochs 2 --batch-size 2 --grad-accum 2 --learning-rate 0.01 --warmup-steps 2 --dropout 0 --rank 4"
     " --targets q_proj,v_proj --save-every 2 --eval-every 3 --samples 0 --keep 10 --quiet"
-).split()
+).split()  # noqa: SIM905  # reads as it is typed
 # The command line, in which no process but the first may change a file of the run folder, its first argument.
 GUARDED = """
 import os, sys
