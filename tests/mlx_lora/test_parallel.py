@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from training_process import dataset
 
 TOLERANCE = 1e-6
-SETTINGS = (
+SETTINGS = (  # noqa: SIM905  # reads as it is typed
     "--epochs 2 --batch-size 2 --grad-accum 2 --learning-rate 0.01 --warmup-steps 2 --dropout 0 --rank 4"
     " --targets q_proj,v_proj --save-every 2 --eval-every 3 --samples 0 --keep 10 --quiet"
-).split()  # noqa: SIM905  # reads as it is typed
+).split()
 # The command line, in which no process but the first may change a file of the run folder, its first argument.
 GUARDED = """
 import os, sys
