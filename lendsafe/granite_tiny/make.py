@@ -1,6 +1,6 @@
 """Make granite-tiny from nothing: tokenizer, configuration, pretraining, files.
 
-``python -m lendsafe.granite_tiny.make --out DIR`` takes about half an hour on two CPU cores. The same
+``python -m lendsafe.granite_tiny.make --out DIR`` takes about 40 minutes on one CPU core. The same
 seed, steps, machine and library versions give the same weights. No weight and no text comes from
 anywhere else: the text is what :func:`lendsafe.corpus.pretraining.documents` writes.
 
@@ -46,7 +46,7 @@ class PretrainConfig:
     """Shape and pretraining of granite-tiny."""
 
     seed: int = knob(0, "Seed of weights and text.", low=0)
-    steps: int = knob(1800, "Optimiser steps.", low=1)
+    steps: int = knob(3400, "Optimiser steps.", low=1)
     batch_tokens: int = knob(3072, "Tokens of one optimiser step, padding included.", low=MAX_LENGTH)
     learning_rate: float = knob(3e-3, "Peak learning rate.", low=0)
     warmup_steps: int = knob(100, "Steps of linear warm-up; then a cosine to 2 %.", low=0)

@@ -145,7 +145,11 @@ def test_before_training_a_head_looks_where_copying_needs_it():
 
 
 def test_recipe_is_a_valid_training_configuration():
-    build(TrainConfig, granite_tiny.recipe())
+    from lendsafe.mlx_lora import loading
+
+    settings = loading.recipe("granite-tiny")
+    assert settings
+    build(TrainConfig, settings)
 
 
 def test_importing_the_package_is_light():
