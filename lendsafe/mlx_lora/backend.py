@@ -59,6 +59,12 @@ def name() -> Backend:
     return "metal" if mx.metal.is_available() else "cuda"
 
 
+# MLX orders a graph breadth first while no more than this many operations are open, else depth first. Two
+# micro-batches are computed side by side only if their operations take turns.
+if name() == "cpu":
+    os.environ.setdefault("MLX_BFS_MAX_WIDTH", "1000")
+
+
 def default_precision() -> str:
     """``float16`` on a GPU; ``float32`` on the CPU, where MLX has no fp16 ``gather_mm``."""
     return "float32" if name() == "cpu" else "float16"

@@ -44,12 +44,13 @@ def learned_tokens(batch: Sequence[Tokens]) -> int:
 
 def projected_loss(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
     """Project to the vocabulary and sum the loss, a chunk of rows at a time."""
-    rows = logit_rows(model)
-    chunks = [
-        cross_entropy(_logits(model, hidden_MD[start : start + rows]), targets_M[start : start + rows]).sum()
-        for start in range(0, hidden_MD.shape[0], rows)
-    ]
-    return sum(chunks, mx.array(0.0))
+    rows, total = logit_rows(model), mx.array(0.0)
+    for start in range(0, hidden_MD.shape[0], rows):
+        hidden = hidden_MD[start : start + rows]
+        if start:  # or the chunks' logits would be there together
+            hidden = mx.depends(hidden, total)
+        total = total + cross_entropy(_logits(model, hidden), targets_M[start : start + rows]).sum()
+    return total
 
 
 def projected_loss_with_gradient(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:

@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mlx.core as mx
@@ -21,7 +21,7 @@ from lendsafe.mlx_lora.loss import learned_tokens, loss_sum
 from lendsafe.mlx_lora.packed import Techniques
 from lendsafe.mlx_lora.parallel import Parallel
 from lendsafe.mlx_lora.tokens import Tokens
-from lendsafe.mlx_lora.workers import materialize, summed
+from lendsafe.mlx_lora.workers import summed
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # AdamW, as in PyTorch
 
@@ -146,11 +146,6 @@ class Task:
     techniques: Techniques | None
     parallel: Parallel
 
-    @property
-    def workers(self) -> int:
-        """Micro-batches that are computed side by side."""
-        return self.techniques.workers if self.techniques else backend.workers()
-
 
 def train(task: Task, state: State) -> Iterator[Step]:
     """Take optimiser steps from ``state.step`` to ``task.total``, yielding what each did.
@@ -163,7 +158,6 @@ def train(task: Task, state: State) -> Iterator[Step]:
         state: Updated in place.
     """
     backend.keep_freed_memory()
-    materialize(task.model)
     config, examples = task.config, task.examples
     gradient = nn.value_and_grad(task.model, _scaled_loss(task))
     per_epoch = -(-len(examples) // config.window)
@@ -174,7 +168,7 @@ def train(task: Task, state: State) -> Iterator[Step]:
             epoch = state.step // per_epoch
             order = windows(len(examples), config.window, config.seed, epoch)
         window = [examples[i] for i in order[state.step % per_epoch]]
-        batches = micro_batches(task.parallel.share(window), task.budget, task.workers)
+        batches = micro_batches(task.parallel.share(window), task.budget, workers_of(task.techniques))
         total_loss, grads = task.parallel.sum(list(window_gradient(task, gradient, batches, state)))
         learned, scale = learned_tokens(window), state.scale.value
         rate = learning_rate(config, state.step, task.total) * state.rate_factor
@@ -215,14 +209,11 @@ def window_gradient(
 
     def part(number: int, batch: Sequence[Tokens]) -> Any:
         key = dropout_key(task.config.seed, state.step, number * task.parallel.size + task.parallel.rank)
-        value = gradient(batch, state.scale.value, key)
-        task.model.update(parameters)  # tracing left this thread's placeholders in the model
-        return value
+        return gradient(batch, state.scale.value, key)
 
-    parameters = task.model.trainable_parameters()
     if not batches:  # a window smaller than the number of processes
         return mx.array(0.0), tree_map(mx.zeros_like, task.model.trainable_parameters())
-    total: tuple[mx.array, Any] = summed(part, batches, task.workers)
+    total: tuple[mx.array, Any] = summed(part, batches, workers_of(task.techniques))
     return total
 
 
@@ -274,8 +265,15 @@ def mean_loss(
     parallel: Parallel,
 ) -> float:
     """Loss in nats per learned token over all examples, without dropout; shared between the processes."""
-    total = mx.array(0.0)
-    for batch in micro_batches(parallel.share(examples), budget):
-        total = total + loss_sum(model, batch, techniques)
-        mx.eval(total)
+    plain = replace(techniques, fuse_loss=False) if techniques else None  # nobody asks for its gradient
+    workers = workers_of(techniques)
+    batches = micro_batches(parallel.share(examples), budget, workers)
+    total = (
+        summed(lambda _, batch: loss_sum(model, batch, plain), batches, workers) if batches else mx.array(0.0)
+    )
     return scalar(parallel.sum([total])[0]) / learned_tokens(examples)
+
+
+def workers_of(techniques: Techniques | None) -> int:
+    """Micro-batches that are computed side by side."""
+    return techniques.workers if techniques else backend.workers()

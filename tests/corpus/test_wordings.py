@@ -95,9 +95,6 @@ def test_every_wording_is_plain_and_its_slots_exist(table):
                 assert text == text.strip()
 
 
-@pytest.mark.xfail(
-    reason="one wording has two spaces; the models trained so far have learned it", strict=True
-)
 def test_no_wording_has_two_spaces():
     for table in ("train", "held_out"):
         for _, options in leaves(table):

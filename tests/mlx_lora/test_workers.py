@@ -16,7 +16,7 @@ from lendsafe.mlx_lora.loading import named_arrays
 from lendsafe.mlx_lora.packed import Techniques
 from lendsafe.mlx_lora.train import State, Task, new_state, window_gradient
 from lendsafe.mlx_lora.train import _scaled_loss as scaled_loss
-from lendsafe.mlx_lora.workers import materialize, summed
+from lendsafe.mlx_lora.workers import summed
 
 
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=7), st.integers(1, 4))
@@ -35,7 +35,6 @@ def test_an_error_in_a_worker_reaches_the_caller():
 def task():
     model = small_model()
     keys = adapt(model, "all", dropout=0.3).keys
-    materialize(model)
     rng = np.random.default_rng(0)
     window = [example(rng, np.array([5, 6, 7]), int(n), int(r)) for n, r in rng.integers(1, 7, (8, 2))]
     parallel = SimpleNamespace(size=1, rank=0)
