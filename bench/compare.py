@@ -29,8 +29,8 @@ def files(before: Path, after: Path) -> str:
     Raises:
         DataError: If the machines are unlike, or nothing is in both.
     """
-    old = {(one.case, one.system): one for one in read(before)}
-    pairs = [(old[key], one) for one in read(after) if (key := (one.case, one.system)) in old]
+    old = {(one.bench, one.case, one.system): one for one in read(before)}
+    pairs = [(old[key], one) for one in read(after) if (key := (one.bench, one.case, one.system)) in old]
     if not pairs:
         raise DataError(f"{before} and {after} have no case and system in common.")
     rows = [[b.case, b.system, b.series.text(), a.series.text(), ratio(b, a)] for b, a in pairs]
@@ -40,12 +40,11 @@ def files(before: Path, after: Path) -> str:
 def tables(folder: Path = RESULTS) -> str:
     """All kept results, by machine; unlike machines never share a table."""
     parts = []
-    for machine in sorted(one for one in folder.glob("*") if one.is_dir()):
-        parts.append(f"## {machine.name}")
+    for path in sorted(folder.glob("*/results.jsonl")):
+        parts.append(f"## {path.parent.name}")
         for name, (title, draw) in TABLES.items():
-            path = machine / f"{name}.jsonl"
-            if path.exists():
-                parts += _section(title, read(path), draw, whole=name == "memory")
+            if found := [one for one in read(path) if one.bench == name]:
+                parts += _section(title, found, draw, whole=name == "memory")
     return "\n\n".join(parts)
 
 

@@ -5,7 +5,7 @@
 #
 # WHEELS holds the wheels of `pip download 'mlx[cuda13]>=0.32.2' mlx-lm torch transformers peft ... ` for that machine;
 # nothing is downloaded. With BENCH_DEVICE=cpu the same steps run on the CPU with a small shape, and nothing is installed.
-# Result: bench/results/<machine>/*.jsonl and one file with all that was printed, cuda-<machine>.txt beside them.
+# Result: bench/results/<machine>/results.jsonl, and all that was printed in cuda.txt beside it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 LIMIT=${BENCH_SECONDS:-480}

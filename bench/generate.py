@@ -55,7 +55,7 @@ def run(
     for name, one in series.items():
         replies = int(name.rsplit(" ", 1)[1]) if "batch" in name else int("one by one" in name)
         results.append(Result("generate", case, name, "s", one, _facts(one, replies, tokens, prompt_tokens)))
-    say(f"\n{rows(results)}\n\n{save(results, 'generate')}")
+    say(f"\n{rows(results)}\n\n{save(results)}")
     return results
 
 

@@ -148,13 +148,13 @@ def alternate(
     return {name: Series(tuple(values)) for name, values in times.items()}
 
 
-def save(results: Iterable[Result], name: str, folder: Path = RESULTS) -> Path:
-    """Write results as lines of ``<machine>/<name>.jsonl``, in place of older ones of the same case and system."""
+def save(results: Iterable[Result], folder: Path = RESULTS) -> Path:
+    """Write results as lines of ``<machine>/results.jsonl``, in place of older ones of the same bench and case."""
     results = list(results)
-    path = folder / results[0].machine.folder / f"{name}.jsonl"
+    path = folder / results[0].machine.folder / "results.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = {(one.case, one.system) for one in results}
-    kept = [one for one in (load(path) if path.exists() else []) if (one.case, one.system) not in new]
+    new = {(one.bench, one.case) for one in results}
+    kept = [one for one in (load(path) if path.exists() else []) if (one.bench, one.case) not in new]
     path.write_text("".join(one.line() + "\n" for one in [*kept, *results]), "utf-8")
     return path
 

@@ -42,7 +42,7 @@ def run(
     case = f"{model}, float32 on disk, to {f'{quantize} bits' if quantize else precision}"
     facts: dict[str, float | None] = {"peak_bytes": max(peaks), "stored_bytes": float(stored)}
     results = [Result("load", case, "lendsafe", "s", series, facts)]
-    say(f"\n{rows(results)}\n\n{save(results, 'load')}")
+    say(f"\n{rows(results)}\n\n{save(results)}")
     return results
 
 

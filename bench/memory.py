@@ -103,7 +103,7 @@ def run(count: int, *, say: Callable[[str], None] = print) -> list[Comparison]:
         results.append(
             Result("memory", one.case, "lendsafe", "bytes at the peak", Series((float(one.measured),)), facts)
         )
-    say(f"\n{summary(results)}\n\n{save(results, 'memory')}")
+    say(f"\n{summary(results)}\n\n{save(results)}")
     return found
 
 

@@ -56,7 +56,7 @@ def _measure(
         Result(bench, case, name, "s", one, {"rows_per_second": rows / one.median})
         for name, one in series.items()
     ]
-    say(f"\n{as_table(results)}\n\n{save(results, bench)}")
+    say(f"\n{as_table(results)}\n\n{save(results)}")
     return results
 
 

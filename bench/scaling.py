@@ -57,7 +57,7 @@ def run(
             "scaling", case, "start of lendsafe train, until the model is asked for", "processor s", start, {}
         )
     )
-    say(f"\n{rows(results)}\n\n{save(results, 'scaling')}")
+    say(f"\n{rows(results)}\n\n{save(results)}")
     return results
 
 

@@ -24,7 +24,9 @@ ABLATIONS: dict[str, Techniques | None] = {
     "experts row by row": Techniques(group_experts=False),
     "last layer whole": Techniques(trim_last=False),
     "loss and gradient apart": Techniques(fuse_loss=False),
+    "lengths not sorted": Techniques(sort_lengths=False),
     "one micro-batch at a time": Techniques(side_by_side=False),
+    "the same, none prepared ahead": Techniques(side_by_side=False, ahead=False),
     "experts recomputed": Techniques(recompute="experts"),
     "layers recomputed": Techniques(recompute="layer"),
     "plain: padded, mlx-lm's layers": None,
@@ -231,7 +233,7 @@ def run(case: Case, *, ablation: bool, say: Callable[[str], None] = print) -> li
     results = (ablate if ablation else compare)(case, say=say)
     say(f"\n{results[0].machine}; {results[0].machine.busy} cores busy at the start\n\n{rows(results)}")
     kind = "ablation" if ablation else "train"
-    path = save([replace(one, bench=kind) for one in results], kind)
+    path = save([replace(one, bench=kind) for one in results])
     say(f"\n{path}")
     backend.synchronize()
     return results

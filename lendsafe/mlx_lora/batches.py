@@ -23,13 +23,16 @@ def windows(count: int, window: int, seed: int, epoch: int) -> list[list[int]]:
     return [order[start : start + window] for start in range(0, count, window)]
 
 
-def micro_batches(examples: Sequence[Tokens], budget: int, workers: int = 1) -> list[list[Tokens]]:
+def micro_batches(
+    examples: Sequence[Tokens], budget: int, workers: int = 1, *, sort: bool = True
+) -> list[list[Tokens]]:
     """Cut a window, or one process's share of it, into micro-batches (:func:`cut`)."""
-    return [[examples[i] for i in part] for part in cut([len(one) for one in examples], budget, workers)]
+    parts = cut([len(one) for one in examples], budget, workers, sort=sort)
+    return [[examples[i] for i in part] for part in parts]
 
 
-def cut(lengths: Sequence[int], budget: int, workers: int = 1) -> list[list[int]]:
-    """Cut examples into micro-batches of about equal work, similar lengths together.
+def cut(lengths: Sequence[int], budget: int, workers: int = 1, *, sort: bool = True) -> list[list[int]]:
+    """Cut examples into micro-batches of about equal work.
 
     Args:
         lengths: Tokens of each example.
@@ -37,13 +40,14 @@ def cut(lengths: Sequence[int], budget: int, workers: int = 1) -> list[list[int]
             gets a micro-batch of its own.
         workers: Micro-batches that are computed side by side; their number is a multiple of it if there are
             enough examples.
+        sort: Put similar lengths together.
 
     Returns:
         The examples' numbers, by micro-batch.
     """
     if not lengths:
         return []
-    ordered = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    ordered = sorted(range(len(lengths)), key=lambda i: lengths[i] if sort else 0)
     limit = max(budget // workers, 1)
     rounds = max(-(-sum(lengths) // (limit * workers)), 1)
     while True:

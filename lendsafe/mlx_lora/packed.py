@@ -41,7 +41,9 @@ class Techniques:
         trim_last: Compute the last layer only where the loss looks (:func:`_trimmed_block`).
         fuse_loss: Loss and its gradient in one pass, a chunk of logits at a time
             (:func:`~lendsafe.mlx_lora.loss.projected_loss_with_gradient`).
+        sort_lengths: Put examples of similar lengths into a micro-batch (:func:`~lendsafe.mlx_lora.batches.cut`).
         side_by_side: On the CPU, a micro-batch on each core (:func:`~lendsafe.mlx_lora.workers.summed`).
+        ahead: Else prepare a micro-batch while the one before is computed (there as well).
         recompute: ``none``, ``experts`` or ``layer``: what the backward pass computes again (:func:`recomputed`).
     """
 
@@ -50,7 +52,9 @@ class Techniques:
     group_experts: bool = True
     trim_last: bool = True
     fuse_loss: bool = True
+    sort_lengths: bool = True
     side_by_side: bool = True
+    ahead: bool = True
     recompute: str = "none"
 
     @property

@@ -168,7 +168,12 @@ def train(task: Task, state: State) -> Iterator[Step]:
             epoch = state.step // per_epoch
             order = windows(len(examples), config.window, config.seed, epoch)
         window = [examples[i] for i in order[state.step % per_epoch]]
-        batches = micro_batches(task.parallel.share(window), task.budget, workers_of(task.techniques))
+        batches = micro_batches(
+            task.parallel.share(window),
+            task.budget,
+            workers_of(task.techniques),
+            sort=task.techniques is None or task.techniques.sort_lengths,
+        )
         total_loss, grads = task.parallel.sum(list(window_gradient(task, gradient, batches, state)))
         learned, scale = learned_tokens(window), state.scale.value
         rate = learning_rate(config, state.step, task.total) * state.rate_factor
@@ -213,7 +218,12 @@ def window_gradient(
 
     if not batches:  # a window smaller than the number of processes
         return mx.array(0.0), tree_map(mx.zeros_like, task.model.trainable_parameters())
-    total: tuple[mx.array, Any] = summed(part, batches, workers_of(task.techniques))
+    total: tuple[mx.array, Any] = summed(
+        part,
+        batches,
+        workers_of(task.techniques),
+        ahead=task.techniques is None or task.techniques.ahead,
+    )
     return total
 
 

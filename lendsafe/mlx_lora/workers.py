@@ -12,7 +12,7 @@ from lendsafe.mlx_lora import backend
 T = TypeVar("T")
 
 
-def summed(function: Callable[[int, T], Any], items: Sequence[T], workers: int) -> Any:
+def summed(function: Callable[[int, T], Any], items: Sequence[T], workers: int, *, ahead: bool = True) -> Any:
     """Sum ``function(number, item)``, a tree of arrays, over numbered items.
 
     With several workers, item ``i`` goes to worker ``i % workers``, which adds up its own in their order; the
@@ -23,13 +23,14 @@ def summed(function: Callable[[int, T], Any], items: Sequence[T], workers: int) 
         function: Builds a tree lazily; evaluated here.
         items: At least one.
         workers: Items that are computed side by side, each on a stream of its own.
+        ahead: With one worker, let the host build the next graph while one is computed.
     """
     workers = min(workers, len(items))
     total: Any = None
     if workers == 1:
         for number, item in enumerate(items):
             total = _added(total, function(number, item))
-            mx.async_eval(total)  # the host builds the next graph while this one is computed
+            (mx.async_eval if ahead else mx.eval)(total)
         return total
     totals: list[Any] = [None] * workers
     with backend.one_thread_each():

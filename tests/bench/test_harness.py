@@ -71,10 +71,15 @@ def test_a_line_of_results_reads_back_as_it_was():
     assert Result.from_line(one.line()) == one
 
 
-def test_a_new_measurement_takes_the_place_of_the_old_one_of_the_same_case_and_system(tmp_path):
-    save([result(1.0), result(2.0, system="theirs")], "load", tmp_path)
-    path = save([result(3.0)], "load", tmp_path)
-    assert [(one.system, one.series.values) for one in load(path)] == [("theirs", (2.0,)), ("ours", (3.0,))]
+def test_a_new_measurement_takes_the_place_of_the_whole_old_one_of_the_same_case(tmp_path):
+    """The systems of a case were measured in turn: rows of two runs are not mixed."""
+    save([result(1.0), result(2.0, system="theirs")], tmp_path)
+    save([result(4.0, case="else")], tmp_path)
+    path = save([result(3.0)], tmp_path)
+    assert [(one.case, one.system, one.series.values) for one in load(path)] == [
+        ("else", "ours", (4.0,)),
+        ("c", "ours", (3.0,)),
+    ]
     assert path.parent.name == "apple-m2-10core-8gb"
 
 
@@ -100,9 +105,9 @@ def test_a_ratio_says_nothing_where_the_repetitions_overlap():
 
 
 def test_before_and_after_are_compared_case_by_case(tmp_path):
-    before, after = save([result(4.0)], "a", tmp_path), save([result(2.0)], "b", tmp_path)
+    before, after = save([result(4.0)], tmp_path / "a"), save([result(2.0)], tmp_path / "b")
     assert "2.00 x" in compare.files(before, after)
-    other = save([result(2.0, case="else")], "c", tmp_path)
+    other = save([result(2.0, case="else")], tmp_path / "c")
     with pytest.raises(DataError, match="no case and system in common"):
         compare.files(before, other)
 
@@ -110,7 +115,7 @@ def test_before_and_after_are_compared_case_by_case(tmp_path):
 def test_the_tables_of_the_readme_are_written_between_their_marks(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{compare.BEGIN}\nold\n{compare.END}\nafter\n")
-    save([result(1.0, 2.0, 3.0)], "load", tmp_path / "results")
+    save([result(1.0, 2.0, 3.0)], tmp_path / "results")
     compare.write_readme(readme, tmp_path / "results")
     text = readme.read_text()
     assert text.startswith("before\n")
@@ -191,4 +196,4 @@ def test_every_step_of_the_nvidia_script_runs_on_a_cpu(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     kept = {one.name for one in (copy / "bench" / "results").rglob("*") if one.is_file()}
-    assert kept == {"train.jsonl", "memory.jsonl", "generate.jsonl", "cuda.txt"}
+    assert kept == {"results.jsonl", "cuda.txt"}
