@@ -20,6 +20,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from mlx.utils import tree_flatten, tree_unflatten
 
 from lendsafe.mlx_lora import backend, pointwise
 from lendsafe.mlx_lora.layers import grouped_linear
@@ -267,11 +268,28 @@ def _mixture(moe: nn.Module, x_ND: mx.array, techniques: Techniques) -> mx.array
 
 
 def recomputed(function: Any, module: nn.Module) -> Any:
-    """``function(module, x)`` whose inner activations are computed again in the backward pass."""
+    """``function(module, x)`` whose inner activations are computed again in the backward pass.
 
-    def inner(parameters: Any, x: mx.array) -> mx.array:
-        module.update(parameters)
-        result: mx.array = function(module, x)
-        return result
+    As ``mx.checkpoint``, but the second time waits for the gradient that asks for it, and the gradient goes on
+    only when those of the parameters are there: else MLX is free to compute every layer again at once, which keeps
+    all that this is to save.
+    """
+    parameters = module.trainable_parameters()
+    named: Any = tree_flatten(parameters)
 
-    return lambda x: mx.checkpoint(inner)(module.trainable_parameters(), x)
+    def inner(x: mx.array, *arrays: mx.array) -> Any:
+        module.update(tree_unflatten([(name, one) for (name, _), one in zip(named, arrays, strict=True)]))
+        try:
+            return function(module, x)
+        finally:
+            module.update(parameters)
+
+    call = mx.custom_function(inner)
+
+    @call.vjp
+    def call_vjp(primals: Any, cotangent: mx.array, _: Any) -> Any:
+        inputs = list(primals) if isinstance(primals, list | tuple) else [primals]
+        toward_x, *toward_arrays = mx.vjp(inner, mx.depends(inputs, cotangent), [cotangent])[1]
+        return [mx.depends(toward_x, toward_arrays) if toward_arrays else toward_x, *toward_arrays]
+
+    return lambda x: call(x, *(array for _, array in named))
