@@ -20,7 +20,9 @@ from lendsafe.mlx_lora.config import TrainConfig
 Shape = Mapping[str, Any]  # content of a model's config.json
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 QUANTISED_BITS = {8: 8.5, 4: 4.5}  # with a scale and a bias of 16 bits for every 64 weights
-ADAPTER_COPIES = 5.0  # float32: value, two moments, gradient of one micro-batch, sum of them
+# float32: value, two moments, sum of the gradients, gradient of one micro-batch. With recomputation that one is taken
+# layer by layer, as activations go, and is no part of the peak.
+ADAPTER_COPIES = {"none": 5, "experts": 4, "layer": 4}
 
 # Arrays of a kind that are there for a moment, beside those that are kept: fitted. MLX allocates some operations ahead.
 TRANSIENT = {
@@ -32,7 +34,6 @@ TRANSIENT = {
     "experts": 0.5,
     "logits": 8.0,
 }
-RECOMPUTED = 1.1  # of these, where a whole layer is computed again
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,6 @@ def activation_bytes(shape: Shape, config: TrainConfig, batch: MicroBatch, on: B
         "logits": 4 * min(logit_rows(vocabulary, cpu=on.cpu), batch.learned) * vocabulary,
     }
     passing = sum(TRANSIENT[kind] * size for kind, size in moment.items())
-    passing *= RECOMPUTED if config.recompute == "layer" else 1.0
     return round(layers * max(kept, batch.tokens * hidden * on.width) + passing)
 
 

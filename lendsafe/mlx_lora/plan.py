@@ -179,9 +179,9 @@ def predict(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machin
     weights = footprint.weight_bytes(shape, width, stored.get("bits", config.quantize))
     parts = {
         "weights": weights,
-        "adapters and optimiser": round(
-            4 * footprint.ADAPTER_COPIES * footprint.adapter_parameters(shape, config)
-        ),
+        "adapters and optimiser": 4
+        * footprint.ADAPTER_COPIES[config.recompute]
+        * footprint.adapter_parameters(shape, config),
         "activations": sum(sorted(bytes_of_batches)[-machine.workers :]),
     }
     usual = micro_batches(config, lengths, machine, window=_usual(config, lengths))

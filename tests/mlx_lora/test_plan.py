@@ -137,16 +137,16 @@ def test_what_is_no_memory_size_is_refused(text):
         plan.bytes_of(text)
 
 
-@pytest.mark.soak
-def test_the_peak_of_real_steps_is_within_15_percent_and_not_more_than_10_under():
-    """The thirty configurations of ``python -m bench memory``."""
+@pytest.mark.parametrize("count", [3, pytest.param(30, marks=pytest.mark.soak)])
+def test_the_peak_of_real_steps_is_within_15_percent_and_not_more_than_10_under(count):
+    """The configurations of ``python -m bench memory``; the coefficients were fitted on others (seed 11)."""
     import sys
     from pathlib import Path
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from bench.memory import compare, configurations
 
-    for shape, config, window in configurations(30):
+    for shape, config, window in configurations(count):
         assert -0.10 <= compare(shape, config, window).error <= 0.15
 
 
