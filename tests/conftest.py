@@ -8,4 +8,4 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.insert(0, str(Path(__file__).parent))
 
-import lendsafe.mlx_lora.backend  # noqa: E402, F401  # loads OpenBLAS, which has to happen before MLX loads
+import lendsafe.mlx_lora.backend  # noqa: F401  # loads OpenBLAS, which has to happen before MLX loads

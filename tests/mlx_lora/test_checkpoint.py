@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlx.core as mx
 import pytest
+from failing_disk import CALLS, Failing
 
 from lendsafe.errors import DiskError, ExistsError, RefusedError
 from lendsafe.mlx_lora import checkpoint
@@ -57,12 +58,12 @@ def test_damage_to_the_newest_is_found_and_the_one_before_is_used(tmp_path, dama
     assert newest_step(tmp_path) == 2
 
 
-@pytest.mark.parametrize("name", ["open", "write", "fsync", "mkdir", "replace"])
+@pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
 def test_every_failing_call_of_a_save_leaves_the_previous_checkpoint(tmp_path, monkeypatch, name, number):
     write(tmp_path, 1)
     for nth in range(1, 30):
-        calls = Failing(name, number, nth)
+        calls = Failing(name, number, nth, tmp_path)
         with monkeypatch.context() as patch:
             calls.install(patch)
             try:
@@ -80,50 +81,6 @@ def test_every_failing_call_of_a_save_leaves_the_previous_checkpoint(tmp_path, m
         assert newest_step(tmp_path) in (1, 2)
         assert not checkpoint.clean(tmp_path)
     assert nth > 1
-
-
-class Failing:
-    """Makes the n-th call of one operating-system function fail."""
-
-    def __init__(self, name: str, number: int, nth: int) -> None:
-        self.name, self.number, self.nth, self.count = name, number, nth, 0
-
-    def install(self, patch: pytest.MonkeyPatch) -> None:
-        owner = os if self.name == "fsync" else Path
-        original = getattr(owner, "open" if self.name == "write" else self.name)
-
-        def call(*arguments, **named):
-            self.fail_in_turn()
-            return original(*arguments, **named)
-
-        def opened(*arguments, **named):
-            file = original(*arguments, **named)
-            return HalfWritten(file, self) if "wb" in arguments else file
-
-        patch.setattr(owner, *(("open", opened) if self.name == "write" else (self.name, call)))
-
-    def fail_in_turn(self) -> None:
-        self.count += 1
-        if self.count == self.nth:
-            raise OSError(self.number, os.strerror(self.number))
-
-
-class HalfWritten:
-    """A file whose write fails in its turn, with half of it written."""
-
-    def __init__(self, file, failing: Failing) -> None:
-        self.file, self.failing = file, failing
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()
-
-    def write(self, content: bytes) -> int:
-        self.file.write(content[: len(content) // 2])
-        self.failing.fail_in_turn()
-        return self.file.write(content[len(content) // 2 :])
 
 
 def test_strays_of_a_killed_process_are_removed(tmp_path):

@@ -1,5 +1,6 @@
 """A run that was killed and resumed ends with the same bytes as one that was not; nothing bad is ever saved."""
 
+import errno
 import json
 import math
 import os
@@ -14,9 +15,10 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
+from failing_disk import CALLS, Failing
 from model_folders import assert_same_arrays, model_folder, numpy_arrays
 
-from lendsafe.errors import ConfigError, DataError, DivergedError, ExistsError, RefusedError
+from lendsafe.errors import ConfigError, DataError, DiskError, DivergedError, ExistsError, RefusedError
 from lendsafe.mlx_lora import adapter, checkpoint, loading, run
 from lendsafe.mlx_lora import train as training
 from lendsafe.mlx_lora.config import TrainConfig
@@ -175,6 +177,38 @@ def killed_and_resumed(base_folder, left_alone, tmp_path, *how):
         assert finish(base_folder, out, *(["--resume"] if begun else [])) == 0
     assert outcome(out) == outcome(left_alone)
     assert not list(out.rglob(".*.tmp-*"))
+
+
+@pytest.mark.parametrize(
+    "nth", [*range(2, 30, 9), *(pytest.param(n, marks=pytest.mark.soak) for n in range(1, 60))]
+)
+@pytest.mark.parametrize(
+    ("name", "number"),
+    list(zip(CALLS, [errno.ENOSPC, errno.EIO, errno.EACCES, errno.ENOSPC, errno.EIO], strict=True)),
+)
+def test_a_failing_disk_ends_the_run_with_5_and_it_can_be_resumed(
+    base_folder, left_alone, tmp_path, monkeypatch, name, number, nth
+):
+    """Any call of the whole run, not of one save alone."""
+    out = tmp_path / "failing"
+    base, calls = loading.load(str(base_folder)), Failing(name, number, nth, out)
+    with monkeypatch.context() as patch:
+        calls.install(patch)
+        try:
+            run.fine_tune(base, dataset(), CONFIG, out, quiet=True)
+        except DiskError as problem:
+            assert problem.exit_code == 5
+            assert os.strerror(number) in str(problem)
+            assert str(out) in str(problem)
+            assert "\n" not in str(problem)
+        else:
+            assert calls.count < nth
+    found, passed_over = checkpoint.newest_valid(out / "checkpoints")
+    assert not passed_over
+    fine_tune(base_folder, out, resume=(out / "run.json").exists())
+    assert outcome(out) == outcome(left_alone)
+    assert not list(out.rglob(".*.tmp-*"))
+    assert found is None or found.state["step"] <= TOTAL
 
 
 LONG = ("--settings", '{"epochs": 1000, "eval_every": 0}')
