@@ -20,10 +20,10 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx.utils import tree_flatten, tree_unflatten
 
 from lendsafe.mlx_lora import backend, pointwise
 from lendsafe.mlx_lora.layers import grouped_linear
+from lendsafe.mlx_lora.recompute import computed_again
 from lendsafe.mlx_lora.routing import Route
 from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_slots, sum_slots
 from lendsafe.mlx_lora.tokens import Tokens
@@ -45,7 +45,7 @@ class Techniques:
         sort_lengths: Put examples of similar lengths into a micro-batch (:func:`~lendsafe.mlx_lora.batches.cut`).
         side_by_side: On the CPU, a micro-batch on each core (:func:`~lendsafe.mlx_lora.workers.summed`).
         ahead: Else prepare a micro-batch while the one before is computed (there as well).
-        recompute: ``none``, ``experts`` or ``layer``: what the backward pass computes again (:func:`recomputed`).
+        recompute: ``none``, ``experts`` or ``layer``: what the backward pass computes again.
     """
 
     share_prefix: bool = True
@@ -146,7 +146,7 @@ def _block(layer: nn.Module, x_ND: mx.array, layout: Layout, techniques: Techniq
         return _feed_forward(layer, x_ND, techniques)
 
     if techniques.recompute == "layer":
-        return recomputed(block, layer)(x_ND)
+        return computed_again(block, layer)(x_ND)
     return block(layer, x_ND)
 
 
@@ -161,7 +161,7 @@ def _trimmed_block(layer: nn.Module, x_ND: mx.array, layout: Layout, techniques:
         return _feed_forward(layer, x_MD, techniques)
 
     if techniques.recompute == "layer":
-        return recomputed(block, layer)(x_ND)
+        return computed_again(block, layer)(x_ND)
     return block(layer, x_ND)
 
 
@@ -238,7 +238,7 @@ def _feed_forward(layer: nn.Module, x_ND: mx.array, techniques: Techniques) -> m
     if "block_sparse_moe" not in layer:
         return x_ND + layer.mlp(h) * layer.residual_multiplier
     if techniques.recompute == "experts":
-        out = recomputed(lambda moe, h: _mixture(moe, h, techniques), layer.block_sparse_moe)(h)
+        out = computed_again(lambda moe, h: _mixture(moe, h, techniques), layer.block_sparse_moe)(h)
     else:
         out = _mixture(layer.block_sparse_moe, h, techniques)
     return x_ND + out * layer.residual_multiplier
@@ -265,31 +265,3 @@ def _mixture(moe: nn.Module, x_ND: mx.array, techniques: Techniques) -> mx.array
     out: Any = sum_slots(y_SD, route.rows_S, route.slots_NK)
     summed: mx.array = out
     return summed
-
-
-def recomputed(function: Any, module: nn.Module) -> Any:
-    """``function(module, x)`` whose inner activations are computed again in the backward pass.
-
-    As ``mx.checkpoint``, but the second time waits for the gradient that asks for it, and the gradient goes on
-    only when those of the parameters are there: else MLX is free to compute every layer again at once, which keeps
-    all that this is to save.
-    """
-    parameters = module.trainable_parameters()
-    named: Any = tree_flatten(parameters)
-
-    def inner(x: mx.array, *arrays: mx.array) -> Any:
-        module.update(tree_unflatten([(name, one) for (name, _), one in zip(named, arrays, strict=True)]))
-        try:
-            return function(module, x)
-        finally:
-            module.update(parameters)
-
-    call = mx.custom_function(inner)
-
-    @call.vjp
-    def call_vjp(primals: Any, cotangent: mx.array, _: Any) -> Any:
-        inputs = list(primals) if isinstance(primals, list | tuple) else [primals]
-        toward_x, *toward_arrays = mx.vjp(inner, mx.depends(inputs, cotangent), [cotangent])[1]
-        return [mx.depends(toward_x, toward_arrays) if toward_arrays else toward_x, *toward_arrays]
-
-    return lambda x: call(x, *(array for _, array in named))

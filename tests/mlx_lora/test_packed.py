@@ -19,6 +19,7 @@ from small_granite import (
 from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora.batches import micro_batches
 from lendsafe.mlx_lora.packed import Layout, Techniques, common_prefix, supports
+from lendsafe.mlx_lora.recompute import recomputed
 from lendsafe.mlx_lora.tokens import Tokens
 
 TOLERANCE = 1e-5
@@ -183,6 +184,31 @@ def test_recomputation_draws_the_same_dropout_again():
         assert again == pytest.approx(loss, rel=TOLERANCE)
         for name, grad in grads.items():
             assert relative_difference(grads_again[name], grad) < TOLERANCE, name
+
+
+@pytest.mark.parametrize(("what", "most"), [("experts", 0.8), ("layer", 0.5)])
+@pytest.mark.parametrize("plain", [False, True], ids=["packed", "plain"])
+def test_recomputation_gives_the_same_gradients_in_less_memory(what, most, plain):
+    import mlx.core as mx
+
+    model = small_model(num_hidden_layers=8, hidden_size=64, intermediate_size=64)
+    adapt(model, "all")
+    rng = np.random.default_rng(0)
+    batch = [example(rng, rng.integers(3, 60, 4), 60, n) for n in (30, 60, 90)]
+
+    def measured(techniques):
+        held = mx.get_active_memory()
+        mx.reset_peak_memory()
+        loss, grads = loss_and_gradients(model, batch, techniques)
+        return loss, grads, mx.get_peak_memory() - held
+
+    loss, grads, peak = measured(None if plain else ALL)
+    with recomputed(model, what if plain else "none"):
+        again, grads_again, less = measured(None if plain else replace(ALL, recompute=what))
+    assert again == pytest.approx(loss, rel=1e-6)
+    assert less < most * peak
+    for name, grad in grads.items():
+        assert relative_difference(grads_again[name], grad) < 1e-6, name
 
 
 def test_only_granite_is_claimed_to_be_supported():
