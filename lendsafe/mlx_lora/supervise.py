@@ -1,7 +1,8 @@
 """Restart a training process that the GPU driver or the system killed, from its last checkpoint.
 
 After a command-buffer error or an out-of-memory Metal's queue is poisoned, so a retry inside the process is
-unsafe: a process of its own watches, halves the micro-batch (which leaves the gradient as it is), and goes on.
+unsafe: a process of its own watches, halves the micro-batch (which leaves the gradient as it is, but for dropout, whose
+masks belong to a micro-batch), and goes on.
 """
 
 import signal

@@ -4,8 +4,10 @@ import io
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -238,3 +240,27 @@ def test_a_closed_pipe_is_no_fault():
     )
     assert ran.stderr == ""
     assert ran.stdout.strip() == "141"
+
+
+@pytest.mark.parametrize(
+    ("number", "codes"), [(signal.SIGINT, {130}), (signal.SIGTERM, {143, -signal.SIGTERM})]
+)
+@pytest.mark.parametrize("seconds", [0.3, 2.0])
+def test_a_signal_before_the_first_step_leaves_nothing_behind(tmp_path, number, codes, seconds):
+    """While Python still imports, or while data and model are read."""
+    rows = [{"prompt": f"p{n}", "completion": "Your debt is high."} for n in range(400)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows), "utf-8")
+    words = ["train", "--model", "granite-tiny", "--data", "rows.json", "--out", "run"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lendsafe", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(seconds)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in codes
+    if not (tmp_path / "run").exists():
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.json"]
+    assert b"Traceback" not in err
