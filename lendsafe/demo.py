@@ -85,9 +85,11 @@ def _risk(out: Path) -> RiskEngine:
 
 
 def _evaluate(out: Path) -> dict[str, Any]:
-    rows = evaluate.held_out(out / "data", out / "run", limit=None, allow_train_rows=False)
+    train, rows = evaluate.split(out / "data", out / "run", allow_train_rows=False)
     writer = narrator(str(out / "run"))
-    result = evaluate.evaluate(writer, rows, evaluate.EvalConfig(), name="fine-tuned", before=narrator(MODEL))
+    result = evaluate.evaluate(
+        writer, rows, evaluate.EvalConfig(), name="fine-tuned", before=narrator(MODEL), train=train
+    )
     return report.write(out / "eval", result, out / "run")
 
 

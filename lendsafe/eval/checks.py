@@ -15,6 +15,7 @@ G10    No personal data.
 G11    60 to 180 words of plain sentences: no markup, links or braces.
 G12    Flesch-Kincaid grade of 9 at most.
 G13    No trace of an instruction; no free text of the applicant; no disguised characters.
+G14    No word that the model was not taught, where the words are known that it was taught.
 =====  ==============================================================================
 
 G7, the mandated blocks of a notice, belongs to the notice.
@@ -22,7 +23,7 @@ G7, the mandated blocks of a notice, belongs to the notice.
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache
 
@@ -32,6 +33,7 @@ from lendsafe.eval.case import Case, case_of, lowered
 from lendsafe.eval.factors import check_reasons, check_ruled_out
 from lendsafe.eval.figures import Limit, check_figures, facts_of, judged
 from lendsafe.eval.lexicon import lexicon, list_of
+from lendsafe.eval.vocabulary import places, words
 from lendsafe.records import Assessment, Finding, Style
 
 MIN_WORDS, MAX_WORDS, MAX_GRADE = 60, 180, 9.0
@@ -40,8 +42,9 @@ RULES = {
     "G1": "Decision", "G2": "Figures", "G3": "Reasons", "G4": "Direction", "G5": "Prohibited basis",
     "G6": "No reason given", "G8": "Promise or advice", "G9": "Tone", "G10": "Personal data",
     "G11": "Form and length", "G12": "Readability", "G13": "Injection",
+    "G14": "Unknown word",
 }  # fmt: skip
-CLAIM_RULES = tuple(rule for rule in RULES if rule != "G12")  # that check_claims looks at
+CLAIM_RULES = tuple(rule for rule in RULES if rule not in ("G12", "G14"))  # that check_claims looks at
 
 
 def check(
@@ -52,6 +55,7 @@ def check(
     rendered: bool | None = None,
     untrusted: Sequence[str] = (),
     limits: Mapping[str, Limit] | None = None,
+    vocabulary: Set[str] | None = None,
 ) -> list[Finding]:
     """Find everything that is wrong with a narrative.
 
@@ -62,13 +66,16 @@ def check(
         rendered: Whether facts are filled in, so that a brace is an error; None finds out from the text.
         untrusted: Free text of the applicant (employer, purpose) that must not be echoed.
         limits: Bounds of the lender's policy that the text may cite, by fact; none by default.
+        vocabulary: Words that the model was taught (:mod:`lendsafe.eval.vocabulary`); None allows any word, as for
+            a text that a person wrote.
 
     Returns:
         Findings in the order of the rules, then of the text; empty if there is none.
     """
     slotted = None if rendered is None else not rendered
     case = case_of(text, assessment, style=style, slotted=slotted, untrusted=untrusted, limits=limits)
-    return [finding for rule in _CHECKS for finding in rule(case)]
+    found = [finding for rule in _CHECKS for finding in rule(case)]
+    return found if vocabulary is None else found + _unknown_words(case, vocabulary)
 
 
 def check_claims(text: str, assessment: Assessment, limits: Mapping[str, Limit]) -> list[Finding]:
@@ -130,10 +137,10 @@ def _moved(found: Sequence[Finding], offset: int) -> list[Finding]:
 
 
 def _forbidden(case: Case) -> list[Finding]:
-    words, found = lexicon(), []
+    rules, found = lexicon().rules, []
     for start, end in sentences.split(case.plain):
         for rule, first, last in _forbidden_in(case.plain[start:end]):
-            entry = words.rules[rule]
+            entry = rules[rule]
             found.append(Finding(rule, f"{entry.message}.", first + start, last + start, entry.fact))
     return found
 
@@ -169,9 +176,9 @@ _STRANGE = re.compile("[^ -~\n\t\u2018\u2019\u201c\u201d\u2013\u2014\u2011\u00a0
 def _personal_data(case: Case) -> list[Finding]:
     if not _PERSONAL_HINT.search(case.text):
         return []
-    words = lexicon().rules["G10"]
+    entry = lexicon().rules["G10"]
     return [
-        Finding("G10", f"{words.message}.", one.start(), one.end(), words.fact)
+        Finding("G10", f"{entry.message}.", one.start(), one.end(), entry.fact)
         for one in _PERSONAL.finditer(case.text)
     ]
 
@@ -199,9 +206,9 @@ def _markup(case: Case) -> list[Finding]:
 
 
 def _form(case: Case) -> list[Finding]:
-    words, found = len(case.filled.split()), _markup(case)
-    if not MIN_WORDS <= words <= MAX_WORDS:
-        found.append(Finding("G11", f"{words} words.", fact=f"{MIN_WORDS} to {MAX_WORDS} words"))
+    count, found = len(case.filled.split()), _markup(case)
+    if not MIN_WORDS <= count <= MAX_WORDS:
+        found.append(Finding("G11", f"{count} words.", fact=f"{MIN_WORDS} to {MAX_WORDS} words"))
     return found
 
 
@@ -214,9 +221,9 @@ def _readable(case: Case) -> list[Finding]:
 
 def _runs(text: str) -> str:
     """An expression that finds any run of a few words of ``text``."""
-    words = re.findall(r"\w+", text.lower())
-    count = len(words) - _ECHO_WORDS + 1
-    return "|".join(r"\W+".join(words[at : at + _ECHO_WORDS]) for at in range(count))
+    parts = re.findall(r"\w+", text.lower())
+    count = len(parts) - _ECHO_WORDS + 1
+    return "|".join(r"\W+".join(parts[at : at + _ECHO_WORDS]) for at in range(count))
 
 
 _ECHO_WORDS = 5
@@ -244,6 +251,17 @@ def _injected(case: Case) -> list[Finding]:
         if len(needle) >= 4 and (at := case.lowered.find(needle)) >= 0:
             found.append(Finding("G13", "Repeats free text of the applicant.", at, at + len(needle), needle))
     return found
+
+
+def _unknown_words(case: Case, vocabulary: Set[str]) -> list[Finding]:
+    known = vocabulary | words(" ".join(case.facts.shown.values()))
+    return [
+        Finding(
+            "G14", f"The model was not taught the word '{word}'.", start, end, "the texts that it was taught"
+        )
+        for start, end, word in places(case.lowered)
+        if word not in known
+    ]
 
 
 def _is_latin_letter(character: str) -> bool:

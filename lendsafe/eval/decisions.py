@@ -28,6 +28,7 @@ _OPEN = re.compile(
 _UNHINDERED = re.compile(
     r"\b(?:no|not|none|nothing|never|\w+n't)\b(?: \w+){0,4}? (?:prevent\w*|stop\w*|ke(?:ep|pt)\w*|barr?(?:ed)?|stood|stand|change[ds]?)\b"
 )
+_LESS = re.compile(r"\b(?:smaller|lower|lesser|reduced)\b")
 _RESOLVED = re.compile(r"\b(?:came|come|decided|had|have|chose|chosen) to $")
 _GAP = re.compile(r"[;:\u2014]|\bbut\b|\bso\b|\band (?:we|it|this|your)\b|,")
 
@@ -64,6 +65,8 @@ def _outcome(match: re.Match[str], sentence: str) -> str:
         return "" if negated or open_ else "declined"
     if negated:
         return "declined"
+    if _LESS.search(match[0]):
+        return "counteroffer"
     if kind == "approval_noun" or open_:
         return ""
     return "approved"

@@ -86,7 +86,9 @@ def bert_score(
     """
     from bert_score import BERTScorer
     from bert_score.utils import model2layers
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # of loading the encoder, a second
     _paired(references, texts)
     folder = Path(encoder)
     if layer is None and encoder not in model2layers:

@@ -1,7 +1,7 @@
 """What is measured on one text, and the estimates over many: truth first, overlap second."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,13 +70,14 @@ class Subject:
     limits: Mapping[str, Limit] | None = None
 
 
-def score(text: str, shown: str, subject: Subject) -> Score:
+def score(text: str, shown: str, subject: Subject, vocabulary: Set[str] | None = None) -> Score:
     """Measure one text.
 
     Args:
         text: As it was written, with or without slots.
         shown: With the facts filled in, as a reader sees it.
         subject: What it is about.
+        vocabulary: Words that the model was taught which wrote it; None allows any word.
     """
     grade, words = readability.grade(shown), len(shown.split())
     about = subject.assessment
@@ -88,7 +89,7 @@ def score(text: str, shown: str, subject: Subject) -> Score:
         figures = (len(right), sum(right))
         return Score(findings=tuple(found), rules=CLAIM_RULES, figures=figures, grade=grade, words=words)
     return Score(
-        findings=tuple(check(text, about, style=subject.style)),
+        findings=tuple(check(text, about, style=subject.style, vocabulary=vocabulary)),
         rules=tuple(RULES),
         reasons=reasons_named(text, about, subject.style),
         figures=(len(right), sum(right)),

@@ -148,6 +148,7 @@ def evaluate(
     *,
     name: str = "model",
     before: Narrator | None = None,
+    train: Sequence[Example] = (),
     done: Done | None = None,
 ) -> Evaluation:
     """Generate, check and score a loaded model's replies to held-out rows, with the baselines.
@@ -158,12 +159,13 @@ def evaluate(
         config: Settings.
         name: What to call the model.
         before: The base without its adapter, to show what fine-tuning gained.
+        train: Training rows, to say what the rows share with them.
         done: Called with texts written and texts in all.
     """
     sources = [Source(name, load=lambda: writer, corrected=True)]
     if before is not None:
         sources.append(Source(BASE, load=lambda: before))
-    return evaluate_sources(sources, rows, config, done=done)
+    return evaluate_sources(sources, rows, config, train=train, done=done)
 
 
 def evaluate_sources(
@@ -217,11 +219,12 @@ def evaluate_sources(
 
 @dataclass(frozen=True)
 class _Draft:
-    """A system's texts before they are scored."""
+    """A system's texts before they are scored, and the words that it was taught."""
 
     name: str
     first: Sequence[str]
     explanations: Sequence[Explanation] = ()
+    vocabulary: frozenset[str] | None = None
 
 
 def _drafts(sources: Sequence[Source], rows: Sequence[Example], done: Done | None) -> list[_Draft]:
@@ -246,9 +249,9 @@ def _written(source: Source, rows: Sequence[Example], done: Callable[[int], None
     writer = source.load()
     first = writer.write([_prompt(row, source.shots) for row in rows], done=done)
     if not source.corrected or not all(row.assessment for row in rows):
-        return _Draft(source.name, first)
+        return _Draft(source.name, first, vocabulary=writer.vocabulary)
     requests = [Request(row.assessment, row.style or Style()) for row in rows if row.assessment]
-    return _Draft(source.name, first, explain(requests, writer, first=first))
+    return _Draft(source.name, first, explain(requests, writer, first=first), writer.vocabulary)
 
 
 def _prompt(row: Example, shots: Sequence[Example]) -> list[Message]:
@@ -267,7 +270,8 @@ def _system(
     config: EvalConfig,
 ) -> System:
     scores = [
-        score(text, seen, about) for text, seen, about in zip(draft.first, shown, subjects, strict=True)
+        score(text, seen, about, draft.vocabulary)
+        for text, seen, about in zip(draft.first, shown, subjects, strict=True)
     ]
     final = [
         (not check(one.slot_text, one.assessment, style=one.style), one.source == "template")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lendsafe import prompts, slots, template
 from lendsafe.eval.checks import check
+from lendsafe.files import disk_errors
 from lendsafe.mlx_lora import adapter, loading
 from lendsafe.mlx_lora import run as runs
 from lendsafe.mlx_lora.generate import generate
@@ -13,6 +14,7 @@ from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.pipeline.settings import GenerateConfig as GenerateConfig
 from lendsafe.records import Assessment, Explanation, Finding, Message, Style
 
+VOCABULARY = "vocabulary.txt"  # in a run folder: the words of the replies that it was trained on, one a line
 WRITTEN_BY_MODEL = ("approved", "declined")  # other decisions get the template: no model was taught them
 
 
@@ -26,10 +28,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Narrator:
-    """A language model that writes narratives: a base, adapted or not."""
+    """A language model that writes narratives: a base, adapted or not.
+
+    Attributes:
+        base: The model.
+        config: How to generate.
+        vocabulary: Words that it was taught; None where that is not known.
+    """
 
     base: loading.Base
     config: GenerateConfig = field(default_factory=GenerateConfig)
+    vocabulary: frozenset[str] | None = None
 
     def write(
         self,
@@ -62,15 +71,23 @@ def narrator(name: str, config: GenerateConfig | None = None) -> Narrator:
         name: A run folder, ``granite-tiny``, ``granite-3.1-3b``, a local model folder, or a Hub id.
         config: How to generate.
     """
-    folder = Path(name)
+    folder, taught = Path(name), None
     if (folder / "adapter_config.json").exists():
         trained, model, _ = runs.read_settings(folder)
         base = loading.load(model, precision=trained.precision, quantize=trained.quantize)
         adapter.load(folder, base)
+        taught = read_vocabulary(folder)
     else:
         base = loading.load(name)
     base.model.eval()
-    return Narrator(base, config or GenerateConfig())
+    return Narrator(base, config or GenerateConfig(), taught)
+
+
+def read_vocabulary(run: Path) -> frozenset[str] | None:
+    """Words of the texts that a run was trained on; None where the run kept none."""
+    path = run / VOCABULARY
+    with disk_errors(path):
+        return frozenset(path.read_text("utf-8").split()) if path.exists() else None
 
 
 def explain(
@@ -109,7 +126,8 @@ def explain(
             )
         for i, text in zip(pending, texts, strict=True):
             tries[i] = attempt + 1
-            found = tuple(check(text, requests[i].assessment, style=requests[i].style))
+            about, style = requests[i].assessment, requests[i].style
+            found = tuple(check(text, about, style=style, vocabulary=writer.vocabulary))
             if found:
                 failed[i] = failed.get(i, ()) + found
             else:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 from lendsafe.corpus import load as corpus
 from lendsafe.errors import DataError
+from lendsafe.eval.vocabulary import vocabulary
+from lendsafe.files import disk_errors, write_atomically
 from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora import run as runs
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.pipeline import planning
+from lendsafe.pipeline.narrate import VOCABULARY
 
 
 def train(
@@ -43,4 +46,8 @@ def train(
     )
     config = planning.settled(model, config, [row.messages for row in train_rows])
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
-    return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
+    result = runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
+    words = vocabulary(row.reply for row in train_rows)
+    with disk_errors(out):
+        write_atomically(out / VOCABULARY, "\n".join(sorted(words)) + "\n")
+    return result

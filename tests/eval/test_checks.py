@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from subjects import APPROVED, APPROVED_TEXT, DECLINED, DECLINED_TEXT, declined, reason
 
 from lendsafe import prompts, slots, template
+from lendsafe.eval import decisions
 from lendsafe.eval.checks import CLAIM_RULES, RULES, check, check_claims, figures_judged
 from lendsafe.eval.factors import reasons_named
 from lendsafe.eval.figures import Limit
@@ -400,8 +401,20 @@ def test_a_reason_that_the_facts_rule_out():
 
 
 def test_claims_leave_length_and_reading_level_alone():
-    assert set(RULES) - set(CLAIM_RULES) == {"G12"}
+    assert set(RULES) - set(CLAIM_RULES) == {"G12", "G14"}
     about = stated(PROMPT.format(score=575, debt=50, late=2, asked=2), "rejected", "r1")
     assert check_claims(FIRST_SYSTEM, about, LIMITS) == [
         one for one in check_claims(FIRST_SYSTEM, about, LIMITS) if one.rule == "G6"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "outcomes"),
+    [
+        ("We can offer a smaller loan of $500.", ["counteroffer"]),
+        ("We approved your loan of $500.", ["approved"]),
+        ("We cannot offer you the loan of $9,000.", ["declined"]),
+    ],
+)
+def test_a_smaller_loan_is_a_counteroffer_and_no_approval(text, outcomes):
+    assert [one.outcome for one in decisions.statements(text.lower())] == outcomes
