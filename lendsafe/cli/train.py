@@ -47,7 +47,7 @@ def command(**given: Any) -> None:
 def _arguments(given: dict[str, Any]) -> dict[str, Any]:
     """Arguments of :func:`lendsafe.pipeline.training.train`, from the flags or from the run to resume."""
     from lendsafe.mlx_lora import loading
-    from lendsafe.mlx_lora.run import read_settings
+    from lendsafe.mlx_lora.record import read_settings
 
     common = {"force": given["force"], "quiet": given["quiet"]}
     if given["resume"]:

@@ -5,23 +5,20 @@ The run folder holds ``run.json`` (settings, versions, identities), ``metrics.js
 """
 
 import hashlib
-import json
 import math
-import platform
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 from mlx.utils import tree_unflatten
 
-import lendsafe
-from lendsafe.errors import ConfigError, DataError, DivergedError, LendSafeError, RefusedError
+from lendsafe.errors import DataError, DivergedError, LendSafeError, RefusedError
 from lendsafe.files import disk_errors, refuse_existing, write_atomically, write_json
-from lendsafe.mlx_lora import adapter, backend, checkpoint, packed, targets
+from lendsafe.mlx_lora import adapter, backend, checkpoint, packed, record, targets
 from lendsafe.mlx_lora.batches import optimiser_steps
 from lendsafe.mlx_lora.card import write_card
 from lendsafe.mlx_lora.config import TrainConfig
@@ -33,22 +30,9 @@ from lendsafe.mlx_lora.signals import interruptible
 from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
 from lendsafe.mlx_lora.train import LossScale, Step, Task, mean_loss, new_state, train
 from lendsafe.mlx_lora.watch import METRICS, Watch, plot_loss, read_metrics
-from lendsafe.records import Message
 
 SHOWN = 20  # problems of examples that are printed; the rest are counted
 BAD_STEPS = 8  # non-finite steps in a row before a run goes back to its last good checkpoint
-# Settings that may differ between a run and its resumption: they do not change what is computed.
-FREE_SETTINGS = (
-    "save_every",
-    "keep",
-    "eval_every",
-    "patience",
-    "samples",
-    "log_to",
-    "token_budget",
-    "recompute",
-)
-Conversation = Sequence[Message]
 
 
 class InterruptedRunError(LendSafeError):
@@ -73,8 +57,8 @@ class Dataset:
         identity: SHA-256 of both.
     """
 
-    train: Sequence[Conversation]
-    valid: Sequence[Conversation]
+    train: Sequence[record.Conversation]
+    valid: Sequence[record.Conversation]
     train_names: Sequence[str] = ()
     valid_names: Sequence[str] = ()
     source: str = ""
@@ -83,19 +67,8 @@ class Dataset:
     def __post_init__(self) -> None:
         digest = hashlib.sha256()
         for part in (self.train, self.valid):
-            digest.update("".join(map(row_hash, part)).encode() + b"|")
+            digest.update("".join(map(record.row_hash, part)).encode() + b"|")
         object.__setattr__(self, "identity", digest.hexdigest())
-
-
-def row_hash(conversation: Conversation) -> str:
-    """SHA-256 of one conversation: which rows a run was trained on is kept by hash."""
-    return hashlib.sha256(json.dumps([[m.role, m.content] for m in conversation]).encode()).hexdigest()
-
-
-def trained_rows(run: Path) -> frozenset[str]:
-    """Hashes of the rows that a run was trained on; empty if it left no record."""
-    path = run / "training_rows.txt"
-    return frozenset(path.read_text("utf-8").split()) if path.exists() else frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +125,7 @@ def fine_tune(
     """
     parallel = Parallel()
     if resume:
-        _read_run(out)
+        record.read(out)
     elif parallel.leads:
         refuse_existing(
             out, besides=(".lock", checkpoint.STRAYS), hint=f", or continue it with --resume {out}"
@@ -212,7 +185,9 @@ class _Run:
         if self.parallel.leads:
             checkpoint.clean(self.out)
             write_json(self.out / "run.json", self._identity())
-            write_atomically(self.out / "training_rows.txt", "\n".join(map(row_hash, self.data.train)) + "\n")
+            write_atomically(
+                self.out / "training_rows.txt", "\n".join(map(record.row_hash, self.data.train)) + "\n"
+            )
             self._save()
         self._announce()
 
@@ -384,8 +359,8 @@ class _Run:
         )
 
     def _resume(self, *, force: bool) -> None:
-        stored = _read_run(self.out)
-        changed = _differences(stored, self._identity())
+        stored = record.read(self.out)
+        changed = record.differences(stored, self._identity())
         if changed and not force:
             raise RefusedError(
                 f"{self.out}: cannot resume: {'; '.join(changed)}. --force resumes all the same."
@@ -485,7 +460,7 @@ class _Run:
                 "valid": len(self.data.valid),
             },
             "adapter": {"trainable": self.adapted.trainable, "total": self.adapted.total},
-            "versions": versions(),
+            "versions": record.versions(),
             "backend": backend.name(),
             "total_steps": self.total,
         }
@@ -513,7 +488,7 @@ class _Run:
 
 
 def tokenize(
-    base: Base, conversations: Sequence[Conversation], config: TrainConfig, names: Sequence[str] = ()
+    base: Base, conversations: Sequence[record.Conversation], config: TrainConfig, names: Sequence[str] = ()
 ) -> list[Tokens]:
     """Token ids of every conversation.
 
@@ -546,58 +521,3 @@ def tokenize(
             lines.append(f"... and {len(problems) - SHOWN} more.")
         raise DataError("\n".join(lines))
     return found
-
-
-def read_settings(run: Path) -> tuple[TrainConfig, str, str]:
-    """Settings, base name and data source of an existing run.
-
-    Raises:
-        RefusedError: If the folder is not a run.
-    """
-    stored = _read_run(run)
-    known = {f.name for f in fields(TrainConfig)}
-    try:
-        settings = {k: v for k, v in stored["settings"].items() if k in known}
-        config = TrainConfig(**settings | {"targets": tuple(settings["targets"])})
-        return config, str(stored["base"]["name"]), str(stored["data"]["source"])
-    except (KeyError, TypeError, AttributeError, ConfigError) as problem:
-        raise RefusedError(f"{run / 'run.json'}: not a run's record: {problem}") from problem
-
-
-def versions() -> dict[str, str]:
-    """Versions that a result depends on."""
-    from importlib.metadata import version
-
-    packages = ("mlx", "mlx-lm", "safetensors", "transformers", "numpy")
-    return {"lendsafe": lendsafe.__version__, "python": platform.python_version()} | {
-        p: version(p) for p in packages
-    }
-
-
-def _read_run(run: Path) -> dict[str, Any]:
-    try:
-        stored: dict[str, Any] = json.loads((run / "run.json").read_text("utf-8"))
-    except FileNotFoundError as problem:
-        raise RefusedError(f"{run}: no run.json; not a training run.") from problem
-    except (OSError, ValueError) as problem:
-        raise RefusedError(f"{run / 'run.json'}: {problem}") from problem
-    if not isinstance(stored, dict):
-        raise RefusedError(f"{run / 'run.json'}: not an object.")
-    return stored
-
-
-def _differences(stored: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What has changed since a run began that would change its result, in words."""
-    before, after = stored.get("base", {}), now["base"]
-    parts = [part for part in ("tokenizer", "template") if before.get(part) != after[part]]
-    if not parts and before.get("identity") != after["identity"]:
-        parts = ["base"]
-    if stored.get("data", {}).get("identity") != now["data"]["identity"]:
-        parts.append("data")
-    changed = [f"the {part} has changed" for part in parts]
-    before, after = stored.get("settings", {}), now["settings"]
-    return changed + [
-        f"{key} was {before.get(key)!r} and is {after[key]!r}"
-        for key in after
-        if key not in FREE_SETTINGS and before.get(key) != after[key]
-    ]

@@ -10,7 +10,7 @@ from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError
 from lendsafe.files import refuse_existing, sha256
-from lendsafe.mlx_lora import run as runs
+from lendsafe.mlx_lora import record
 from lendsafe.pipeline import report
 from lendsafe.pipeline.evaluate import BASE, Done, Evaluation, Source, evaluate_sources, split
 from lendsafe.pipeline.narrate import narrator
@@ -50,7 +50,7 @@ def compare(
         DataError: If no row is held out, a run was trained on some, or predictions do not match the rows.
     """
     folders = [Path(name) for name in names if (Path(name) / "run.json").exists()]
-    data = data or (Path(runs.read_settings(folders[0])[2]) if folders else None)
+    data = data or (Path(record.read_settings(folders[0])[2]) if folders else None)
     train: list[Example] = []
     if data is None:
         rows = _own_rows(names)
@@ -63,7 +63,7 @@ def compare(
     rows = rows[: config.limit]
     sources = [_source(name, rows, generation, own=data is None) for name in names]
     if baselines and folders:
-        sources += _bases(runs.read_settings(folders[0])[1], generation, train)
+        sources += _bases(record.read_settings(folders[0])[1], generation, train)
     found = evaluate_sources(
         _distinct(sources),
         rows,

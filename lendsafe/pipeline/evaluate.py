@@ -20,7 +20,7 @@ from lendsafe.eval.leakage import Leakage, leakage
 from lendsafe.eval.metrics import Estimate
 from lendsafe.eval.scores import Score, Subject, estimates, score
 from lendsafe.eval.stated import stated
-from lendsafe.mlx_lora import run as runs
+from lendsafe.mlx_lora import record
 from lendsafe.pipeline.narrate import Narrator, Request, explain
 from lendsafe.pipeline.settings import EvalConfig as EvalConfig
 from lendsafe.records import Explanation, Message, Style
@@ -118,12 +118,12 @@ def split(data: Path, run: Path | None, *, allow_train_rows: bool) -> tuple[list
     Raises:
         DataError: If no row is held out, or some were trained on and that is not allowed.
     """
-    settings = runs.read_settings(run)[0] if run else None
+    settings = record.read_settings(run)[0] if run else None
     train, rows = corpus.train_and_valid(data, seed=settings.seed if settings else 42)
     if not rows:
         raise DataError(f"{data}: no held-out rows. An empty set has no score.")
-    trained = runs.trained_rows(run) if run else frozenset()
-    seen = [row.id for row in rows if runs.row_hash(row.messages) in trained]
+    trained = record.trained_rows(run) if run else frozenset()
+    seen = [row.id for row in rows if record.row_hash(row.messages) in trained]
     if seen and not allow_train_rows:
         raise DataError(
             f"{data}: {len(seen)} of {len(rows)} rows were trained on (first: {seen[0]}). A score on them says"
@@ -211,7 +211,7 @@ def evaluate_sources(
         "bert_score": bert_settings,
         "n": len(rows),
         "resamples": metrics.RESAMPLES,
-        "versions": runs.versions(),
+        "versions": record.versions(),
     }
     differences = {one.name: _differences(systems[0], one, config.eval_seed) for one in systems[1:]}
     return Evaluation(systems, rows, subjects, references, settings, shared, differences)

@@ -7,8 +7,7 @@ from pathlib import Path
 from lendsafe import prompts, slots, template
 from lendsafe.eval.checks import check
 from lendsafe.files import disk_errors
-from lendsafe.mlx_lora import adapter, loading
-from lendsafe.mlx_lora import run as runs
+from lendsafe.mlx_lora import adapter, loading, record
 from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.pipeline.settings import GenerateConfig as GenerateConfig
@@ -73,7 +72,7 @@ def narrator(name: str, config: GenerateConfig | None = None) -> Narrator:
     """
     folder, taught = Path(name), None
     if (folder / "adapter_config.json").exists():
-        trained, model, _ = runs.read_settings(folder)
+        trained, model, _ = record.read_settings(folder)
         base = loading.load(model, precision=trained.precision, quantize=trained.quantize)
         adapter.load(folder, base)
         taught = read_vocabulary(folder)

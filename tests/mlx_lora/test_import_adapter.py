@@ -15,7 +15,7 @@ from lendsafe.cli.import_adapter import command as import_command
 from lendsafe.errors import ExistsError, RefusedError
 from lendsafe.mlx_lora import adapter, foreign, loading
 from lendsafe.mlx_lora.export import export
-from lendsafe.mlx_lora.run import read_settings
+from lendsafe.mlx_lora.record import read_settings
 
 
 @pytest.fixture(scope="module")

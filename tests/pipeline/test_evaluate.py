@@ -272,10 +272,10 @@ def test_a_missing_encoder_offline_is_one_line(monkeypatch):
 def test_rows_that_were_trained_on_are_refused(tmp_path, monkeypatch):
     examples = rows(8)
     data = write_data(tmp_path / "all.jsonl", examples)
-    seen = frozenset({evaluate.runs.row_hash(examples[2].messages)})
-    monkeypatch.setattr(evaluate.runs, "trained_rows", lambda run: seen)
+    seen = frozenset({evaluate.record.row_hash(examples[2].messages)})
+    monkeypatch.setattr(evaluate.record, "trained_rows", lambda run: seen)
     monkeypatch.setattr(
-        evaluate.runs, "read_settings", lambda run: (GenerateConfigWithSeed(), "granite-tiny", str(data))
+        evaluate.record, "read_settings", lambda run: (GenerateConfigWithSeed(), "granite-tiny", str(data))
     )
     with pytest.raises(DataError, match="1 of 8 rows were trained on"):
         evaluate.held_out(data, tmp_path, limit=None, allow_train_rows=False)

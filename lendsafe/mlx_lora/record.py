@@ -1,0 +1,102 @@
+"""What is recorded of a run, so that it can be resumed, told from another, and kept from its own training rows.
+
+``run.json`` holds settings, versions and the identities of base, tokenizer, template and data; ``training_rows.txt``
+the hashes of the rows that were trained on.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import lendsafe
+from lendsafe.errors import ConfigError, RefusedError
+from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.records import Message
+
+# Settings that may differ between a run and its resumption: they do not change what is computed.
+FREE_SETTINGS = (
+    "save_every",
+    "keep",
+    "eval_every",
+    "patience",
+    "samples",
+    "log_to",
+    "token_budget",
+    "recompute",
+)
+Conversation = Sequence[Message]
+
+
+def row_hash(conversation: Conversation) -> str:
+    """SHA-256 of one conversation: which rows a run was trained on is kept by hash."""
+    return hashlib.sha256(json.dumps([[m.role, m.content] for m in conversation]).encode()).hexdigest()
+
+
+def trained_rows(run: Path) -> frozenset[str]:
+    """Hashes of the rows that a run was trained on; empty if it left no record."""
+    path = run / "training_rows.txt"
+    return frozenset(path.read_text("utf-8").split()) if path.exists() else frozenset()
+
+
+def read_settings(run: Path) -> tuple[TrainConfig, str, str]:
+    """Settings, base name and data source of an existing run.
+
+    Raises:
+        RefusedError: If the folder is not a run.
+    """
+    stored = read(run)
+    known = {f.name for f in fields(TrainConfig)}
+    try:
+        settings = {k: v for k, v in stored["settings"].items() if k in known}
+        config = TrainConfig(**settings | {"targets": tuple(settings["targets"])})
+        return config, str(stored["base"]["name"]), str(stored["data"]["source"])
+    except (KeyError, TypeError, AttributeError, ConfigError) as problem:
+        raise RefusedError(f"{run / 'run.json'}: not a run's record: {problem}") from problem
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    from importlib.metadata import version
+
+    packages = ("mlx", "mlx-lm", "safetensors", "transformers", "numpy")
+    return {"lendsafe": lendsafe.__version__, "python": platform.python_version()} | {
+        p: version(p) for p in packages
+    }
+
+
+def read(run: Path) -> dict[str, Any]:
+    """What ``run.json`` holds.
+
+    Raises:
+        RefusedError: If the folder is not a run.
+    """
+    try:
+        stored: dict[str, Any] = json.loads((run / "run.json").read_text("utf-8"))
+    except FileNotFoundError as problem:
+        raise RefusedError(f"{run}: no run.json; not a training run.") from problem
+    except (OSError, ValueError) as problem:
+        raise RefusedError(f"{run / 'run.json'}: {problem}") from problem
+    if not isinstance(stored, dict):
+        raise RefusedError(f"{run / 'run.json'}: not an object.")
+    return stored
+
+
+def differences(stored: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What has changed since a run began that would change its result, in words."""
+    before, after = stored.get("base", {}), now["base"]
+    parts = [part for part in ("tokenizer", "template") if before.get(part) != after[part]]
+    if not parts and before.get("identity") != after["identity"]:
+        parts = ["base"]
+    if stored.get("data", {}).get("identity") != now["data"]["identity"]:
+        parts.append("data")
+    changed = [f"the {part} has changed" for part in parts]
+    before, after = stored.get("settings", {}), now["settings"]
+    return changed + [
+        f"{key} was {before.get(key)!r} and is {after[key]!r}"
+        for key in after
+        if key not in FREE_SETTINGS and before.get(key) != after[key]
+    ]
