@@ -65,12 +65,26 @@ def _section(
     return parts
 
 
+def headline(folder: Path = RESULTS) -> str:
+    """Training steps beside other trainers, in short."""
+    parts = []
+    for path in sorted(folder.glob("*/results.jsonl")):
+        found = [one for one in read(path) if one.bench == "train"]
+        parts += _section("", found, train.short_rows, whole=False)[1:]
+    return "\n\n".join(parts)
+
+
 def write_readme(path: Path = README, folder: Path = RESULTS) -> str:
-    """Put the tables between the markers of the README; the tables."""
+    """Put the tables between the marks of this folder's README, the short one into the other; the tables."""
+    made = tables(folder)
+    _put(path, made)
+    _put(path.parent.parent / "README.md", headline(folder))
+    return made
+
+
+def _put(path: Path, made: str) -> None:
     text = path.read_text("utf-8")
     if BEGIN not in text or END not in text:
         raise DataError(f"{path}: no place for tables; expected the lines '{BEGIN}' and '{END}'.")
-    made = tables(folder)
     head, rest = text.split(BEGIN, 1)
     path.write_text(f"{head}{BEGIN}\n\n{made}\n\n{END}{rest.split(END, 1)[1]}", "utf-8")
-    return made

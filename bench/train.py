@@ -222,6 +222,22 @@ def rows(results: Sequence[Result]) -> str:
     return table([head, *body])
 
 
+def short_rows(results: Sequence[Result]) -> str:
+    """The same in a few columns."""
+    first = results[0]
+    body = [
+        [
+            one.system,
+            one.series.text(),
+            f"{one.facts['examples_per_second']:.3g}",
+            "" if one is first else times(first.series, one.series),
+            gigabytes(one.facts["above_weights_bytes"]),
+        ]
+        for one in results
+    ]
+    return table([["", "step of 16, s", "examples/s", "time against ours", "memory above weights"], *body])
+
+
 def times(first: Series, other: Series) -> str:
     """How many times as long the other takes, repetition by repetition, since they alternated."""
     each = sorted(b / a for a, b in zip(first.values, other.values, strict=True))

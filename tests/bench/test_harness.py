@@ -113,8 +113,10 @@ def test_before_and_after_are_compared_case_by_case(tmp_path):
 
 
 def test_the_tables_of_the_readme_are_written_between_their_marks(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{compare.BEGIN}\nold\n{compare.END}\nafter\n")
+    readme = tmp_path / "bench" / "README.md"
+    readme.parent.mkdir()
+    for path in (readme, tmp_path / "README.md"):
+        path.write_text(f"before\n{compare.BEGIN}\nold\n{compare.END}\nafter\n")
     save([result(1.0, 2.0, 3.0)], tmp_path / "results")
     compare.write_readme(readme, tmp_path / "results")
     text = readme.read_text()
@@ -127,6 +129,8 @@ def test_the_tables_of_the_readme_are_written_between_their_marks(tmp_path):
 
 def test_the_readme_carries_the_tables_of_the_kept_results():
     assert compare.tables() in (ROOT / "bench" / "README.md").read_text("utf-8")
+    assert compare.headline() in (ROOT / "README.md").read_text("utf-8")
+    assert "mlx-lm" in compare.headline()
 
 
 def test_a_table_is_markdown():
