@@ -15,7 +15,7 @@ G10    No personal data.
 G11    60 to 180 words of plain sentences: no markup, links or braces.
 G12    Flesch-Kincaid grade of 9 at most.
 G13    No trace of an instruction; no free text of the applicant; no disguised characters.
-G14    No word that the model was not taught, where the words are known that it was taught.
+G14    No words that the model was not taught, where it is known what it was taught.
 =====  ==============================================================================
 
 G7, the mandated blocks of a notice, belongs to the notice.
@@ -23,7 +23,7 @@ G7, the mandated blocks of a notice, belongs to the notice.
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -33,7 +33,7 @@ from lendsafe.eval.case import Case, case_of, lowered
 from lendsafe.eval.factors import check_reasons, check_ruled_out
 from lendsafe.eval.figures import Limit, check_figures, facts_of, judged
 from lendsafe.eval.lexicon import lexicon, list_of
-from lendsafe.eval.vocabulary import places, words
+from lendsafe.eval.vocabulary import Vocabulary
 from lendsafe.records import Assessment, Finding, Style
 
 MIN_WORDS, MAX_WORDS, MAX_GRADE = 60, 180, 9.0
@@ -42,7 +42,7 @@ RULES = {
     "G1": "Decision", "G2": "Figures", "G3": "Reasons", "G4": "Direction", "G5": "Prohibited basis",
     "G6": "No reason given", "G8": "Promise or advice", "G9": "Tone", "G10": "Personal data",
     "G11": "Form and length", "G12": "Readability", "G13": "Injection",
-    "G14": "Unknown word",
+    "G14": "Untaught words",
 }  # fmt: skip
 CLAIM_RULES = tuple(rule for rule in RULES if rule not in ("G12", "G14"))  # that check_claims looks at
 
@@ -55,7 +55,7 @@ def check(
     rendered: bool | None = None,
     untrusted: Sequence[str] = (),
     limits: Mapping[str, Limit] | None = None,
-    vocabulary: Set[str] | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> list[Finding]:
     """Find everything that is wrong with a narrative.
 
@@ -66,8 +66,8 @@ def check(
         rendered: Whether facts are filled in, so that a brace is an error; None finds out from the text.
         untrusted: Free text of the applicant (employer, purpose) that must not be echoed.
         limits: Bounds of the lender's policy that the text may cite, by fact; none by default.
-        vocabulary: Words that the model was taught (:mod:`lendsafe.eval.vocabulary`); None allows any word, as for
-            a text that a person wrote.
+        vocabulary: What the model was taught, for a text as it wrote it; None allows any word, as for a text that
+            a person wrote.
 
     Returns:
         Findings in the order of the rules, then of the text; empty if there is none.
@@ -75,7 +75,7 @@ def check(
     slotted = None if rendered is None else not rendered
     case = case_of(text, assessment, style=style, slotted=slotted, untrusted=untrusted, limits=limits)
     found = [finding for rule in _CHECKS for finding in rule(case)]
-    return found if vocabulary is None else found + _unknown_words(case, vocabulary)
+    return found if vocabulary is None else found + _untaught(case, vocabulary)
 
 
 def check_claims(text: str, assessment: Assessment, limits: Mapping[str, Limit]) -> list[Finding]:
@@ -253,14 +253,10 @@ def _injected(case: Case) -> list[Finding]:
     return found
 
 
-def _unknown_words(case: Case, vocabulary: Set[str]) -> list[Finding]:
-    known = vocabulary | words(" ".join(case.facts.shown.values()))
+def _untaught(case: Case, vocabulary: Vocabulary) -> list[Finding]:
     return [
-        Finding(
-            "G14", f"The model was not taught the word '{word}'.", start, end, "the texts that it was taught"
-        )
-        for start, end, word in places(case.lowered)
-        if word not in known
+        Finding("G14", f"The model was not taught '{words}'.", start, end, "the texts that it was taught")
+        for start, end, words in vocabulary.unknown(case.lowered)
     ]
 
 

@@ -1,7 +1,7 @@
 """What is measured on one text, and the estimates over many: truth first, overlap second."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from lendsafe.eval.checks import CLAIM_RULES, RULES, TRUTH, check, check_claims,
 from lendsafe.eval.factors import reasons_named
 from lendsafe.eval.figures import Limit
 from lendsafe.eval.metrics import Estimate
+from lendsafe.eval.vocabulary import Vocabulary
 from lendsafe.records import Assessment, Finding, Style
 
 SCORE_BANDS = ((300, 640), (640, 700), (700, 851))
@@ -70,14 +71,14 @@ class Subject:
     limits: Mapping[str, Limit] | None = None
 
 
-def score(text: str, shown: str, subject: Subject, vocabulary: Set[str] | None = None) -> Score:
+def score(text: str, shown: str, subject: Subject, vocabulary: Vocabulary | None = None) -> Score:
     """Measure one text.
 
     Args:
         text: As it was written, with or without slots.
         shown: With the facts filled in, as a reader sees it.
         subject: What it is about.
-        vocabulary: Words that the model was taught which wrote it; None allows any word.
+        vocabulary: What the model was taught which wrote it; None allows any word.
     """
     grade, words = readability.grade(shown), len(shown.split())
     about = subject.assessment

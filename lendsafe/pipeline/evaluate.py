@@ -20,6 +20,7 @@ from lendsafe.eval.leakage import Leakage, leakage
 from lendsafe.eval.metrics import Estimate
 from lendsafe.eval.scores import Score, Subject, estimates, score
 from lendsafe.eval.stated import stated
+from lendsafe.eval.vocabulary import Vocabulary
 from lendsafe.mlx_lora import record
 from lendsafe.pipeline.narrate import Narrator, Request, explain
 from lendsafe.pipeline.settings import EvalConfig as EvalConfig
@@ -219,12 +220,12 @@ def evaluate_sources(
 
 @dataclass(frozen=True)
 class _Draft:
-    """A system's texts before they are scored, and the words that it was taught."""
+    """A system's texts before they are scored, and what it was taught."""
 
     name: str
     first: Sequence[str]
     explanations: Sequence[Explanation] = ()
-    vocabulary: frozenset[str] | None = None
+    vocabulary: Vocabulary | None = None
 
 
 def _drafts(sources: Sequence[Source], rows: Sequence[Example], done: Done | None) -> list[_Draft]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lendsafe import prompts, slots, template
 from lendsafe.eval.checks import check
+from lendsafe.eval.vocabulary import Vocabulary
 from lendsafe.files import disk_errors
 from lendsafe.mlx_lora import adapter, loading, record
 from lendsafe.mlx_lora.generate import generate
@@ -13,7 +14,7 @@ from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.pipeline.settings import GenerateConfig as GenerateConfig
 from lendsafe.records import Assessment, Explanation, Finding, Message, Style
 
-VOCABULARY = "vocabulary.txt"  # in a run folder: the words of the replies that it was trained on, one a line
+VOCABULARY = "vocabulary.txt"  # in a run folder: what the replies hold that it was trained on
 WRITTEN_BY_MODEL = ("approved", "declined")  # other decisions get the template: no model was taught them
 
 
@@ -32,12 +33,12 @@ class Narrator:
     Attributes:
         base: The model.
         config: How to generate.
-        vocabulary: Words that it was taught; None where that is not known.
+        vocabulary: What it was taught; None where that is not known.
     """
 
     base: loading.Base
     config: GenerateConfig = field(default_factory=GenerateConfig)
-    vocabulary: frozenset[str] | None = None
+    vocabulary: Vocabulary | None = None
 
     def write(
         self,
@@ -82,11 +83,11 @@ def narrator(name: str, config: GenerateConfig | None = None) -> Narrator:
     return Narrator(base, config or GenerateConfig(), taught)
 
 
-def read_vocabulary(run: Path) -> frozenset[str] | None:
-    """Words of the texts that a run was trained on; None where the run kept none."""
+def read_vocabulary(run: Path) -> Vocabulary | None:
+    """What the texts hold that a run was trained on; None where it kept nothing."""
     path = run / VOCABULARY
     with disk_errors(path):
-        return frozenset(path.read_text("utf-8").split()) if path.exists() else None
+        return Vocabulary.from_lines(path.read_text("utf-8")) if path.exists() else None
 
 
 def explain(

@@ -47,7 +47,8 @@ def train(
     config = planning.settled(model, config, [row.messages for row in train_rows])
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
     result = runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
-    words = vocabulary(row.reply for row in train_rows)
-    with disk_errors(out):
-        write_atomically(out / VOCABULARY, "\n".join(sorted(words)) + "\n")
+    taught = vocabulary((row.reply for row in train_rows), [row.reply for row in valid_rows])
+    if taught:
+        with disk_errors(out):
+            write_atomically(out / VOCABULARY, taught.lines())
     return result

@@ -1,4 +1,4 @@
-"""A word that a model was not taught is found; a stranger's untrue sentences with it."""
+"""What a model was not taught is found; a stranger's untrue sentences with it."""
 
 import random
 import sys
@@ -11,56 +11,77 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lendsafe import slots
 from lendsafe.corpus import synth
 from lendsafe.corpus.grammar import narrative
 from lendsafe.corpus.wordings import patterns, say
 from lendsafe.eval.checks import check
-from lendsafe.eval.vocabulary import places, vocabulary, words
+from lendsafe.eval.vocabulary import Vocabulary, learned, vocabulary
 
 STRANGERS = tomllib.loads(Path(__file__).with_name("strangers.toml").read_text("utf-8"))
 
 
 @cache
 def rows():
-    return synth.synthesize(synth.SynthConfig(n=700, history=0, seed=7)).rows
+    return synth.synthesize(synth.SynthConfig(n=900, history=0, seed=7)).rows
+
+
+@cache
+def replies():
+    return [row.example.reply for row in rows()]
 
 
 @cache
 def taught():
-    return vocabulary(row.example.reply for row in rows()[:500])
+    found = vocabulary(replies()[:600], replies()[600:])
+    assert found
+    return found
 
 
 @given(st.lists(st.text(max_size=20), max_size=4))
-def test_every_word_of_a_text_is_in_its_vocabulary(texts):
-    known = vocabulary(texts)
-    assert all(words(text) <= known for text in texts)
+def test_a_text_holds_nothing_that_it_does_not(texts):
+    known = learned(texts)
+    assert not any(known.unknown(text.lower()) for text in texts)
+    assert Vocabulary.from_lines(known.lines()) == Vocabulary(known.words, known.pairs or None)
 
 
-def test_words_by_hand():
-    assert words("Your long-term debt isn\u2019t {debt_to_income}: 12 % of $3,000.") == {
-        "your", "long", "term", "debt", "isn't", "of",
+def test_words_and_pairs_by_hand():
+    known = learned(["Your debt isn\u2019t {debt_to_income}, it is 12.5%."])
+    assert known.words == {"your", "debt", "isn't", "it", "is"}
+    assert known.pairs == {
+        ("your", "debt"), ("debt", "isn't"), ("isn't", "{}"), ("{}", ","), (",", "it"), ("it", "is"), ("is", "{}"),
+        ("{}", "."),
     }  # fmt: skip
-    assert places("no {loan_amount} now") == [(0, 2, "no"), (17, 20, "now")]
+    assert known.unknown("your debt is $3,000.") == [(5, 12, "debt is")]
+    assert known.unknown("your pet isn't {credit_score}.") == [(5, 8, "pet")]
+    assert Vocabulary(known.words).unknown("debt your is") == []
 
 
-def test_a_word_that_was_not_taught_is_found_where_it_stands():
+def test_pairs_are_of_use_where_texts_repeat_themselves_and_nothing_is_where_they_do_not():
+    texts = ["a b c", "b c d"]
+    assert vocabulary(texts, ["a b", "c d"]) == learned(texts)
+    assert vocabulary(texts, ["d a"]) == Vocabulary(learned(texts).words)
+    assert vocabulary(texts, ["a b", "e"]) is None
+    assert vocabulary(texts, []) is None
+
+
+def test_words_that_were_not_taught_are_found_where_they_stand():
     row = next(row.example for row in rows() if row.example.assessment.decision == "declined")
-    known = vocabulary([row.reply])
-    for text in (row.reply, slots.render(row.reply, slots.facts(row.assessment))):
-        assert not check(text, row.assessment, style=row.style, vocabulary=known)
-        odd = f"{text} We read it in zebra order."
-        assert not check(odd, row.assessment, style=row.style)
-        found = check(odd, row.assessment, style=row.style, vocabulary=known | words("We read it in order."))
-        assert [(one.rule, odd[one.start : one.end]) for one in found] == [("G14", "zebra")]
+    known = learned([row.reply])
+    assert not check(row.reply, row.assessment, style=row.style, vocabulary=known)
+    odd = f"{row.reply} We read it in zebra order."
+    assert not check(odd, row.assessment, style=row.style)
+    found = check(odd, row.assessment, style=row.style, vocabulary=known)
+    assert {one.rule for one in found} == {"G14"}
+    assert "zebra" in {odd[one.start : one.end] for one in found}
 
 
-def test_what_the_grammar_writes_for_others_is_nearly_always_in_words_that_were_taught():
+def test_what_the_grammar_writes_for_others_is_nearly_always_in_what_was_taught():
+    assert taught().pairs
     rng = random.Random(1)
-    texts = [
-        narrative(row.example.assessment, row.example.style, rng, wording="train") for row in rows()[500:]
+    others = [
+        narrative(row.example.assessment, row.example.style, rng, wording="train") for row in rows()[600:]
     ]
-    assert sum(bool(words(text) - taught()) for text in texts) <= 0.03 * len(texts)
+    assert sum(bool(taught().unknown(text.lower())) for text in others) <= 0.05 * len(others)
 
 
 def test_most_of_a_strangers_untrue_sentences_are_found(capsys):
@@ -83,8 +104,8 @@ def test_most_of_a_strangers_untrue_sentences_are_found(capsys):
             closed[kind] += any(one.rule != "G11" for one in ours)
     report = {kind: f"{found[kind]} and {closed[kind]} of {planted[kind]}" for kind in planted}
     with capsys.disabled():
-        sys.stdout.write(f"\nfound by the rules, and with the vocabulary: {report}\n")
-    assert closed.total() >= 0.95 * planted.total(), report
+        sys.stdout.write(f"\nfound by the rules, and with what was taught: {report}\n")
+    assert closed.total() >= 0.98 * planted.total(), report
     assert found.total() < closed.total(), "the vocabulary adds nothing: leave it out"
 
 

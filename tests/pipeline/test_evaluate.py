@@ -20,7 +20,7 @@ from lendsafe.corpus.grammar import narrative
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError, DataError, ExistsError, LendSafeError, OfflineError
 from lendsafe.eval import overlap
-from lendsafe.eval.vocabulary import vocabulary
+from lendsafe.eval.vocabulary import learned
 from lendsafe.pipeline import compare, evaluate, predictions, report
 from lendsafe.pipeline.evaluate import Source, evaluate_sources
 from lendsafe.pipeline.narrate import Narrator, Request, explain, narrator
@@ -387,10 +387,11 @@ def test_swapping_one_reason_changes_exactly_that_reason_in_the_text():
         assert not any(template._FACTORS[reason.code][0] in gone for reason in about.reasons[1:])
 
 
-# ---------------------------------------------------------------- words that a model was taught
+# ---------------------------------------------------------------- what a model was taught
 
 
-def test_a_run_keeps_the_words_of_the_replies_that_it_was_trained_on(tmp_path):
+def test_a_run_keeps_what_the_replies_hold_that_it_was_trained_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("lendsafe.eval.vocabulary.KNOWN_TEXTS", 0.0)  # so few texts cover no others
     data = write_data(tmp_path / "rows.jsonl", rows(20))
     data.write_text(data.read_text().replace('"split": "valid"', '"split": "train"', 16))
     done = lendsafe(
@@ -399,18 +400,18 @@ def test_a_run_keeps_the_words_of_the_replies_that_it_was_trained_on(tmp_path):
     )  # fmt: skip
     assert done.code == 0, done.err
     taught = narrator(str(tmp_path / "run")).vocabulary
-    assert taught == vocabulary(row.reply for row in rows(16))
+    assert taught == learned(row.reply for row in rows(16))
     assert narrator("granite-tiny").vocabulary is None
 
 
-def test_a_text_in_other_words_is_written_again_and_then_replaced():
+def test_a_text_in_untaught_words_is_written_again_and_then_replaced():
     (example,) = rows(1)
     good = right_texts([example])[0]
     odd = f"{good} We read it in zebra order."
     request = Request(example.assessment, example.style)
     writer = Scripted([odd])
     assert explain([request], writer)[0].source == "model"
-    object.__setattr__(writer, "vocabulary", vocabulary([good, "we read it in order"]))
+    object.__setattr__(writer, "vocabulary", learned([good]))
     writer.asked.clear()
     (told,) = explain([request], writer)
     assert told.source == "template"
