@@ -39,7 +39,7 @@ class Machine:
         backend: MLX's back end.
         power: ``mains``, ``battery`` or None if it cannot be read.
         thermal: ``nominal``, ``throttled``, a temperature, or None if it cannot be read.
-        busy: Load by other processes at the start, in cores.
+        load: Load average of the last minute when the result was made, in cores; the measurement is part of it.
     """
 
     chip: str
@@ -50,7 +50,7 @@ class Machine:
     backend: str
     power: str | None
     thermal: str | None
-    busy: float
+    load: float
 
     @property
     def folder(self) -> str:
@@ -90,7 +90,7 @@ def this_machine() -> Machine:
         backend=backend.name(),
         power=apple_power(_output("pmset", "-g", "batt")) if sys.platform == "darwin" else _linux_power(),
         thermal=thermal_state(),
-        busy=round(os.getloadavg()[0], 1),
+        load=round(os.getloadavg()[0], 1),
     )
 
 

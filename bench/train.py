@@ -247,7 +247,9 @@ def times(first: Series, other: Series) -> str:
 def run(case: Case, *, ablation: bool, say: Callable[[str], None] = print) -> list[Result]:
     """Measure, print the table, keep the results."""
     results = (ablate if ablation else compare)(case, say=say)
-    say(f"\n{results[0].machine}; {results[0].machine.busy} cores busy at the start\n\n{rows(results)}")
+    say(
+        f"\n{results[0].machine}; load, the measurement included: {results[0].machine.load} cores\n\n{rows(results)}"
+    )
     kind = "ablation" if ablation else "train"
     path = save([replace(one, bench=kind) for one in results])
     say(f"\n{path}")
