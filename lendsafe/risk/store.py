@@ -101,12 +101,13 @@ def _read(path: Path) -> bytes:
 def _read_table(path: Path) -> dict[str, Any]:
     try:
         table = json.loads(_read(path), parse_constant=_no_constant)
+        found = table.pop("sha256", None) if isinstance(table, dict) else None
+        written = digest(table)  # refuses 1e999 and half a surrogate pair
     except (ValueError, RecursionError) as problem:
         raise RefusedError(f"{path}: not readable JSON: {problem}") from problem
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         raise RefusedError(f"{path}: not a risk model of format {FORMAT}.")
-    found = table.pop("sha256", None)
-    if found != digest(table):
+    if found != written:
         raise RefusedError(f"{path}: its content was changed after it was written; copy the model again.")
     if absent := [key for key in KEYS if key not in table]:
         raise RefusedError(f"{path}: {', '.join(absent)} missing.")

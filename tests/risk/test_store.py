@@ -181,6 +181,17 @@ def test_20_000_mutated_model_files_neither_crash_nor_hang():
     fuzz(20_000)
 
 
+@pytest.mark.parametrize("value", [b"1e999", b"-1e999", b"NaN", b'"\\ud800"', b"[" * 5000])
+def test_a_table_with_what_json_cannot_carry_is_refused(tmp_path, value):
+    small_engine().save(tmp_path / "risk")
+    path = tmp_path / "risk" / "model.json"
+    path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 1, "more": ' + value, 1))
+    assert value in path.read_bytes()
+    with pytest.raises(RefusedError) as caught:
+        RiskEngine.load(tmp_path / "risk")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.soak
 def test_20_000_mutated_tables_are_refused_or_load(tmp_path):
     small_engine().save(tmp_path / "risk")
