@@ -140,8 +140,15 @@ def activation_bytes(shape: Shape, config: TrainConfig, batch: MicroBatch, on: B
     return round(layers * max(kept, batch.tokens * hidden * on.width) + passing)
 
 
-def step_flops(shape: Shape, config: TrainConfig, batches: list[MicroBatch]) -> float:
-    """Operations of forward, and backward to the activations; frozen weights get no gradient."""
+def step_flops(shape: Shape, config: TrainConfig, batches: list[MicroBatch], *, cpu: bool = False) -> float:
+    """Operations of forward, and backward to the activations; frozen weights get no gradient.
+
+    Args:
+        shape: Content of the model's ``config.json``.
+        config: Recipe.
+        batches: Micro-batches of one step.
+        cpu: Count what the CPU back end multiplies for nothing, because each expert fills whole blocks.
+    """
     head = shape["hidden_size"] * shape["vocab_size"]
     inside = parameters(shape, active=True) - head * (1 if shape.get("tie_word_embeddings", True) else 2)
     layers, hidden = shape["num_hidden_layers"], shape["hidden_size"]
@@ -149,6 +156,11 @@ def step_flops(shape: Shape, config: TrainConfig, batches: list[MicroBatch]) -> 
     passes = 2 + {"none": 0.0, "experts": experts / inside, "layer": 1.0}[config.recompute]
     scores = sum(2 * 2 * layers * hidden * _pairs(one) for one in batches)
     tokens, learned = sum(one.tokens for one in batches), sum(one.learned for one in batches)
+    if cpu and "num_local_experts" in shape:
+        pairs = [one.tokens * int(shape["num_experts_per_tok"]) for one in batches]
+        unused = sum(_slots(shape, one.tokens, cpu=True) for one in batches) - sum(pairs)
+        repeats = 2 + (config.recompute != "none")
+        tokens += repeats * unused * 3 * layers * hidden * shape["intermediate_size"] / (passes * inside)
     return 2.0 * passes * inside * tokens + 2.0 * 2 * head * learned + passes * scores
 
 

@@ -185,7 +185,7 @@ def predict(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machin
         "activations": sum(sorted(bytes_of_batches)[-machine.workers :]),
     }
     usual = micro_batches(config, lengths, machine, window=_usual(config, lengths))
-    seconds = footprint.step_flops(shape, config, usual) / machine.flops
+    seconds = footprint.step_flops(shape, config, usual, cpu=machine.cpu) / machine.flops
     seconds += len(usual) * 2 * weights / machine.bandwidth
     steps = optimiser_steps(len(lengths.tokens), config.window, config.epochs)
     steps = min(steps, config.max_steps or steps)
