@@ -405,6 +405,8 @@ class _Run:
         if not all(bool(mx.isfinite(array).all()) for array in arrays.values()):
             raise DivergedError(f"{self.out}: the adapter is not finite; it was not saved.")
         scale, metrics = self.state.scale, self.out / METRICS
+        with disk_errors(metrics):
+            log = metrics.read_bytes() if metrics.exists() else b""
         checkpoint.write(
             self.checkpoints,
             self.state.step,
@@ -425,7 +427,7 @@ class _Run:
                 "order": self._order(),
             }
             | self._identity(),
-            metrics=metrics.read_bytes() if metrics.exists() else b"",
+            metrics=log,
         )
         self.saved, self.unpruned = self.state.step, True
 

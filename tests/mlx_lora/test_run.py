@@ -180,7 +180,7 @@ def killed_and_resumed(base_folder, left_alone, tmp_path, *how):
 
 
 @pytest.mark.parametrize(
-    "nth", [*range(2, 30, 9), *(pytest.param(n, marks=pytest.mark.soak) for n in range(1, 60))]
+    "nth", [*(2, 10, 20, 30), *(pytest.param(n, marks=pytest.mark.soak) for n in range(1, 60))]
 )
 @pytest.mark.parametrize(
     ("name", "number"),
@@ -201,8 +201,8 @@ def test_a_failing_disk_ends_the_run_with_5_and_it_can_be_resumed(
             assert os.strerror(number) in str(problem)
             assert str(out) in str(problem)
             assert "\n" not in str(problem)
-        else:
-            assert calls.count < nth
+        else:  # an old checkpoint that cannot be moved away stays: no reason to end a run
+            assert calls.count < nth or name == "replace"
     found, passed_over = checkpoint.newest_valid(out / "checkpoints")
     assert not passed_over
     fine_tune(base_folder, out, resume=(out / "run.json").exists())
