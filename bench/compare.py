@@ -59,7 +59,8 @@ def _section(
         first = some[0]
         packages = ", ".join(f"{name} {number}" for name, number in first.versions.items())
         repetitions = len(first.series.values)
-        about = f"{first.machine}. Load at the end, the measurement included: {first.machine.load:g} cores. {first.date}. {packages}."
+        load = f"Load at the end, the measurement included: {first.machine.load:g} cores."
+        about = f"{first.machine}. {load} {first.date}. {packages}."
         spread = "" if whole else f" Median of {repetitions} repetitions (lowest to highest)."
         parts += [f"{case}\n\n{draw(some)}\n\n{about}{spread}".strip()]
     return parts
