@@ -9,6 +9,7 @@ from lendsafe.files import disk_errors, write_atomically
 from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora import run as runs
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.parallel import Parallel
 from lendsafe.pipeline import planning
 from lendsafe.pipeline.narrate import VOCABULARY
 
@@ -48,7 +49,7 @@ def train(
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
     result = runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
     taught = vocabulary((row.reply for row in train_rows), [row.reply for row in valid_rows])
-    if taught:
+    if taught and Parallel().leads:
         with disk_errors(out):
             write_atomically(out / VOCABULARY, taught.lines())
     return result
