@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lendsafe.corpus.synth import SynthConfig, synthesize
-from lendsafe.mlx_lora.batches import windows
-from lendsafe.mlx_lora.loading import resolve
-from lendsafe.mlx_lora.packed import common_prefix
+from lendsafe.mlx_lora.exchange.loading import resolve
+from lendsafe.mlx_lora.step.batches import windows
+from lendsafe.mlx_lora.step.packed import common_prefix
 from lendsafe.mlx_lora.tokens import Tokens, encode
 
 

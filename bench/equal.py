@@ -6,12 +6,13 @@ import mlx.nn as nn
 import numpy as np
 
 from bench import data, models
-from lendsafe.mlx_lora import backend, footprint
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.loading import named_arrays
-from lendsafe.mlx_lora.loss import loss_sum
-from lendsafe.mlx_lora.packed import Techniques
-from lendsafe.mlx_lora.targets import add_adapters
+from lendsafe.mlx_lora.exchange.loading import named_arrays
+from lendsafe.mlx_lora.exchange.targets import add_adapters
+from lendsafe.mlx_lora.planning import footprint
+from lendsafe.mlx_lora.step.loss import loss_sum
+from lendsafe.mlx_lora.step.packed import Techniques
 
 import mlx.core as mx  # isort: skip  # after OpenBLAS
 

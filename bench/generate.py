@@ -8,9 +8,9 @@ import mlx.nn as nn
 
 from bench import data, models
 from bench.harness import Result, Series, alternate, save, table
-from lendsafe.mlx_lora import footprint
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.generate import generate
+from lendsafe.mlx_lora.planning import footprint
 
 import mlx.core as mx  # isort: skip  # after OpenBLAS
 

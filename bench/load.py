@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from bench import models
 from bench.harness import Result, alternate, save, table
 from lendsafe.files import write_json
-from lendsafe.mlx_lora import footprint, loading
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.planning import footprint
 
 import mlx.core as mx  # isort: skip  # after OpenBLAS
 

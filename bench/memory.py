@@ -10,9 +10,10 @@ import numpy as np
 from bench.harness import Result, Series, save, table
 from bench.models import dtype_of, random_weights
 from bench.trainers import Ours, Setting
-from lendsafe.mlx_lora import backend, footprint, plan
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.packed import Techniques
+from lendsafe.mlx_lora.planning import footprint, plan
+from lendsafe.mlx_lora.step.packed import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 import mlx.core as mx  # isort: skip  # after OpenBLAS

@@ -7,15 +7,18 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
-from lendsafe.mlx_lora import backend, footprint, loading
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.planning import footprint
 
 
 def base(model: str, precision: str, *, random: bool) -> tuple[dict[str, Any], dict[str, mx.array]]:
     """Configuration and weights of a model.
 
     Args:
-        model: Name of a shape (with ``random``), or a model that :func:`lendsafe.mlx_lora.loading.resolve` finds.
+        model: Name of a shape (with ``random``), or a model that
+            :func:`lendsafe.mlx_lora.exchange.loading.resolve` finds.
         precision: Type of the weights.
         random: Whether to draw the weights; nothing is read then.
     """

@@ -10,9 +10,10 @@ import mlx.core as mx
 from bench import data, models
 from bench.harness import Result, Series, alternate, gigabytes, save, table
 from bench.trainers import MLXLM, PEFT, Ours, Setting, Trainer, same_losses
-from lendsafe.mlx_lora import backend, footprint, plan
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.packed import Techniques
+from lendsafe.mlx_lora.planning import footprint, plan
+from lendsafe.mlx_lora.step.packed import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 RECIPE_STEPS = 255

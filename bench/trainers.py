@@ -15,15 +15,15 @@ from mlx.optimizers import AdamW
 from mlx.utils import tree_flatten, tree_map
 
 from bench.models import model_with
-from lendsafe.mlx_lora.batches import micro_batches
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.loading import named_arrays
-from lendsafe.mlx_lora.loss import learned_tokens, loss_sum
-from lendsafe.mlx_lora.packed import Techniques
-from lendsafe.mlx_lora.parallel import Parallel
-from lendsafe.mlx_lora.targets import adapters, add_adapters
+from lendsafe.mlx_lora.exchange.loading import named_arrays
+from lendsafe.mlx_lora.exchange.targets import adapters, add_adapters
+from lendsafe.mlx_lora.runs.parallel import Parallel
+from lendsafe.mlx_lora.runs.train import Task, new_state, train
+from lendsafe.mlx_lora.step.batches import micro_batches
+from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum
+from lendsafe.mlx_lora.step.packed import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
-from lendsafe.mlx_lora.train import Task, new_state, train
 
 Window = Sequence[Tokens]
 

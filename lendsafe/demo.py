@@ -10,8 +10,8 @@ from typing import Any
 from lendsafe.corpus import synth
 from lendsafe.fields import build
 from lendsafe.files import refuse_existing, write_json
-from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.exchange import loading
 from lendsafe.notice import Contact, demo_config
 from lendsafe.pipeline import evaluate, letters, report, training
 from lendsafe.pipeline.applications import Application

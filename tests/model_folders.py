@@ -8,9 +8,9 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from lendsafe.mlx_lora import adapter, loading
 from lendsafe.mlx_lora.config import LoraConfig
-from lendsafe.mlx_lora.targets import adapters, add_adapters
+from lendsafe.mlx_lora.exchange import adapter, loading
+from lendsafe.mlx_lora.exchange.targets import adapters, add_adapters
 
 VOCABULARY = 128
 TOKENS = np.random.default_rng(0).integers(3, VOCABULARY, (2, 17))

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from mlx.utils import tree_flatten
 
 from lendsafe.mlx_lora.config import LoraConfig
-from lendsafe.mlx_lora.layers import LORA_LAYERS
-from lendsafe.mlx_lora.loading import empty_model
-from lendsafe.mlx_lora.loss import loss_sum
-from lendsafe.mlx_lora.packed import Techniques
-from lendsafe.mlx_lora.targets import Adapted, add_adapters
+from lendsafe.mlx_lora.exchange.loading import empty_model
+from lendsafe.mlx_lora.exchange.targets import Adapted, add_adapters
+from lendsafe.mlx_lora.step.layers import LORA_LAYERS
+from lendsafe.mlx_lora.step.loss import loss_sum
+from lendsafe.mlx_lora.step.packed import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 VOCABULARY = 61

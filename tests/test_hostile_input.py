@@ -27,7 +27,7 @@ from pypdf import PdfReader
 from lendsafe import prompts
 from lendsafe.cli import main
 from lendsafe.errors import DataError
-from lendsafe.mlx_lora.loading import load_tokenizer_of, resolve
+from lendsafe.mlx_lora.exchange.loading import load_tokenizer_of, resolve
 from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.notice import demo_config, render_html, render_pdf, render_text, validate
 from lendsafe.notice.characters import visible

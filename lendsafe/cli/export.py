@@ -27,7 +27,7 @@ import click
 def command(run: Path, transformers: str, as_json: bool, **given: Any) -> None:
     """Write the adapter of RUN, or the model it makes of its base, and verify it by loading it back."""
     from lendsafe.cli import output
-    from lendsafe.mlx_lora.export import export
+    from lendsafe.mlx_lora.exchange.export import export
 
     done = export(run, transformers=int(transformers), **given)
     if as_json:

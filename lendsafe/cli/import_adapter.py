@@ -18,7 +18,7 @@ def command(folder: Path, model: str, out: Path, precision: str, as_json: bool) 
     from dataclasses import asdict
 
     from lendsafe.cli import output
-    from lendsafe.mlx_lora import foreign, loading
+    from lendsafe.mlx_lora.exchange import foreign, loading
 
     config = foreign.import_adapter(folder, loading.load(model, precision=precision), out)
     if as_json:

@@ -31,7 +31,7 @@ def command(
     **given: Any,
 ) -> None:
     """Predict memory and time of a run, and what would fit."""
-    from lendsafe.mlx_lora import loading
+    from lendsafe.mlx_lora.exchange import loading
     from lendsafe.pipeline import planning
 
     wanted = settings(TrainConfig, given, config, loading.recipe(model))

@@ -28,7 +28,7 @@ def command(**given: Any) -> None:
     """Fine-tune a model with LoRA."""
     if given.pop("supervise"):
         sys.exit(_supervised(given))
-    from lendsafe.mlx_lora.parallel import Parallel
+    from lendsafe.mlx_lora.runs.parallel import Parallel
     from lendsafe.pipeline import training
 
     arguments = _arguments(given)
@@ -46,8 +46,8 @@ def command(**given: Any) -> None:
 
 def _arguments(given: dict[str, Any]) -> dict[str, Any]:
     """Arguments of :func:`lendsafe.pipeline.training.train`, from the flags or from the run to resume."""
-    from lendsafe.mlx_lora import loading
-    from lendsafe.mlx_lora.record import read_settings
+    from lendsafe.mlx_lora.exchange import loading
+    from lendsafe.mlx_lora.runs.record import read_settings
 
     common = {"force": given["force"], "quiet": given["quiet"]}
     if given["resume"]:
@@ -75,7 +75,7 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _supervised(given: dict[str, Any]) -> int:
-    from lendsafe.mlx_lora.supervise import supervise
+    from lendsafe.mlx_lora.runs.supervise import supervise
 
     arguments = _arguments(dict(given))
     config = arguments["config"]

@@ -10,7 +10,7 @@ from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError
 from lendsafe.files import refuse_existing, sha256
-from lendsafe.mlx_lora import record
+from lendsafe.mlx_lora.runs import record
 from lendsafe.pipeline import report
 from lendsafe.pipeline.evaluate import BASE, Done, Evaluation, Source, evaluate_sources, split
 from lendsafe.pipeline.narrate import narrator

@@ -21,7 +21,7 @@ from lendsafe.eval.metrics import Estimate
 from lendsafe.eval.scores import Score, Subject, estimates, score
 from lendsafe.eval.stated import stated
 from lendsafe.eval.vocabulary import Vocabulary
-from lendsafe.mlx_lora import record
+from lendsafe.mlx_lora.runs import record
 from lendsafe.pipeline.narrate import Narrator, Request, explain
 from lendsafe.pipeline.settings import EvalConfig as EvalConfig
 from lendsafe.records import Explanation, Message, Style

@@ -12,7 +12,7 @@ from typing import Any, Self
 from lendsafe import __version__, notice, prompts
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.files import sha256, write_atomically
-from lendsafe.mlx_lora import adapter as adapters
+from lendsafe.mlx_lora.exchange import adapter as adapters
 from lendsafe.notice import Dates, Letter, NoticeConfig
 from lendsafe.pipeline.applications import Application, application_from, read_applications
 from lendsafe.pipeline.narrate import Narrator, Request, narrator

@@ -8,8 +8,9 @@ from lendsafe import prompts, slots, template
 from lendsafe.eval.checks import check
 from lendsafe.eval.vocabulary import Vocabulary
 from lendsafe.files import disk_errors
-from lendsafe.mlx_lora import adapter, loading, record
+from lendsafe.mlx_lora.exchange import adapter, loading
 from lendsafe.mlx_lora.generate import generate
+from lendsafe.mlx_lora.runs import record
 from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.pipeline.settings import GenerateConfig as GenerateConfig
 from lendsafe.records import Assessment, Explanation, Finding, Message, Style

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lendsafe.corpus import load as corpus
 from lendsafe.errors import ConfigError, DataError
-from lendsafe.mlx_lora import footprint, loading, plan
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.planning import footprint, plan
 from lendsafe.mlx_lora.tokens import Tokens, encode
 from lendsafe.records import Message
 

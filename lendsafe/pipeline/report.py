@@ -11,7 +11,7 @@ from lendsafe.eval.checks import RULES
 from lendsafe.eval.metrics import Estimate
 from lendsafe.eval.report import MEASURES, OVERLAP, Case, Page, Table, pieces, shown
 from lendsafe.files import csv_cell, disk_errors, refuse_existing, write_atomically, write_json
-from lendsafe.mlx_lora.watch import read_metrics
+from lendsafe.mlx_lora.runs.watch import read_metrics
 from lendsafe.pipeline.evaluate import BASE, TEMPLATE, Evaluation, System
 
 LAST_EPOCH = 85  # optimiser steps of the recipe's last epoch, whose mean is the training loss

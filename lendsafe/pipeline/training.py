@@ -6,10 +6,10 @@ from lendsafe.corpus import load as corpus
 from lendsafe.errors import DataError
 from lendsafe.eval.vocabulary import vocabulary
 from lendsafe.files import disk_errors, write_atomically
-from lendsafe.mlx_lora import loading
-from lendsafe.mlx_lora import run as runs
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.parallel import Parallel
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.runs import run as runs
+from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.pipeline import planning
 from lendsafe.pipeline.narrate import VOCABULARY
 
@@ -27,7 +27,7 @@ def train(
     """Fine-tune ``model`` on ``data``; data and memory are checked before the model is loaded.
 
     Args:
-        model: Model name (:func:`lendsafe.mlx_lora.loading.resolve`).
+        model: Model name (:func:`lendsafe.mlx_lora.exchange.loading.resolve`).
         data: File or folder (:func:`lendsafe.corpus.load.load`).
         config: Settings.
         out: Run folder.

@@ -214,7 +214,7 @@ def test_problems_are_found_before_a_model_is_loaded(tmp_path, monkeypatch):
     def load(*arguments, **named):
         raise AssertionError("loaded a model")
 
-    monkeypatch.setattr("lendsafe.mlx_lora.loading.load", load)
+    monkeypatch.setattr("lendsafe.mlx_lora.exchange.loading.load", load)
     path = jsonl(tmp_path / "bad.jsonl", [*OK, {"prompt": "a"}])
     refused(
         3, "train", "--model", "granite-tiny", "--data", path, "--out", "run", said="'completion' is missing"
@@ -342,8 +342,8 @@ def test_a_model_that_does_not_exist(small_set):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run folder with an untrained adapter for a base of a few thousand parameters, and the base."""
-    from lendsafe.mlx_lora import adapter, loading, targets
     from lendsafe.mlx_lora.config import TrainConfig
+    from lendsafe.mlx_lora.exchange import adapter, loading, targets
 
     base_folder = model_folder(tmp_path_factory.mktemp("base"), num_hidden_layers=2, hidden_size=32)
     base = loading.load(str(base_folder))

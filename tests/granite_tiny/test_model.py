@@ -58,7 +58,7 @@ def test_transformers_and_mlx_lm_compute_the_same_logits(torch_model):
     import numpy as np
     import torch
 
-    from lendsafe.mlx_lora import loading
+    from lendsafe.mlx_lora.exchange import loading
 
     base = loading.load(str(granite_tiny.path()), precision="float32")
     ids = base.tokenizer.encode(TEXT)
@@ -145,7 +145,7 @@ def test_before_training_a_head_looks_where_copying_needs_it():
 
 
 def test_recipe_is_a_valid_training_configuration():
-    from lendsafe.mlx_lora import loading
+    from lendsafe.mlx_lora.exchange import loading
 
     settings = loading.recipe("granite-tiny")
     assert settings

@@ -24,7 +24,7 @@ def _main(end, arguments) -> None:
 
 
 def _fail_at(step: int, how: int | str) -> None:
-    from lendsafe.mlx_lora import run
+    from lendsafe.mlx_lora.runs import run
 
     between = run._Run._between
 

@@ -11,7 +11,7 @@ import pytest
 from model_folders import adapted, assert_same_arrays, mlx_logits, model_folder, numpy_arrays, run_folder
 
 from lendsafe.errors import DivergedError, LendSafeError, RefusedError
-from lendsafe.mlx_lora import adapter, foreign, loading, targets
+from lendsafe.mlx_lora.exchange import adapter, foreign, loading, targets
 
 TARGETS = [("attention",), ("experts",), ("all",), ("model.layers.1.self_attn.q_proj",)]
 

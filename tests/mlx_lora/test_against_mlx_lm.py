@@ -18,13 +18,15 @@ from mlx.optimizers import SGD
 from small_granite import VOCABULARY, adapt, small_model
 
 from lendsafe.errors import DataError, RefusedError
-from lendsafe.mlx_lora import adapter, batches, recompute, targets, tokens
-from lendsafe.mlx_lora import train as training
+from lendsafe.mlx_lora import tokens
 from lendsafe.mlx_lora.config import LoraConfig, TrainConfig
-from lendsafe.mlx_lora.layers import LoRALinear
-from lendsafe.mlx_lora.loading import load_tokenizer_of, resolve
-from lendsafe.mlx_lora.packed import Techniques
-from lendsafe.mlx_lora.parallel import Parallel
+from lendsafe.mlx_lora.exchange import adapter, targets
+from lendsafe.mlx_lora.exchange.loading import load_tokenizer_of, resolve
+from lendsafe.mlx_lora.runs import train as training
+from lendsafe.mlx_lora.runs.parallel import Parallel
+from lendsafe.mlx_lora.step import batches, recompute
+from lendsafe.mlx_lora.step.layers import LoRALinear
+from lendsafe.mlx_lora.step.packed import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 from lendsafe.records import Message
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lendsafe.mlx_lora.batches import cut, epoch_order, micro_batches, optimiser_steps, windows
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.step.batches import cut, epoch_order, micro_batches, optimiser_steps, windows
 from lendsafe.mlx_lora.tokens import Tokens
 
 

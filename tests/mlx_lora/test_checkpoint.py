@@ -10,7 +10,7 @@ import pytest
 from failing_disk import CALLS, Failing
 
 from lendsafe.errors import DiskError, ExistsError, RefusedError
-from lendsafe.mlx_lora import checkpoint
+from lendsafe.mlx_lora.runs import checkpoint
 
 
 def write(folder: Path, step: int, value: float = 1.0) -> Path:

@@ -10,7 +10,7 @@ from model_folders import folder_config, mlx_logits, model_folder, run_folder, t
 from safetensors import safe_open
 
 from lendsafe.errors import DiskError, ExistsError, RefusedError
-from lendsafe.mlx_lora import adapter, export, foreign, fuse, loading
+from lendsafe.mlx_lora.exchange import adapter, export, foreign, fuse, loading
 
 transformers = pytest.importorskip("transformers")
 TOLERANCE = 1e-5

@@ -13,9 +13,9 @@ from lendsafe.cli import main
 from lendsafe.cli.export import command as export_command
 from lendsafe.cli.import_adapter import command as import_command
 from lendsafe.errors import ExistsError, RefusedError
-from lendsafe.mlx_lora import adapter, foreign, loading
-from lendsafe.mlx_lora.export import export
-from lendsafe.mlx_lora.record import read_settings
+from lendsafe.mlx_lora.exchange import adapter, foreign, loading
+from lendsafe.mlx_lora.exchange.export import export
+from lendsafe.mlx_lora.runs.record import read_settings
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from model_folders import folder_config, mlx_logits, model_folder
 from safetensors.numpy import load_file, save_file
 
 from lendsafe.errors import ConfigError, OfflineError, RefusedError
-from lendsafe.mlx_lora import loading
 from lendsafe.mlx_lora.config import LoraConfig
-from lendsafe.mlx_lora.loss import loss_sum
-from lendsafe.mlx_lora.targets import add_adapters
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.exchange.targets import add_adapters
+from lendsafe.mlx_lora.step.loss import loss_sum
 from lendsafe.mlx_lora.tokens import Tokens
 
 WEIGHTS = "model.safetensors"

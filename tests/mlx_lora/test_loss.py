@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_granite import VOCABULARY, adapt, batches, example, loss_and_gradients, small_model
 
-from lendsafe.mlx_lora import backend, loss
-from lendsafe.mlx_lora.packed import Techniques
+from lendsafe.mlx_lora import backend
+from lendsafe.mlx_lora.step import loss
+from lendsafe.mlx_lora.step.packed import Techniques
 
 quick = settings(max_examples=20, deadline=None, derandomize=True)
 

@@ -9,8 +9,8 @@ import pytest
 from model_folders import assert_same_arrays, mlx_logits, model_folder, numpy_arrays, run_folder
 
 from lendsafe.errors import RefusedError
-from lendsafe.mlx_lora import adapter, foreign, loading
-from lendsafe.mlx_lora.export import export
+from lendsafe.mlx_lora.exchange import adapter, foreign, loading
+from lendsafe.mlx_lora.exchange.export import export
 
 TARGETS = [("attention",), ("experts",), ("router",), ("all",), ("model.layers.1.self_attn.q_proj",)]
 

@@ -16,10 +16,10 @@ from small_granite import (
     small_model,
 )
 
-from lendsafe.mlx_lora import loading
-from lendsafe.mlx_lora.batches import micro_batches
-from lendsafe.mlx_lora.packed import Layout, Techniques, common_prefix, supports
-from lendsafe.mlx_lora.recompute import recomputed
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.step.batches import micro_batches
+from lendsafe.mlx_lora.step.packed import Layout, Techniques, common_prefix, supports
+from lendsafe.mlx_lora.step.recompute import recomputed
 from lendsafe.mlx_lora.tokens import Tokens
 
 TOLERANCE = 1e-5

@@ -15,8 +15,8 @@ from model_folders import model_folder
 from safetensors.numpy import load_file
 from small_granite import relative_difference
 
-from lendsafe.mlx_lora import checkpoint
-from lendsafe.mlx_lora.watch import read_metrics
+from lendsafe.mlx_lora.runs import checkpoint
+from lendsafe.mlx_lora.runs.watch import read_metrics
 
 sys.path.insert(0, str(Path(__file__).parent))
 from training_process import dataset

@@ -16,8 +16,8 @@ from model_folders import (
 )
 
 from lendsafe.errors import RefusedError
-from lendsafe.mlx_lora import adapter, foreign, loading
-from lendsafe.mlx_lora.export import export
+from lendsafe.mlx_lora.exchange import adapter, foreign, loading
+from lendsafe.mlx_lora.exchange.export import export
 
 peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")

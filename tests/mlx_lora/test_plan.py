@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from small_granite import small_config, small_model
 
 from lendsafe.errors import ConfigError, TooLargeError
-from lendsafe.mlx_lora import footprint, plan
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.loading import named_arrays
-from lendsafe.mlx_lora.targets import add_adapters, count_parameters
+from lendsafe.mlx_lora.exchange.loading import named_arrays
+from lendsafe.mlx_lora.exchange.targets import add_adapters, count_parameters
+from lendsafe.mlx_lora.planning import footprint, plan
 
 GIB = 1024**3
 SHAPE = footprint.shape_of("granite-3.1-3b")

@@ -5,8 +5,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lendsafe.mlx_lora.routing import Route
-from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_slots, sum_slots
+from lendsafe.mlx_lora.step.routing import Route
+from lendsafe.mlx_lora.step.rows import NOWHERE, RowMap, copy_to_slots, sum_slots
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)

@@ -19,10 +19,11 @@ from failing_disk import CALLS, Failing
 from model_folders import assert_same_arrays, model_folder, numpy_arrays
 
 from lendsafe.errors import ConfigError, DataError, DiskError, DivergedError, ExistsError, RefusedError
-from lendsafe.mlx_lora import adapter, checkpoint, loading, run
-from lendsafe.mlx_lora import train as training
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.watch import read_metrics
+from lendsafe.mlx_lora.exchange import adapter, loading
+from lendsafe.mlx_lora.runs import checkpoint, run
+from lendsafe.mlx_lora.runs import train as training
+from lendsafe.mlx_lora.runs.watch import read_metrics
 from lendsafe.records import Message
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -376,7 +377,7 @@ def test_samples_are_shown_at_every_validation(base_folder, tmp_path):
 
 
 def test_the_adapter_of_a_run_is_the_one_that_was_trained(base_folder, left_alone):
-    from lendsafe.mlx_lora import adapter
+    from lendsafe.mlx_lora.exchange import adapter
 
     base = loading.load(str(base_folder))
     adapter.load(left_alone, base)

@@ -16,8 +16,8 @@ from failing_lendsafe import lendsafe
 
 from lendsafe.errors import TooLargeError
 from lendsafe.mlx_lora import backend
-from lendsafe.mlx_lora.supervise import supervise
-from lendsafe.mlx_lora.watch import read_metrics
+from lendsafe.mlx_lora.runs.supervise import supervise
+from lendsafe.mlx_lora.runs.watch import read_metrics
 
 METAL = "[METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPUCommandBufferError)"
 

@@ -6,9 +6,9 @@ from small_granite import small_model
 
 from lendsafe.errors import ConfigError
 from lendsafe.mlx_lora.config import DEFAULT_TARGETS, LoraConfig
-from lendsafe.mlx_lora.layers import LoRASwitchLinear
-from lendsafe.mlx_lora.loading import empty_model
-from lendsafe.mlx_lora.targets import adapters, add_adapters, remove_adapters, table
+from lendsafe.mlx_lora.exchange.loading import empty_model
+from lendsafe.mlx_lora.exchange.targets import adapters, add_adapters, remove_adapters, table
+from lendsafe.mlx_lora.step.layers import LoRASwitchLinear
 
 ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj"}
 EXPERTS = {"switch_mlp.gate_proj", "switch_mlp.up_proj", "switch_mlp.down_proj"}

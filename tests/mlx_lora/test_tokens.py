@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lendsafe.errors import DataError
-from lendsafe.mlx_lora.loading import load_tokenizer_of, resolve
+from lendsafe.mlx_lora.exchange.loading import load_tokenizer_of, resolve
 from lendsafe.mlx_lora.tokens import encode, prompt_ids
 from lendsafe.records import Message
 

@@ -14,14 +14,10 @@ from mlx.optimizers import SGD
 from mlx.utils import tree_flatten, tree_map_with_path
 from small_granite import VOCABULARY, adapt, loss_and_gradients, small_model
 
-from lendsafe.mlx_lora.batches import micro_batches
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.loss import loss_sum
-from lendsafe.mlx_lora.packed import Techniques
-from lendsafe.mlx_lora.parallel import Parallel
-from lendsafe.mlx_lora.targets import trainable_arrays
-from lendsafe.mlx_lora.tokens import Tokens
-from lendsafe.mlx_lora.train import (
+from lendsafe.mlx_lora.exchange.targets import trainable_arrays
+from lendsafe.mlx_lora.runs.parallel import Parallel
+from lendsafe.mlx_lora.runs.train import (
     LossScale,
     State,
     Task,
@@ -32,6 +28,10 @@ from lendsafe.mlx_lora.train import (
     train,
     window_gradient,
 )
+from lendsafe.mlx_lora.step.batches import micro_batches
+from lendsafe.mlx_lora.step.loss import loss_sum
+from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.tokens import Tokens
 
 CONFIG = TrainConfig(batch_size=2, grad_accum=2, epochs=2, warmup_steps=2, dropout=0.0, seed=7)
 

@@ -9,12 +9,13 @@ import pytest
 from mlx.optimizers import AdamW
 from model_folders import VOCABULARY, model_folder
 
-from lendsafe.mlx_lora import adapter, loading, train
-from lendsafe.mlx_lora.batches import windows
 from lendsafe.mlx_lora.config import LoraConfig, TrainConfig
-from lendsafe.mlx_lora.packed import Techniques
-from lendsafe.mlx_lora.parallel import Parallel
-from lendsafe.mlx_lora.targets import adapters, add_adapters
+from lendsafe.mlx_lora.exchange import adapter, loading
+from lendsafe.mlx_lora.exchange.targets import adapters, add_adapters
+from lendsafe.mlx_lora.runs import train
+from lendsafe.mlx_lora.runs.parallel import Parallel
+from lendsafe.mlx_lora.step.batches import windows
+from lendsafe.mlx_lora.step.packed import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 torch = pytest.importorskip("torch")

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_granite import adapt, example, relative_difference, small_model
 
-from lendsafe.mlx_lora.batches import micro_batches
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.loading import named_arrays
-from lendsafe.mlx_lora.packed import Techniques
-from lendsafe.mlx_lora.train import State, Task, new_state, window_gradient
-from lendsafe.mlx_lora.train import _scaled_loss as scaled_loss
-from lendsafe.mlx_lora.workers import summed
+from lendsafe.mlx_lora.exchange.loading import named_arrays
+from lendsafe.mlx_lora.runs.train import State, Task, new_state, window_gradient
+from lendsafe.mlx_lora.runs.train import _scaled_loss as scaled_loss
+from lendsafe.mlx_lora.step.batches import micro_batches
+from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.workers import summed
 
 
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=7), st.integers(1, 4))

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lendsafe.errors import LendSafeError
-from lendsafe.mlx_lora import checkpoint, loading, run
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.runs import checkpoint, run
 from lendsafe.records import Message
 
 SETTINGS = {

@@ -16,8 +16,8 @@ import numpy as np
 
 from lendsafe.errors import DiskError, RefusedError
 from lendsafe.files import disk_errors, replace_file, write_atomically, write_json
-from lendsafe.mlx_lora import loading
-from lendsafe.mlx_lora.peft_layout import PLACES, Pair, Place
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.exchange.peft_layout import PLACES, Pair, Place
 
 SHARD = 4 << 30  # bytes per file
 # Names on disk of weights that mlx-lm holds otherwise; "{e}" numbers the experts that are stored one by one.

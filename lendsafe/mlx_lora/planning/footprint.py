@@ -1,8 +1,8 @@
 """Arithmetic of a Granite's shape: parameters, bytes of a micro-batch, operations of a step. Nothing is loaded.
 
-Which arrays a step keeps for its backward pass is read off the computation graph (:mod:`lendsafe.mlx_lora.packed`);
-the few factors that it leaves open, how many arrays of a kind are there at once, are fitted to
-``mx.get_peak_memory()`` of real steps (``python -m bench memory`` repeats the comparison).
+Which arrays a step keeps for its backward pass is read off the computation graph
+(:mod:`lendsafe.mlx_lora.step.packed`); the few factors that it leaves open, how many arrays of a kind are there
+at once, are fitted to ``mx.get_peak_memory()`` of real steps (``python -m bench memory`` repeats the comparison).
 
 Symbols: N tokens computed, S slots of the experts, M learned positions, D hidden, I expert hidden, V vocabulary.
 """
@@ -214,7 +214,7 @@ def _kv(shape: Shape) -> int:
 @cache
 def published_shapes() -> dict[str, dict[str, Any]]:
     """Shapes that are known by a short name."""
-    return parse_toml((files("lendsafe.mlx_lora") / "shapes.toml").read_text("utf-8"), "shapes.toml")
+    return parse_toml((files("lendsafe.mlx_lora.planning") / "shapes.toml").read_text("utf-8"), "shapes.toml")
 
 
 def granite_moe(sizes: Shape) -> dict[str, Any]:
@@ -241,6 +241,6 @@ def shape_of(model: str) -> dict[str, Any]:
     """``config.json`` of a model, known for published ones without a download."""
     if model in published_shapes():
         return granite_moe(published_shapes()[model])
-    from lendsafe.mlx_lora import loading
+    from lendsafe.mlx_lora.exchange import loading
 
     return loading.read_config(loading.resolve(model))

@@ -23,9 +23,9 @@ import lendsafe
 from lendsafe.errors import ConfigError, DivergedError, LendSafeError, RefusedError
 from lendsafe.fields import build, knob
 from lendsafe.files import write_atomically, write_json
-from lendsafe.mlx_lora import loading, peft_layout, targets
 from lendsafe.mlx_lora.config import LoraConfig
-from lendsafe.mlx_lora.layers import linear_shape
+from lendsafe.mlx_lora.exchange import loading, peft_layout, targets
+from lendsafe.mlx_lora.step.layers import linear_shape
 
 CONFIG, MLX_FILE, PEFT_FILE = "adapter_config.json", "adapters.safetensors", "adapter_model.safetensors"
 LARGEST_CONFIG = 1 << 20  # bytes

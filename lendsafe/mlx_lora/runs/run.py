@@ -18,18 +18,21 @@ from mlx.utils import tree_unflatten
 
 from lendsafe.errors import DataError, DivergedError, LendSafeError, RefusedError
 from lendsafe.files import disk_errors, refuse_existing, write_atomically, write_json
-from lendsafe.mlx_lora import adapter, backend, checkpoint, packed, record, targets
-from lendsafe.mlx_lora.batches import optimiser_steps
-from lendsafe.mlx_lora.card import write_card
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.exchange import adapter, targets
+from lendsafe.mlx_lora.exchange.loading import Base, activation_type, named_arrays
 from lendsafe.mlx_lora.generate import generate
-from lendsafe.mlx_lora.loading import Base, activation_type, named_arrays
-from lendsafe.mlx_lora.parallel import Parallel
-from lendsafe.mlx_lora.recompute import recomputed
-from lendsafe.mlx_lora.signals import interruptible
+from lendsafe.mlx_lora.runs import checkpoint, record
+from lendsafe.mlx_lora.runs.card import write_card
+from lendsafe.mlx_lora.runs.parallel import Parallel
+from lendsafe.mlx_lora.runs.signals import interruptible
+from lendsafe.mlx_lora.runs.train import LossScale, Step, Task, mean_loss, new_state, train
+from lendsafe.mlx_lora.runs.watch import METRICS, Watch, plot_loss, read_metrics
+from lendsafe.mlx_lora.step import packed
+from lendsafe.mlx_lora.step.batches import optimiser_steps
+from lendsafe.mlx_lora.step.recompute import recomputed
 from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
-from lendsafe.mlx_lora.train import LossScale, Step, Task, mean_loss, new_state, train
-from lendsafe.mlx_lora.watch import METRICS, Watch, plot_loss, read_metrics
 
 SHOWN = 20  # problems of examples that are printed; the rest are counted
 BAD_STEPS = 8  # non-finite steps in a row before a run goes back to its last good checkpoint

@@ -12,8 +12,8 @@ from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
 from lendsafe.errors import ConfigError
 from lendsafe.mlx_lora.config import DEFAULT_TARGETS, LoraConfig
-from lendsafe.mlx_lora.layers import LORA_LAYERS, DropoutKeys, LoRALinear, LoRASwitchLinear, linear_shape
-from lendsafe.mlx_lora.loading import named_arrays
+from lendsafe.mlx_lora.exchange.loading import named_arrays
+from lendsafe.mlx_lora.step.layers import LORA_LAYERS, DropoutKeys, LoRALinear, LoRASwitchLinear, linear_shape
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")

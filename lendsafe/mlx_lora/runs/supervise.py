@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lendsafe.errors import TooLargeError
-from lendsafe.mlx_lora import checkpoint
+from lendsafe.mlx_lora.runs import checkpoint
 
 RESTARTS = 3
 # How a process ends that was out of memory: it said so, the system killed it, or Metal aborted it.

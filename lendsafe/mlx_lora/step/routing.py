@@ -11,8 +11,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from lendsafe.mlx_lora.layers import Blocks
-from lendsafe.mlx_lora.rows import pairs_to_slots
+from lendsafe.mlx_lora.step.layers import Blocks
+from lendsafe.mlx_lora.step.rows import pairs_to_slots
 
 
 class Route:

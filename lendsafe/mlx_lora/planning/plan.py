@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from lendsafe.errors import ConfigError, TooLargeError
 from lendsafe.fields import did_you_mean
-from lendsafe.mlx_lora import backend, footprint
-from lendsafe.mlx_lora.batches import cut, optimiser_steps
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.footprint import MicroBatch, Shape
-from lendsafe.mlx_lora.packed import ARCHITECTURES, common_prefix
+from lendsafe.mlx_lora.planning import footprint
+from lendsafe.mlx_lora.planning.footprint import MicroBatch, Shape
+from lendsafe.mlx_lora.step.batches import cut, optimiser_steps
+from lendsafe.mlx_lora.step.packed import ARCHITECTURES, common_prefix
 
 MARGIN = 1.05  # never promise the last few percent
 NEAR = 1.05  # a plan is as good as another that takes 5 % less time; then the smaller is chosen

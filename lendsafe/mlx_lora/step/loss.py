@@ -10,8 +10,9 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from lendsafe.mlx_lora import backend, packed
-from lendsafe.mlx_lora.pointwise import cross_entropy
+from lendsafe.mlx_lora import backend
+from lendsafe.mlx_lora.step import packed
+from lendsafe.mlx_lora.step.pointwise import cross_entropy
 from lendsafe.mlx_lora.tokens import Tokens
 
 GRADIENT_SCALE = 1024.0  # in float16, so that small probabilities do not become zero

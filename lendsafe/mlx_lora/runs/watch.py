@@ -15,7 +15,7 @@ import mlx.core as mx
 
 from lendsafe.errors import ConfigError
 from lendsafe.files import disk_errors, replace_file
-from lendsafe.mlx_lora.train import Step
+from lendsafe.mlx_lora.runs.train import Step
 from lendsafe.terminal import redraws
 
 METRICS = "metrics.jsonl"

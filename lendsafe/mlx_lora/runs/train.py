@@ -13,15 +13,15 @@ from mlx.optimizers import AdamW, Optimizer
 from mlx.utils import tree_map
 
 from lendsafe.mlx_lora import backend
-from lendsafe.mlx_lora.batches import micro_batches, windows
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.layers import DropoutKeys
-from lendsafe.mlx_lora.loading import named_arrays
-from lendsafe.mlx_lora.loss import learned_tokens, loss_sum
-from lendsafe.mlx_lora.packed import Techniques
-from lendsafe.mlx_lora.parallel import Parallel
+from lendsafe.mlx_lora.exchange.loading import named_arrays
+from lendsafe.mlx_lora.runs.parallel import Parallel
+from lendsafe.mlx_lora.step.batches import micro_batches, windows
+from lendsafe.mlx_lora.step.layers import DropoutKeys
+from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum
+from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.workers import summed
 from lendsafe.mlx_lora.tokens import Tokens
-from lendsafe.mlx_lora.workers import summed
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # AdamW, as in PyTorch
 
@@ -133,7 +133,7 @@ class Task:
         total: Optimiser steps of the whole run; fixes the schedule.
         keys: Dropout keys of the adapters.
         budget: Tokens per micro-batch.
-        techniques: How the loss is computed (:func:`~lendsafe.mlx_lora.loss.loss_sum`).
+        techniques: How the loss is computed (:func:`~lendsafe.mlx_lora.step.loss.loss_sum`).
         parallel: The processes that share each window.
     """
 

@@ -21,11 +21,12 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from lendsafe.mlx_lora import backend, pointwise
-from lendsafe.mlx_lora.layers import grouped_linear
-from lendsafe.mlx_lora.recompute import computed_again
-from lendsafe.mlx_lora.routing import Route
-from lendsafe.mlx_lora.rows import NOWHERE, RowMap, copy_to_slots, sum_slots
+from lendsafe.mlx_lora import backend
+from lendsafe.mlx_lora.step import pointwise
+from lendsafe.mlx_lora.step.layers import grouped_linear
+from lendsafe.mlx_lora.step.recompute import computed_again
+from lendsafe.mlx_lora.step.routing import Route
+from lendsafe.mlx_lora.step.rows import NOWHERE, RowMap, copy_to_slots, sum_slots
 from lendsafe.mlx_lora.tokens import Tokens
 
 ARCHITECTURES = ("granitemoe", "granite")
@@ -38,12 +39,12 @@ class Techniques:
     Attributes:
         share_prefix: Compute the prefix that all sequences share once (:func:`common_prefix`).
         gate_first: Gate the expert's hidden activation, not its output (:func:`_mixture`).
-        group_experts: Give each expert its rows in blocks (:class:`~lendsafe.mlx_lora.routing.Route`).
+        group_experts: Give each expert its rows in blocks (:class:`~lendsafe.mlx_lora.step.routing.Route`).
         trim_last: Compute the last layer only where the loss looks (:func:`_trimmed_block`).
         fuse_loss: Loss and its gradient in one pass, a chunk of logits at a time
-            (:func:`~lendsafe.mlx_lora.loss.projected_loss_with_gradient`).
-        sort_lengths: Put examples of similar lengths into a micro-batch (:func:`~lendsafe.mlx_lora.batches.cut`).
-        side_by_side: On the CPU, a micro-batch on each core (:func:`~lendsafe.mlx_lora.workers.summed`).
+            (:func:`~lendsafe.mlx_lora.step.loss.projected_loss_with_gradient`).
+        sort_lengths: Put examples of similar lengths into a micro-batch (:func:`~lendsafe.mlx_lora.step.batches.cut`).
+        side_by_side: On the CPU, a micro-batch on each core (:func:`~lendsafe.mlx_lora.step.workers.summed`).
         ahead: Else prepare a micro-batch while the one before is computed (there as well).
         recompute: ``none``, ``experts`` or ``layer``: what the backward pass computes again.
     """

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lendsafe.files import disk_errors, refuse_existing, write_json
-from lendsafe.mlx_lora import adapter, foreign, fuse, loading, peft_layout
 from lendsafe.mlx_lora.config import LoraConfig
+from lendsafe.mlx_lora.exchange import adapter, foreign, fuse, loading, peft_layout
 
 Form = Literal["peft", "mlx", "fused"]
 # Largest difference of the logits, as a share of their norm, that rounding the written weights explains.

@@ -5,7 +5,7 @@ from typing import Any
 
 from lendsafe.files import write_atomically
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.loading import Base
+from lendsafe.mlx_lora.exchange.loading import Base
 
 CARD = """---
 base_model: {base}

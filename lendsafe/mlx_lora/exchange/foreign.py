@@ -14,8 +14,8 @@ import numpy as np
 from lendsafe.errors import RefusedError
 from lendsafe.fields import knob
 from lendsafe.files import disk_errors, refuse_existing, write_json
-from lendsafe.mlx_lora import adapter, loading, peft_layout
 from lendsafe.mlx_lora.config import LoraConfig, TrainConfig
+from lendsafe.mlx_lora.exchange import adapter, loading, peft_layout
 
 # Keys of PEFT's configuration that do not change what an adapter computes, or that its tensors show.
 PEFT_DESCRIPTIVE = (

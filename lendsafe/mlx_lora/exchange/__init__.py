@@ -1,0 +1,1 @@
+"""Models and adapters as files: bases in, adapters in and out, fused models."""

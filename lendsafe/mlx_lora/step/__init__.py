@@ -1,0 +1,1 @@
+"""One micro-batch: where tokens sit, the forward pass without a wasted token, loss and gradient."""
