@@ -7,7 +7,7 @@ an unknown key, a wrong type or a value out of range is reported the same way ev
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,26 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from lendsafe.errors import ConfigError, LendSafeError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one entry of a table.
+
+    Attributes:
+        field: Its key; of a table within, after the outer key and a dot.
+        why: What is wrong, to be read after the key.
+        unknown: Whether there is no such key.
+        missing: Whether the key is needed and not there.
+    """
+
+    field: str
+    why: str
+    unknown: bool = False
+    missing: bool = False
+
+    def __str__(self) -> str:
+        return f"'{self.field}' {self.why}"
 
 
 def knob(
@@ -36,7 +56,10 @@ def knob(
         low: Smallest allowed value, inclusive.
         high: Largest allowed value, inclusive.
     """
-    return field(default=default, metadata={"help": help, "unit": unit, "low": low, "high": high})
+    about = {"help": help, "unit": unit, "low": low, "high": high}
+    if isinstance(default, dict):  # a table is made anew for each record
+        return field(default_factory=lambda: dict(default), metadata=about)
+    return field(default=default, metadata=about)
 
 
 def build(
@@ -55,11 +78,11 @@ def build(
     """
     found = problems(kind, table)
     if found:
-        raise error((f"{where}: " if where else "") + "; ".join(found))
+        raise error((f"{where}: " if where else "") + "; ".join(map(str, found)))
     return _made(kind, table)
 
 
-def problems(kind: type[Any], table: Mapping[str, Any], *, quote: bool = True) -> list[str]:
+def problems(kind: type[Any], table: Mapping[str, Any], *, quote: bool = True) -> list[Problem]:
     """List what is wrong with ``table`` as a ``kind``; empty if nothing is.
 
     Args:
@@ -69,15 +92,16 @@ def problems(kind: type[Any], table: Mapping[str, Any], *, quote: bool = True) -
     """
     hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
     known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.init}
-    found = [_unknown(key, list(known)) for key in table if key not in known]
+    found = [
+        Problem(str(key), f"is an unknown key.{did_you_mean(str(key), list(known))}".rstrip("."), unknown=True)
+        for key in table
+        if key not in known
+    ]
     for name, f in known.items():
         if name in table:
-            wrong = _value_problems(name, table[name], hints[name], f.metadata)
-            found += (
-                wrong if quote else [f"'{name}' cannot be used; {one.rpartition('; ')[2]}" for one in wrong]
-            )
+            found += _value_problems(name, table[name], hints[name], f.metadata, quote=quote)
         elif f.default is MISSING and f.default_factory is MISSING:
-            found.append(f"'{name}' is missing")
+            found.append(Problem(name, "is missing", missing=True))
     return found
 
 
@@ -85,7 +109,7 @@ def check(record: Any, error: type[LendSafeError] = ConfigError) -> None:
     """Refuse a dataclass instance whose values break their declared types or ranges."""
     found = problems(type(record), {f.name: getattr(record, f.name) for f in fields(record) if f.init})
     if found:
-        raise error("; ".join(found))
+        raise error("; ".join(map(str, found)))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -126,36 +150,42 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
     return get_type_hints(kind)  # slow: half the cost of building a record
 
 
-def _unknown(key: str, known: list[str]) -> str:
-    return f"unknown key '{key}'.{did_you_mean(str(key), known)}".rstrip(".")
-
-
-def _value_problems(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> list[str]:
-    if (nested := _nested_problems(name, value, hint)) is not None:
+def _value_problems(
+    name: str, value: Any, hint: Any, metadata: Mapping[str, Any], *, quote: bool = True
+) -> list[Problem]:
+    if (nested := _nested_problems(name, value, hint, quote=quote)) is not None:
         return nested
-    if not _fits(value, hint):
-        return [f"'{name}' is {value!r}; expected {_describe(hint)}"]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return []
-    if not _finite(value):
-        return [f"'{name}' is {value!r}; expected a finite number"]
-    low, high, unit = metadata.get("low"), metadata.get("high"), metadata.get("unit", "")
-    if (low is not None and value < low) or (high is not None and value > high):
-        span = (
-            f"from {low} to {high}"
-            if high is not None and low is not None
-            else (f"at least {low}" if low is not None else f"at most {high}")
-        )
-        return [f"'{name}' is {value}; expected {span}{' ' + unit if unit else ''}"]
+    if wanted := _wanted(value, hint, metadata):
+        return [Problem(name, (f"is {value!r}; " if quote else "cannot be used; ") + f"expected {wanted}")]
     return []
 
 
-def _nested_problems(name: str, value: Any, hint: Any) -> list[str] | None:
+def _wanted(value: Any, hint: Any, metadata: Mapping[str, Any]) -> str:
+    """What a value should have been; empty if it is right."""
+    if not _fits(value, hint):
+        return _describe(hint)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    if not _finite(value):
+        return "a finite number"
+    low, high, unit = metadata.get("low"), metadata.get("high"), metadata.get("unit", "")
+    if not ((low is not None and value < low) or (high is not None and value > high)):
+        return ""
+    if low is not None and high is not None:
+        span = f"from {low} to {high}"
+    else:
+        span = f"at least {low}" if low is not None else f"at most {high}"
+    return f"{span}{' ' + unit if unit else ''}"
+
+
+def _nested_problems(name: str, value: Any, hint: Any, *, quote: bool) -> list[Problem] | None:
     """Problems of a table that stands for a record, or of a list of tables; None if it is neither."""
     if is_dataclass(hint) and isinstance(value, Mapping):
-        return [f"{name}: {one}" for one in problems(hint, value)]  # type: ignore[arg-type]  # a class
+        inner = problems(hint, value, quote=quote)  # type: ignore[arg-type]  # a class
+        return [replace(one, field=f"{name}.{one.field}", missing=False) for one in inner]
     if get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]) and isinstance(value, list | tuple):
-        return [p for one in value for p in _value_problems(name, one, get_args(hint)[0], {})]
+        entry = get_args(hint)[0]
+        return [p for one in value for p in _value_problems(name, one, entry, {}, quote=quote)]
     return None
 
 
@@ -217,3 +247,52 @@ def _plain(value: Any, hint: Any) -> Any:
         inner = get_args(hint)[0] if get_origin(hint) is tuple else None
         return tuple(_plain(one, inner) for one in value)
     return value
+
+
+def json_schema(kind: type[Any], without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """JSON Schema of the table that a dataclass of knobs is built from.
+
+    Args:
+        kind: A dataclass type.
+        without: Fields to leave out.
+    """
+    hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
+    shown = [f for f in fields(kind) if f.init and f.name not in without and "help" in f.metadata]
+    table: dict[str, Any] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {f.name: _schema_of(f, hints[f.name]) for f in shown},
+    }
+    if needed := [f.name for f in shown if f.default is MISSING and f.default_factory is MISSING]:
+        table["required"] = needed
+    return table
+
+
+def _schema_of(f: Field[Any], hint: Any) -> dict[str, Any]:
+    table = _schema_type(hint) | ({"description": f.metadata["help"]} if f.metadata["help"] else {})
+    for key, name in (("low", "minimum"), ("high", "maximum")):
+        if f.metadata[key] is not None:
+            table[name] = f.metadata[key]
+    return table
+
+
+def _schema_type(hint: Any) -> dict[str, Any]:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin in (Union, UnionType):
+        inner = [one for one in arguments if one is not NoneType]
+        return _schema_type(inner[0]) if len(inner) == 1 else {"anyOf": [_schema_type(one) for one in inner]}
+    if origin is tuple:
+        return {"type": "array", "items": _schema_type(arguments[0])}
+    if origin is not None and issubclass(origin, Mapping):
+        return {"type": "object", "additionalProperties": _schema_type(arguments[1])}
+    if is_dataclass(hint):
+        return json_schema(hint)  # type: ignore[arg-type]  # a class
+    names: dict[Any, dict[str, Any]] = {
+        str: {"type": "string"},
+        int: {"type": "integer"},
+        float: {"type": "number"},
+        bool: {"type": "boolean"},
+    }
+    return names.get(hint, {})

@@ -68,8 +68,8 @@ def said(**table: Any) -> list[str]:
         ({"maybe": "x"}, "'maybe' is 'x'; expected a whole number or nothing"),
         ({"name": None}, "'name' is None; expected text"),
         ({"parts": 5}, "'parts' is 5; expected a list of objects"),
-        ({"parts": [{"size": -1}]}, "parts: 'size' is -1; expected at least 0"),
-        ({"parts": [{"sise": 1}]}, "parts: unknown key 'sise'. Did you mean 'size'?"),
+        ({"parts": [{"size": -1}]}, "'parts.size' is -1; expected at least 0"),
+        ({"parts": [{"sise": 1}]}, "'parts.sise' is an unknown key. Did you mean 'size'?"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_what_is_expected(table, message):
@@ -88,7 +88,7 @@ def test_all_problems_are_raised_at_once_with_the_place():
     with pytest.raises(DataError) as caught:
         build(Example, {"rate": 2, "coun": 1}, "rows.csv:3", DataError)
     assert str(caught.value) == (
-        "rows.csv:3: unknown key 'coun'. Did you mean 'count'?; 'name' is missing; "
+        "rows.csv:3: 'coun' is an unknown key. Did you mean 'count'?; 'name' is missing; "
         "'rate' is 2; expected from 0 to 1 percent"
     )
 

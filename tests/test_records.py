@@ -93,7 +93,7 @@ def test_every_problem_of_an_assessment_is_raised_at_once():
     for part in (
         "'decision' is 'perhaps'",
         "applicant: 'loan_amount' is -1",
-        "unknown key 'cutof'. Did you mean 'cutoff'?",
+        "'cutof' is an unknown key. Did you mean 'cutoff'?",
         "'cutoff' is missing",
         "'default_probability' is 1.01; expected from 0 to 1",
     ):

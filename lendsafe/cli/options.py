@@ -66,7 +66,7 @@ def settings(
     flags = {name: given.pop(name) for name in list(given) if name in names}
     table = read_toml(config) if config else {}
     if found := problems(kind, table):
-        wrong = [one for one in found if not one.endswith("is missing")]
+        wrong = [str(one) for one in found if not one.missing]
         if wrong:
             raise ConfigError(f"{config}: " + "; ".join(wrong))
     table = (defaults or {}) | table | {name: value for name, value in flags.items() if value is not None}

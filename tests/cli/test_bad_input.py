@@ -85,7 +85,7 @@ def test_usage(arguments, said):
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ("learning_rat = 1", "unknown key 'learning_rat'. Did you mean 'learning_rate'?"),
+        ("learning_rat = 1", "'learning_rat' is an unknown key. Did you mean 'learning_rate'?"),
         ("epochs = 'three'", "'epochs' is 'three'; expected a whole number"),
         ("epochs = 0", "'epochs' is 0; expected from 1 to 1000"),
         ("epochs = ", "not TOML"),

@@ -212,7 +212,7 @@ def test_every_problem_of_an_assessment_is_named(tmp_path):
     assert (line, column, field) == (1, 36, "assessment")
     for part in (
         "'loan_amount' is -5; expected from 1 to 1000000 USD",
-        "unknown key 'credit_scor'. Did you mean 'credit_score'?",
+        "'credit_scor' is an unknown key. Did you mean 'credit_score'?",
         "'decision' is 'maybe'; expected one of approved, declined, counteroffer, incomplete",
         "'default_probability' is 2; expected from 0 to 1",
         "'cutoff' is missing",

@@ -329,7 +329,7 @@ def test_a_failing_disk_leaves_nothing_behind(tmp_path, monkeypatch):
         ({"n": 19}, "'n' is 19; expected from 20 to 100000"),
         ({"n": 2.5}, "'n' is 2.5; expected a whole number"),
         ({"seed": -1}, "'seed' is -1; expected at least 0"),
-        ({"nn": 20}, "unknown key 'nn'. Did you mean 'n'"),
+        ({"nn": 20}, "'nn' is an unknown key. Did you mean 'n'"),
     ],
 )
 def test_settings_out_of_range_are_refused(given, said):

@@ -125,7 +125,7 @@ def test_points_by_hand():
             {"knockouts": [{"field": "bankruptcies", "above": "1", "reason": "bankruptcy"}]},
             "expected a number",
         ),
-        ({"knockout": []}, "unknown key 'knockout'"),
+        ({"knockout": []}, "'knockout' is an unknown key."),
     ],
 )
 def test_a_wrong_policy_is_refused(table, message):
