@@ -14,9 +14,9 @@ Say = Callable[[str], None]
 def risk(rows: int, *, repetitions: int, say: Say) -> list[Result]:
     """Train a risk model once, then score applications, and assess them: score, decide, rank the reasons."""
     from lendsafe.risk.config import RiskConfig
-    from lendsafe.risk.training import train
+    from lendsafe.risk.model.engine import RiskEngine
 
-    engine = train(process.history(10_000, seed=42).applications(), RiskConfig())
+    engine = RiskEngine.fit(process.history(10_000, seed=42).applications(), RiskConfig())
     frame = process.draw(rows, 9).frame
     systems: dict[str, Callable[[int], float | None]] = {
         "score and decide": lambda _: _ignore(engine.decide(frame)),

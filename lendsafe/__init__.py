@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lendsafe.pipeline.letters import Explainer, Outcome, explain
     from lendsafe.pipeline.training import train
     from lendsafe.records import Applicant, Assessment, Explanation, Finding, Reason, Style
-    from lendsafe.risk.engine import RiskEngine
+    from lendsafe.risk.model.engine import RiskEngine
 
 _HOMES = {
     "Applicant": "lendsafe.records",
@@ -34,7 +34,7 @@ _HOMES = {
     "LendSafeError": "lendsafe.errors",
     "Outcome": "lendsafe.pipeline.letters",
     "Reason": "lendsafe.records",
-    "RiskEngine": "lendsafe.risk.engine",
+    "RiskEngine": "lendsafe.risk.model.engine",
     "Style": "lendsafe.records",
     "TrainConfig": "lendsafe.mlx_lora.config",
     "check": "lendsafe.eval.checks",

@@ -17,7 +17,7 @@ from lendsafe.pipeline import evaluate, letters, report, training
 from lendsafe.pipeline.applications import Application
 from lendsafe.pipeline.narrate import narrator
 from lendsafe.reasons import catalogue
-from lendsafe.risk.engine import RiskEngine
+from lendsafe.risk.model.engine import RiskEngine
 
 MODEL = "granite-tiny"
 QUICK_STEPS, QUICK_WARMUP = 120, 40
@@ -77,9 +77,7 @@ def demo(out: Path, *, quick: bool, say: Callable[[str], None]) -> Demo:
 def _risk(out: Path) -> RiskEngine:
     import pandas as pd
 
-    from lendsafe.risk.training import train
-
-    engine = train(pd.read_csv(out / "data" / "history.csv"))
+    engine = RiskEngine.fit(pd.read_csv(out / "data" / "history.csv"))
     engine.save(out / "risk")
     return engine
 

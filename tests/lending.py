@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lendsafe.corpus import process
-from lendsafe.risk.engine import RiskEngine
-from lendsafe.risk.training import train
+from lendsafe.risk.model.engine import RiskEngine
 
 NAME = "Maria Álvarez-O'Brien"
 CONTACT = {"name": NAME, "address": ["12 Elm Street", "Columbus, OH 43004"]}
@@ -22,7 +21,7 @@ def without_waiting_for_the_disk(monkeypatch: Any) -> None:
 @cache
 def engine() -> RiskEngine:
     """Trained on 3,000 synthetic applicants."""
-    return train(process.history(3_000, 7).applications())
+    return RiskEngine.fit(process.history(3_000, 7).applications())
 
 
 def risk_folder(folder: Path) -> Path:

@@ -8,15 +8,14 @@ from shared_data import shared_data
 from lendsafe.corpus import process
 from lendsafe.risk import schema
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.engine import RiskEngine
 from lendsafe.risk.ingest import Imported, read_file
-from lendsafe.risk.training import train
+from lendsafe.risk.model.engine import RiskEngine
 
 
 @cache
 def small_engine(**changes) -> RiskEngine:
     """Trained on 3,000 synthetic applicants, depth 3 so that features interact."""
-    return train(process.history(3_000, 7).applications(), RiskConfig(max_trees=60, **changes))
+    return RiskEngine.fit(process.history(3_000, 7).applications(), RiskConfig(max_trees=60, **changes))
 
 
 @cache
@@ -31,7 +30,7 @@ def german() -> Imported:
 
 @cache
 def german_engine() -> RiskEngine:
-    return train(german().frame, features=german().features)
+    return RiskEngine.fit(german().frame, features=german().features)
 
 
 def frame(**columns) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 Traits drive income, obligations and bureau behaviour; the log-odds of default are a sum of
 saturating terms (``process.toml``); the outcome is drawn from them. Protected attributes move
 the traits a little and are kept in a table of their own. Decisions and reasons come from the
-same code as at inference (``lendsafe.risk.decision``), fed with the true contributions.
+same code as at inference (``lendsafe.risk.model.outcomes``), fed with the true contributions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,11 @@ from numpy.typing import NDArray
 from lendsafe.fields import parse_toml
 from lendsafe.reasons import catalogue
 from lendsafe.records import Applicant, Assessment
-from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import (
-    Scored,
-    assessments,
-    default_policy,
-    knocked_out,
-    missing_items,
-    to_applicants,
-)
+from lendsafe.risk.decision import default_policy, knocked_out, missing_items, to_applicants
 from lendsafe.risk.features import APPLICANT_COLUMNS, application_features, code_index, derive
+from lendsafe.risk.model import ranking
+from lendsafe.risk.model.outcomes import Scored, assessments
 
 Floats = NDArray[np.float64]
 HISTORY_STREAM = 1  # history and applications of one seed are independent draws

@@ -20,7 +20,7 @@ from lendsafe.pipeline.narrate import explain as checked_narratives
 from lendsafe.pipeline.settings import GenerateConfig
 from lendsafe.reasons import catalogue
 from lendsafe.records import Applicant, Assessment, Decision, Explanation, Reason, Style, to_json
-from lendsafe.risk.engine import RiskEngine
+from lendsafe.risk.model.engine import RiskEngine
 
 # file ending -> how a letter is written
 RENDERERS: dict[str, Callable[[Letter], bytes | str]] = {

@@ -8,13 +8,13 @@ from typing import Any
 from lendsafe.errors import DataError, ExistsError
 from lendsafe.fields import read_toml
 from lendsafe.files import csv_cell, refuse_existing, write_atomically
-from lendsafe.risk import dataset, guess, report
+from lendsafe.risk import dataset, guess
+from lendsafe.risk.appraisal import report
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import read_policy
-from lendsafe.risk.engine import RiskEngine
-from lendsafe.risk.explanation import explain
 from lendsafe.risk.ingest import IDENTIFIER
-from lendsafe.risk.training import train
+from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.explanation import explain
 
 SHOWN = 10  # applications that are explained if none is named
 
@@ -71,7 +71,7 @@ def train_into(applications: Path, out: Path, config: RiskConfig, policy: Path |
     refuse_existing(out)
     data = dataset.read(applications)
     rules = read_policy(read_toml(policy), str(policy), data.features) if policy else None
-    engine = train(data.frame, config, data.features, rules)
+    engine = RiskEngine.fit(data.frame, config, data.features, rules)
     engine.save(out)
     return engine
 

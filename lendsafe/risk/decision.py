@@ -1,7 +1,7 @@
-"""The decision: completeness, knock-out rules, cut-off; then the reasons that belong to it."""
+"""The policy around the score: required items, knock-out rules, the cut-off."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from lendsafe.errors import ConfigError
 from lendsafe.fields import build, did_you_mean, knob, parse_toml
 from lendsafe.reasons import catalogue
-from lendsafe.records import Applicant, Assessment, Decision, Reason
-from lendsafe.risk import ranking
-from lendsafe.risk.config import RiskConfig
+from lendsafe.records import Applicant
 from lendsafe.risk.features import APPLICANT_COLUMNS, FeatureSet, numbers, unknown
 
 Floats = NDArray[np.float64]
@@ -42,33 +40,6 @@ class Policy:
 
     required: tuple[str, ...] = ()
     knockouts: tuple[KnockOut, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """What the model (or, on synthetic data, the process itself) says about applications.
-
-    Attributes:
-        frame: Application columns, ``n`` rows.
-        default_probability: ``(n,)``, in [0, 1].
-        contributions: Per reason, ``(n, codes)``, on the log-odds against the baseline.
-        codes: Reasons, in the catalogue's order.
-        points: Internal scores, or None.
-        agreement: Share of the reasons on which two methods agree, or None.
-        counteroffers: Amount that would be approved, NaN where none, or None.
-        key_factors: What most hurt the bureau's score, per applicant, or None.
-        risk_model: Identity of the model.
-    """
-
-    frame: pd.DataFrame
-    default_probability: Floats
-    contributions: Floats
-    codes: Sequence[str]
-    points: NDArray[np.int64] | None = None
-    agreement: Floats | None = None
-    counteroffers: Floats | None = None
-    key_factors: Sequence[tuple[str, ...]] | None = field(default=None)
-    risk_model: str = ""
 
 
 @cache
@@ -126,30 +97,6 @@ def blocked(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
     return np.asarray(knocked_out(frame, policy).any(axis=1) | missing_items(frame, policy).any(axis=1))
 
 
-def decisions(
-    frame: pd.DataFrame,
-    default_probability: Floats,
-    cutoff: float,
-    policy: Policy,
-    counteroffers: Floats | None = None,
-) -> list[Decision]:
-    """Decide each application: incomplete, then rules, then the cut-off.
-
-    Args:
-        frame: Application columns.
-        default_probability: ``(n,)``.
-        cutoff: Largest probability that is approved.
-        policy: Required items and rules.
-        counteroffers: Amount that would be approved instead, NaN where none.
-    """
-    outcome = np.where(default_probability <= cutoff, "approved", "declined").astype(object)
-    if counteroffers is not None:
-        outcome[(outcome == "declined") & ~np.isnan(counteroffers)] = "counteroffer"
-    outcome[knocked_out(frame, policy).any(axis=1)] = "declined"
-    outcome[missing_items(frame, policy).any(axis=1)] = "incomplete"
-    return list(outcome)
-
-
 def cutoff_for_approval_rate(default_probability: Floats, blocked: NDArray[np.bool_], rate: float) -> float:
     """The cut-off at which a share ``rate`` of applications is approved.
 
@@ -171,118 +118,6 @@ def cutoff_for_expected_loss(loss_ratio: float) -> float:
     on a good loan, which is positive below the cut-off.
     """
     return 1.0 / (1.0 + loss_ratio)
-
-
-def assessments(
-    scored: Scored,
-    cutoff: float,
-    policy: Policy,
-    config: RiskConfig,
-    applicants: Sequence[Applicant] | None = None,
-) -> list[Assessment]:
-    """Turn scores and contributions into assessments; the same for the model and for the process.
-
-    Args:
-        scored: Probabilities and contributions.
-        cutoff: Largest probability that is approved.
-        policy: Required items and rules.
-        config: How many reasons, which floor.
-        applicants: The applications as records, built from the frame if not given.
-    """
-    people = applicants if applicants is not None else to_applicants(scored.frame)
-    lacking = missing_items(scored.frame, policy)
-    favourable = ranking.rank_strengths(scored.contributions, scored.codes, config)
-    outcomes = decisions(scored.frame, scored.default_probability, cutoff, policy, scored.counteroffers)
-    reasons = reasons_of(scored, cutoff, outcomes, policy, config)
-    found = []
-    for i, (person, decision) in enumerate(zip(people, outcomes, strict=True)):
-        found.append(
-            Assessment(
-                applicant=person,
-                decision=decision,
-                default_probability=float(scored.default_probability[i]),
-                cutoff=cutoff,
-                reasons=reasons[i],
-                strengths=() if decision == "incomplete" else favourable[i],
-                key_factors=scored.key_factors[i] if scored.key_factors is not None else (),
-                score=int(scored.points[i]) if scored.points is not None else None,
-                missing=tuple(n for n, out in zip(policy.required, lacking[i], strict=True) if out),
-                counteroffer_amount=_offer(scored, i) if decision == "counteroffer" else None,
-                agreement=float(scored.agreement[i]) if scored.agreement is not None else None,
-                risk_model=scored.risk_model,
-            )
-        )
-    return found
-
-
-def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> pd.DataFrame:
-    """Decisions and reasons as a table, one row per application, for any kind of file.
-
-    Returns:
-        ``applicant_id`` if there is one, ``decision``, ``default_probability``, ``score``,
-        ``reason_1`` to ``reason_4`` (codes, of every decision but an incomplete one), ``missing``,
-        ``counteroffer_amount``, ``agreement``, and ``review``: whether a person should look.
-    """
-    frame = scored.frame
-    outcomes = decisions(frame, scored.default_probability, cutoff, policy, scored.counteroffers)
-    reasons = reasons_of(scored, cutoff, outcomes, policy, config)
-    lacking = missing_items(frame, policy)
-    found = pd.DataFrame({"decision": outcomes, "default_probability": scored.default_probability})
-    if "applicant_id" in frame:
-        found.insert(0, "applicant_id", frame["applicant_id"].to_numpy())
-    found["score"] = scored.points
-    for i in range(config.max_reasons):
-        found[f"reason_{i + 1}"] = [row[i].code if len(row) > i else None for row in reasons]
-    found["missing"] = [
-        " ".join(n for n, out in zip(policy.required, row, strict=True) if out) for row in lacking
-    ]
-    if scored.counteroffers is not None:
-        found["counteroffer_amount"] = np.where(
-            found["decision"] == "counteroffer", scored.counteroffers, np.nan
-        )
-    if scored.agreement is not None:
-        found["agreement"] = scored.agreement
-        found["review"] = scored.agreement < config.review_below
-    return found
-
-
-def reasons_of(
-    scored: Scored, cutoff: float, outcomes: Sequence[Decision], policy: Policy, config: RiskConfig
-) -> list[tuple[Reason, ...]]:
-    """Reasons of every application: those of broken rules first, none if it is incomplete."""
-    broken = knocked_out(scored.frame, policy)
-    reasons = ranking.rank(scored.contributions, scored.codes, config)
-    for i in np.flatnonzero(broken.any(axis=1)):
-        passed = bool(scored.default_probability[i] <= cutoff)
-        reasons[i] = with_knockouts(
-            reasons[i], broken[i], scored.contributions[i], scored.codes, policy, config, passed
-        )
-    return [() if out == "incomplete" else row for row, out in zip(reasons, outcomes, strict=True)]
-
-
-def with_knockouts(
-    adverse: tuple[Reason, ...],
-    broken: NDArray[np.bool_],
-    contributions: Floats,
-    codes: Sequence[str],
-    policy: Policy,
-    config: RiskConfig,
-    score_passed: bool,
-) -> tuple[Reason, ...]:
-    """Put the reasons of broken rules first, in the order of the rules.
-
-    The score's own reasons follow only if the score failed as well: reasons come from the
-    component that was failed (comment 9(b)(2)-7), four in all.
-    """
-    codes_out = list(dict.fromkeys(r.reason for r, out in zip(policy.knockouts, broken, strict=True) if out))
-    rules = [
-        Reason(
-            code=code, contribution=float(contributions[codes.index(code)]), strength="strong", knockout=True
-        )
-        for code in codes_out
-    ]
-    rest = [] if score_passed else [reason for reason in adverse if reason.code not in codes_out]
-    return tuple((rules + rest)[: config.max_reasons])
 
 
 def to_applicants(frame: pd.DataFrame) -> list[Applicant]:
@@ -309,7 +144,3 @@ def _plain(column: pd.Series, kind: Any) -> list[Any]:
         else float(value)
         for value, out in zip(column.tolist(), unknown, strict=True)
     ]
-
-
-def _offer(scored: Scored, row: int) -> float | None:
-    return None if scored.counteroffers is None else float(scored.counteroffers[row])

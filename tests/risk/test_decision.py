@@ -14,8 +14,9 @@ from lendsafe.errors import ConfigError, DataError
 from lendsafe.risk import decision
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import Policy, default_policy, read_policy
-from lendsafe.risk.engine import agreement, needs_review, points
 from lendsafe.risk.features import to_frame
+from lendsafe.risk.model.engine import agreement, needs_review
+from lendsafe.risk.model.scale import points
 
 
 def assess(**columns):

@@ -11,7 +11,7 @@ from shared_data import shared_data
 from lendsafe.errors import ConfigError, DataError, ExistsError
 from lendsafe.risk import dataset, guess, schema
 from lendsafe.risk.ingest import band, read_file
-from lendsafe.risk.training import data_hash
+from lendsafe.risk.model.training import data_hash
 
 FILES = [
     "german_credit",

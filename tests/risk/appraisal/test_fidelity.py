@@ -8,8 +8,9 @@ from risk_cases import german, german_engine, people, small_engine
 
 from lendsafe.corpus import process
 from lendsafe.corpus.synth import SynthConfig, synthesize
-from lendsafe.risk import fidelity, metrics
-from lendsafe.risk.training import train
+from lendsafe.risk.appraisal import fidelity, metrics
+from lendsafe.risk.model.counterfactual import counterfactual
+from lendsafe.risk.model.engine import RiskEngine
 
 
 def test_matches_by_hand():
@@ -36,7 +37,7 @@ def test_with_its_reasons_at_the_backgrounds_values_a_decline_moves_toward_appro
     scored = engine.score(table)
     values = engine.features.encode(table).to_numpy()
     declined = scored.default_probability > engine.cutoff
-    change = fidelity.counterfactual(engine, values[declined], scored.contributions[declined])
+    change = counterfactual(engine, values[declined], scored.contributions[declined])
     known = change[np.isfinite(change)]
     assert len(known) > 0.95 * declined.sum()
     assert (known < 0).mean() > 0.99
@@ -47,7 +48,7 @@ def test_the_counterfactual_of_an_additive_model_is_the_sum_of_the_reasons_pushe
     engine = dataclasses.replace(engine, background=engine.background[:64])
     scored = engine.score(people().frame)
     values = engine.features.encode(people().frame).to_numpy()
-    change = fidelity.counterfactual(engine, values, scored.contributions)
+    change = counterfactual(engine, values, scored.contributions)
     for i, one in enumerate(engine.assess_many(people().frame)):
         pushed = sum(r.contribution for r in one.reasons if not r.knockout)
         if one.reasons and not any(r.knockout for r in one.reasons):
@@ -79,7 +80,7 @@ def test_reasons_of_the_synthetic_1500_are_the_true_ones():
     """
     config = SynthConfig()
     population = synthesize(config).population
-    engine = train(process.history(config.history, config.seed).applications())
+    engine = RiskEngine.fit(process.history(config.history, config.seed).applications())
     given, true = engine.assess_many(population.frame), process.assess(population)
     both = [
         ([r.code for r in a.reasons], [r.code for r in b.reasons])

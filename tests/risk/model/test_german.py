@@ -4,9 +4,9 @@ import numpy as np
 from risk_cases import german
 from sklearn.model_selection import StratifiedKFold
 
-from lendsafe.risk import metrics
+from lendsafe.risk.appraisal import metrics
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.model import RiskModel
+from lendsafe.risk.model.classifier import RiskModel
 
 
 def mean_auc(constraints):

@@ -9,9 +9,9 @@ import pytest
 from risk_cases import german, german_engine, people, small_engine
 
 from lendsafe.errors import DiskError, RefusedError
-from lendsafe.risk import store, trees, ubjson
 from lendsafe.risk.decision import KnockOut, Policy
-from lendsafe.risk.engine import RiskEngine
+from lendsafe.risk.model import store, trees, ubjson
+from lendsafe.risk.model.engine import RiskEngine
 
 
 @pytest.fixture

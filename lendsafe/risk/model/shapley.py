@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lendsafe.risk.trees import Ensemble, Tree
+from lendsafe.risk.model.trees import Ensemble, Tree
 
 Floats = NDArray[np.float64]
 SLOTS = 7  # inner nodes of a tree of depth 3

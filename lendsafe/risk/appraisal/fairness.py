@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lendsafe.risk import metrics
+from lendsafe.risk.appraisal import metrics
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.model import RiskModel
+from lendsafe.risk.model.classifier import RiskModel
 
 Floats = NDArray[np.float64]
 FEWEST = 30  # members of a group below which no ratio is reported

@@ -9,7 +9,7 @@ import hashlib
 import json
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,44 +17,41 @@ from numpy.typing import NDArray
 from lendsafe.errors import LendSafeError, RefusedError
 from lendsafe.fields import build
 from lendsafe.files import disk_errors, write_atomically, write_json
-from lendsafe.risk import ubjson
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import read_policy
 from lendsafe.risk.features import FeatureSet, read_features
-from lendsafe.risk.model import Calibration
-from lendsafe.risk.trees import Ensemble, from_document, to_document
+from lendsafe.risk.model import ubjson
+from lendsafe.risk.model.classifier import Calibration
+from lendsafe.risk.model.fitted import Fitted
+from lendsafe.risk.model.trees import Ensemble, from_document, to_document
 
-if TYPE_CHECKING:
-    from lendsafe.risk.engine import RiskEngine
-
-E = TypeVar("E", bound="RiskEngine")
 FORMAT = 1
 TREES, TABLE = "model.ubj", "model.json"
 MOST_BYTES = 256_000_000
 
 
-def save(engine: "RiskEngine", folder: Path) -> None:
+def save(fitted: Fitted, folder: Path) -> None:
     """Write both files; ``model.json`` last, because it carries the hash of the other."""
     import xgboost
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     booster = xgboost.Booster()
-    booster.load_model(bytearray(json.dumps(to_document(engine.ensemble)).encode()))
+    booster.load_model(bytearray(json.dumps(to_document(fitted.ensemble)).encode()))
     trees = bytes(booster.save_raw("ubj"))
     write_atomically(folder / TREES, trees)
     table = {
         "format": FORMAT,
-        "identity": engine.identity,
-        "kind": engine.features.kind,
-        "features": [dataclasses.asdict(f) for f in engine.features.features],
-        "statements": [list(pair) for pair in engine.features.statements.items()],
-        "calibration": dataclasses.asdict(engine.calibration),
-        "background": [[None if np.isnan(v) else v for v in row] for row in engine.background.tolist()],
-        "cutoff": engine.cutoff,
-        "policy": dataclasses.asdict(engine.policy),
-        "config": dataclasses.asdict(engine.config),
-        "training": engine.training,
+        "identity": fitted.identity,
+        "kind": fitted.features.kind,
+        "features": [dataclasses.asdict(f) for f in fitted.features.features],
+        "statements": [list(pair) for pair in fitted.features.statements.items()],
+        "calibration": dataclasses.asdict(fitted.calibration),
+        "background": [[None if np.isnan(v) else v for v in row] for row in fitted.background.tolist()],
+        "cutoff": fitted.cutoff,
+        "policy": dataclasses.asdict(fitted.policy),
+        "config": dataclasses.asdict(fitted.config),
+        "training": fitted.training,
         "versions": {
             "python": platform.python_version(),
             "xgboost": xgboost.__version__,
@@ -65,7 +62,7 @@ def save(engine: "RiskEngine", folder: Path) -> None:
     write_json(folder / TABLE, table | {"sha256": digest(table)})
 
 
-def load(folder: Path, kind: type[E]) -> E:
+def load(folder: Path) -> Fitted:
     """Read and check both files.
 
     Raises:
@@ -78,7 +75,7 @@ def load(folder: Path, kind: type[E]) -> E:
     if hashlib.sha256(trees).hexdigest() != expected:
         raise RefusedError(f"{folder / TREES}: its SHA-256 is not the one in {TABLE}; copy the model again.")
     try:
-        return _build(table, from_document(ubjson.loads(trees)), kind)
+        return _build(table, from_document(ubjson.loads(trees)))
     except RefusedError as problem:
         raise RefusedError(f"{folder}: {problem}") from problem
     except (LendSafeError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as problem:
@@ -123,7 +120,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def _build(table: dict[str, Any], ensemble: Ensemble, kind: type[E]) -> E:
+def _build(table: dict[str, Any], ensemble: Ensemble) -> Fitted:
     statements = {str(code): str(text) for code, text in table["statements"]}
     rows = {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in table["features"]}
     if table["kind"] not in ("application", "table"):
@@ -134,7 +131,7 @@ def _build(table: dict[str, Any], ensemble: Ensemble, kind: type[E]) -> E:
     if len(features.columns) != ensemble.features:
         raise RefusedError(f"{len(features.columns)} columns declared, {ensemble.features} in the trees.")
     policy = read_policy(table["policy"], "policy", features)
-    return kind(
+    return Fitted(
         ensemble=ensemble,
         features=features,
         calibration=_finite(build(Calibration, table["calibration"], "calibration")),

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from lendsafe.errors import DataError
-from lendsafe.risk import splits
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import (
     Policy,
@@ -18,11 +17,13 @@ from lendsafe.risk.decision import (
     cutoff_for_expected_loss,
     default_policy,
 )
-from lendsafe.risk.engine import RiskEngine, points
 from lendsafe.risk.features import FeatureSet, application_set, numbers
-from lendsafe.risk.metrics import score_bins
-from lendsafe.risk.model import RiskModel
-from lendsafe.risk.trees import from_document
+from lendsafe.risk.model import splits
+from lendsafe.risk.model.bins import score_bins
+from lendsafe.risk.model.classifier import RiskModel
+from lendsafe.risk.model.fitted import Fitted
+from lendsafe.risk.model.scale import points
+from lendsafe.risk.model.trees import from_document
 
 OUTCOME, IDENTIFIER = "defaulted", "applicant_id"
 TEST_SHARE = 0.2
@@ -31,12 +32,12 @@ FEWEST_BACKGROUND = 30
 Floats = NDArray[np.float64]
 
 
-def train(
+def fit(
     frame: pd.DataFrame,
     config: RiskConfig | None = None,
     features: FeatureSet | None = None,
     policy: Policy | None = None,
-) -> RiskEngine:
+) -> Fitted:
     """Fit a model on past applications with outcomes.
 
     A fifth of the applications is held out and never seen; :func:`test_rows` finds it again.
@@ -68,7 +69,7 @@ def train(
     out = blocked(rows, rules)
     cutoff = _cutoff(np.asarray(expit(model.out_of_fold_)), out, settings)
     probability = model.predict_proba(values)[:, 1]
-    return RiskEngine(
+    return Fitted(
         ensemble=from_document(_document(model)),
         features=chosen,
         calibration=model.calibration_,
@@ -167,7 +168,7 @@ def _cutoff(probability: Floats, out: NDArray[np.bool_], config: RiskConfig) -> 
 
 
 def _document(model: RiskModel) -> Any:
-    from lendsafe.risk import ubjson
+    from lendsafe.risk.model import ubjson
 
     return ubjson.loads(bytes(model.booster_.save_raw("ubj")))
 

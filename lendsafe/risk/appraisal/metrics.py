@@ -5,14 +5,15 @@ All functions take outcomes (0 repaid, 1 defaulted) and default probabilities, b
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 from scipy.stats import chi2, rankdata
 
-from lendsafe.risk.model import calibrate
+from lendsafe.risk.model.bins import counts
+from lendsafe.risk.model.classifier import calibrate
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -145,12 +146,6 @@ def bootstrap(
     return Interval(statistic(*arrays), float(low), float(high))
 
 
-def score_bins(scores: NDArray[np.int64] | Floats, bins: int = 10) -> dict[str, list[float]]:
-    """Scores at development in bins of about equal size: inner ``edges`` and ``counts``, one more of these."""
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
-    return {"edges": edges.tolist(), "counts": _counts(scores, edges).tolist()}
-
-
 def psi(expected: Mapping[str, Sequence[float]], actual: NDArray[np.int64] | Floats) -> dict[str, float]:
     """Population stability index with a threshold that knows the sample sizes.
 
@@ -159,20 +154,16 @@ def psi(expected: Mapping[str, Sequence[float]], actual: NDArray[np.int64] | Flo
     wolf on small samples. The threshold is the 95th percentile under no drift.
 
     Args:
-        expected: :func:`score_bins` of the ``N`` scores at development.
+        expected: :func:`~lendsafe.risk.model.bins.score_bins` of the ``N`` scores at development.
         actual: Scores now, ``(M,)``.
 
     Returns:
         ``psi``, ``threshold``, ``bins`` used, and ``drift`` (1 if above the threshold).
     """
     edges = np.asarray(expected["edges"], dtype=np.float64)
-    counts = [np.asarray(expected["counts"], dtype=np.float64), _counts(actual, edges).astype(np.float64)]
+    pair = [np.asarray(expected["counts"], dtype=np.float64), counts(actual, edges).astype(np.float64)]
     # half a row in each bin: none is ever empty
-    shares = [(c + 0.5) / (c.sum() + 0.5 * len(c)) for c in counts]
+    shares = [(c + 0.5) / (c.sum() + 0.5 * len(c)) for c in pair]
     value = float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
-    threshold = float(chi2.ppf(0.95, len(edges)) * sum(1 / c.sum() for c in counts)) if len(edges) else 0.0
+    threshold = float(chi2.ppf(0.95, len(edges)) * sum(1 / c.sum() for c in pair)) if len(edges) else 0.0
     return {"psi": value, "threshold": threshold, "bins": len(edges) + 1, "drift": float(value > threshold)}
-
-
-def _counts(scores: Any, edges: Floats) -> Integers:
-    return np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)

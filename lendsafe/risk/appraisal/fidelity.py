@@ -1,18 +1,16 @@
-"""How far the reasons can be trusted: against the truth where it is known, redraws, and a counterfactual."""
+"""How far the reasons can be trusted: against the truth where it is known, and redraws."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.engine import RiskEngine
-from lendsafe.risk.features import code_index
-from lendsafe.risk.shapley import Attribution
+from lendsafe.risk.model import ranking
+from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.shapley import Attribution
 
 Floats = NDArray[np.float64]
-COUNTERFACTUAL_ROWS = 64  # background rows that stand for all of them
 
 
 def matches(given: Sequence[Sequence[str]], true: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -39,29 +37,6 @@ def matches(given: Sequence[Sequence[str]], true: Sequence[Sequence[str]]) -> di
         "recall": both / wanted,
         "f1": 2 * both / (named + wanted),
     }
-
-
-def counterfactual(engine: RiskEngine, values: Floats, contributions: Floats) -> Floats:
-    """Change of the log-odds if the features of the given reasons took the background's values, ``(n,)``.
-
-    The mean over rows of the background, each of which supplies all replaced features together;
-    below 0 is toward approval. NaN where there is no reason.
-
-    Args:
-        engine: Model.
-        values: Encoded rows, ``(n, columns)``.
-        contributions: Per reason, ``(n, codes)``.
-    """
-    step = max(1, len(engine.background) // COUNTERFACTUAL_ROWS)
-    others = engine.background[::step][:COUNTERFACTUAL_ROWS]
-    codes = code_index(values, engine.features.columns, engine.features.codes)
-    order, counts = ranking.top(contributions, engine.config)
-    before = engine.log_odds(values)
-    found = np.full(len(values), np.nan)
-    for i in np.flatnonzero(counts):
-        replaced = np.isin(codes[i], order[i, : counts[i]])
-        found[i] = engine.log_odds(np.where(replaced, others, values[i])).mean() - before[i]
-    return found
 
 
 def stability(engine: RiskEngine, values: Floats, backgrounds: Sequence[Floats]) -> dict[str, float]:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from risk_cases import german, german_engine, people, small_engine
 
-from lendsafe.risk import appraisal, charts, dataset, metrics, report
-from lendsafe.risk.training import test_rows as held_out
+from lendsafe.risk import dataset
+from lendsafe.risk.appraisal import charts, metrics, report
+from lendsafe.risk.appraisal import measure as appraisal
+from lendsafe.risk.model.training import test_rows as held_out
 
 
 @pytest.fixture(scope="module")

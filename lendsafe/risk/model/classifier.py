@@ -15,9 +15,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lendsafe.errors import ConfigError
-from lendsafe.risk import splits
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.trees import MAX_DEPTH
+from lendsafe.risk.model import splits
+from lendsafe.risk.model.trees import MAX_DEPTH
 
 Floats = NDArray[np.float64]
 DEFAULTS = RiskConfig()

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
+from lendsafe.risk.model import ranking
 
 CODES = [f"c{i}" for i in range(6)]
 CONFIG = RiskConfig()

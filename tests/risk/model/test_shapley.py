@@ -8,10 +8,10 @@ import pytest
 import xgboost
 from risk_cases import german, german_engine, people, small_engine
 
-from lendsafe.risk.engine import RiskEngine
-from lendsafe.risk.shapley import Attribution
-from lendsafe.risk.trees import from_document
-from lendsafe.risk.ubjson import loads
+from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.shapley import Attribution
+from lendsafe.risk.model.trees import from_document
+from lendsafe.risk.model.ubjson import loads
 
 
 def boosted(rows, outcome, **parameters):

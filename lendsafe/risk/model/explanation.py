@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lendsafe.risk import fidelity, ranking
-from lendsafe.risk.decision import missing_items, reasons_of
-from lendsafe.risk.engine import RiskEngine
+from lendsafe.risk.decision import missing_items
 from lendsafe.risk.features import code_index
 from lendsafe.risk.ingest import IDENTIFIER
+from lendsafe.risk.model import ranking
+from lendsafe.risk.model.counterfactual import counterfactual
+from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.outcomes import reasons_of
 
 
 def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -28,7 +30,7 @@ def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[dict[str, Any]]:
     decided = engine.decide(frame)
     reasons = reasons_of(scored, engine.cutoff, list(decided["decision"]), engine.policy, engine.config)
     strengths = ranking.rank_strengths(scored.contributions, scored.codes, engine.config)
-    change = fidelity.counterfactual(engine, values, scored.contributions)
+    change = counterfactual(engine, values, scored.contributions)
     lacking = missing_items(frame, engine.policy)
     inputs = _inputs(engine)
     texts = {f.name for f in engine.features.features if f.levels}

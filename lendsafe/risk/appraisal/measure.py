@@ -12,11 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lendsafe import __version__
-from lendsafe.risk import fairness, fidelity, metrics, ranking, scorecard
+from lendsafe.risk.appraisal import fairness, fidelity, metrics
 from lendsafe.risk.dataset import Dataset
-from lendsafe.risk.decision import Scored, blocked, decisions
-from lendsafe.risk.engine import RiskEngine
-from lendsafe.risk.training import OUTCOME, background, data_hash, test_rows
+from lendsafe.risk.decision import blocked
+from lendsafe.risk.model import ranking, scorecard
+from lendsafe.risk.model.counterfactual import counterfactual
+from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.outcomes import Scored, decisions
+from lendsafe.risk.model.training import OUTCOME, background, data_hash, test_rows
 
 Floats = NDArray[np.float64]
 FEWEST_OUTCOMES = 10  # of each kind, below which ranking quality is not reported
@@ -221,7 +224,7 @@ def _reasons(
     given, first = Counter(c for one in listed for c in one), Counter(one[0] for one in listed if one)
     some = rows[:MOST_DECLINES]
     values = engine.features.encode(scored.frame.iloc[some]).to_numpy()
-    change = fidelity.counterfactual(engine, values, scored.contributions[some])
+    change = counterfactual(engine, values, scored.contributions[some])
     agreement = np.asarray(scored.agreement)[rows]
     return {
         "declined_by_score": len(rows),

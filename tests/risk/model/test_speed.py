@@ -7,7 +7,7 @@ import pytest
 from risk_cases import people, small_engine
 
 from lendsafe.corpus import process
-from lendsafe.risk.training import train
+from lendsafe.risk.model.engine import RiskEngine
 
 
 def test_one_application_takes_five_milliseconds_at_most():
@@ -32,7 +32,7 @@ def test_reasons_of_a_thousand_applications_take_a_fifth_of_a_second_at_most():
 @pytest.mark.soak
 def test_50_000_applications_with_reasons_take_ten_seconds_of_processor_time_at_most():
     """With the model of the 20,000 past applicants that the synthetic data set brings; two cores need half."""
-    engine, table = train(process.history(20_000, 42).applications()), process.draw(50_000, 9).frame
+    engine, table = RiskEngine.fit(process.history(20_000, 42).applications()), process.draw(50_000, 9).frame
     engine.decide(table[:10])
     start = time.process_time()
     assert len(engine.decide(table)) == 50_000

@@ -9,8 +9,8 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from lendsafe.errors import ConfigError
-from lendsafe.risk import splits
-from lendsafe.risk.model import RiskModel, calibrate
+from lendsafe.risk.model import splits
+from lendsafe.risk.model.classifier import RiskModel, calibrate
 
 
 @parametrize_with_checks([RiskModel(max_trees=30, patience=5)])
@@ -21,7 +21,8 @@ def test_the_classifier_keeps_every_rule_of_scikit_learn(estimator, check):
 def test_no_check_of_scikit_learn_is_skipped():
     """One check runs only with SCIPY_ARRAY_API set before scipy is imported, so in a process of its own."""
     code = (
-        "from sklearn.utils.estimator_checks import check_estimator; from lendsafe.risk.model import RiskModel\n"
+        "from sklearn.utils.estimator_checks import check_estimator\n"
+        "from lendsafe.risk.model.classifier import RiskModel\n"
         "found = check_estimator(RiskModel(max_trees=20, patience=3), on_skip=None, on_fail=None)\n"
         "assert len(found) > 50; print([one['check_name'] for one in found if one['status'] != 'passed'])"
     )

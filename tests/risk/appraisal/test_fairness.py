@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from risk_cases import german
 from shared_data import shared_data
 
-from lendsafe.risk import fairness, schema
+from lendsafe.risk import schema
+from lendsafe.risk.appraisal import fairness
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.ingest import read_file
 

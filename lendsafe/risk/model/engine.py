@@ -1,9 +1,7 @@
 """From applications to assessments: score, decision and reasons of one fitted model."""
 
 import dataclasses
-import hashlib
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +17,15 @@ from scipy.special import expit
 
 from lendsafe.errors import DataError
 from lendsafe.records import Applicant, Assessment
-from lendsafe.risk import ranking
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, Scored, assessments, blocked, table
+from lendsafe.risk.decision import Policy, blocked
 from lendsafe.risk.features import FeatureSet, code_index, numbers, to_frame
-from lendsafe.risk.model import Calibration
-from lendsafe.risk.shapley import Attribution
-from lendsafe.risk.trees import Ensemble, to_document
+from lendsafe.risk.model import ranking, store, training
+from lendsafe.risk.model.fitted import Fitted
+from lendsafe.risk.model.outcomes import Scored, assessments, table
+from lendsafe.risk.model.scale import points
+from lendsafe.risk.model.shapley import Attribution
+from lendsafe.risk.model.trees import to_document
 
 Floats = NDArray[np.float64]
 OFFER_ROUNDING = 500.0
@@ -33,28 +33,19 @@ MANY_ROWS = 1_000  # from here on several threads are worth starting
 
 
 @dataclass(frozen=True)
-class RiskEngine:
-    """Everything that a decision needs; immutable, and the same wherever it is loaded.
+class RiskEngine(Fitted):
+    """A fitted model at work; immutable, and the same wherever it is loaded."""
 
-    Attributes:
-        ensemble: Fitted trees.
-        features: What they look at.
-        calibration: Correction of their log-odds.
-        background: Encoded rows that applicants are compared with, ``(rows, columns)``.
-        cutoff: Largest default probability that is approved.
-        policy: Required items and knock-out rules.
-        config: Settings it was made with.
-        training: What it was trained on and how it did there, as plain JSON values.
-    """
-
-    ensemble: Ensemble
-    features: FeatureSet
-    calibration: Calibration
-    background: Floats
-    cutoff: float
-    policy: Policy
-    config: RiskConfig
-    training: dict[str, object]
+    @classmethod
+    def fit(
+        cls,
+        frame: pd.DataFrame,
+        config: RiskConfig | None = None,
+        features: FeatureSet | None = None,
+        policy: Policy | None = None,
+    ) -> Self:
+        """Fit a model on past applications; arguments as :func:`~lendsafe.risk.model.training.fit`."""
+        return cls._of(training.fit(frame, config, features, policy))
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -64,33 +55,15 @@ class RiskEngine:
             DiskError: If a file cannot be read.
             RefusedError: If a file fails its checks.
         """
-        from lendsafe.risk import store
+        return cls._of(store.load(Path(folder)))
 
-        return store.load(Path(folder), cls)
+    @classmethod
+    def _of(cls, fitted: Fitted) -> Self:
+        return cls(**{f.name: getattr(fitted, f.name) for f in dataclasses.fields(Fitted)})
 
     def save(self, folder: Path | str) -> None:
         """Write ``model.ubj`` and ``model.json``."""
-        from lendsafe.risk import store
-
         store.save(self, Path(folder))
-
-    @cached_property
-    def identity(self) -> str:
-        """Short name that changes with anything that could change an assessment."""
-        facts = [
-            to_document(self.ensemble),
-            dataclasses.asdict(self.calibration),
-            self.background_hash,
-            self.cutoff,
-            dataclasses.asdict(self.policy),
-            dataclasses.asdict(self.config),
-        ]
-        return "risk-" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-
-    @cached_property
-    def background_hash(self) -> str:
-        """SHA-256 of the frozen background."""
-        return hashlib.sha256(np.ascontiguousarray(self.background).tobytes()).hexdigest()
 
     @cached_property
     def _boosters(self) -> dict[int, xgboost.Booster]:
@@ -242,15 +215,6 @@ class RiskEngine:
             kept = harmful[:4] + [c for c in harmful[4:] if c == inquiries]  # 15 USC 1681g(f)(9)
             found.append(tuple(statements[c] for c in kept))
         return found
-
-
-def points(log_odds: Floats, config: RiskConfig) -> NDArray[np.int64]:
-    """Internal score: ``base_points`` at ``base_odds`` of repayment, doubling every ``double_odds``.
-
-    Not on a bureau's scale of 300 to 850, so that nobody takes it for a bureau score.
-    """
-    factor = config.double_odds / math.log(2)
-    return np.round(config.base_points + factor * (-log_odds - math.log(config.base_odds))).astype(np.int64)
 
 
 def agreement(one: Floats, other: Floats, config: RiskConfig) -> Floats:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lendsafe.files import disk_errors, write_atomically, write_json
-from lendsafe.risk import charts
-from lendsafe.risk.appraisal import appraise
+from lendsafe.risk.appraisal import appraise, charts
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.dataset import Dataset
-from lendsafe.risk.engine import RiskEngine, points
+from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.scale import points
 
 MEASURES = {
     "auc": "AUC",
@@ -110,4 +110,4 @@ def _template() -> Any:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"shown": shown, "percent": percent}
-    return environment.from_string((files("lendsafe.risk") / "report.html.j2").read_text("utf-8"))
+    return environment.from_string((files("lendsafe.risk.appraisal") / "report.html.j2").read_text("utf-8"))
