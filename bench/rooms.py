@@ -5,8 +5,8 @@ from collections.abc import Callable
 from bench.harness import Result, alternate, save, table
 from lendsafe.corpus import process
 from lendsafe.corpus.synth import SynthConfig, synthesize
-from lendsafe.eval.checks import check
-from lendsafe.eval.overlap import rouge
+from lendsafe.eval.scoring.overlap import rouge
+from lendsafe.eval.truth.checks import check
 
 Say = Callable[[str], None]
 

@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lendsafe.errors import LendSafeError
-    from lendsafe.eval.checks import check
+    from lendsafe.eval.truth.checks import check
     from lendsafe.mlx_lora.config import TrainConfig
     from lendsafe.pipeline.applications import Application, read_applications
     from lendsafe.pipeline.letters import Explainer, Outcome, explain
@@ -37,7 +37,7 @@ _HOMES = {
     "RiskEngine": "lendsafe.risk.model.engine",
     "Style": "lendsafe.records",
     "TrainConfig": "lendsafe.mlx_lora.config",
-    "check": "lendsafe.eval.checks",
+    "check": "lendsafe.eval.truth.checks",
     "explain": "lendsafe.pipeline.letters",
     "read_applications": "lendsafe.pipeline.applications",
     "train": "lendsafe.pipeline.training",

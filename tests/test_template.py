@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lendsafe import slots, template
 from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.errors import DataError
-from lendsafe.eval.checks import check
+from lendsafe.eval.truth.checks import check
 from lendsafe.reasons import catalogue
 from lendsafe.records import Applicant, Assessment, Detail, Reason, Register, Style
 

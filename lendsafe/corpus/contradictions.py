@@ -1,6 +1,6 @@
 """Texts that are not true of what they explain.
 
-Those that carry an assessment are held against it by ``lendsafe.eval.checks``. Of the first system's
+Those that carry an assessment are held against it by ``lendsafe.eval.truth.checks``. Of the first system's
 rejection texts, those are found that their own applicant's data contradict.
 
 The first system drew its reasons from templates without looking at the applicant. A text is
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lendsafe.corpus.load import Example
-from lendsafe.eval.checks import check
+from lendsafe.eval.truth.checks import check
 
 MINIMUM_SCORE, MOST_DEBT = 640, 43.0
 _FIELDS = {

@@ -1,5 +1,5 @@
-"""Is a text true of its assessment, and how close is it to a reference? No model is needed.
+"""Is a text true of its assessment, and how close is it to a reference?
 
-``checks`` runs on every narrative, live and offline; ``metrics`` and ``overlap`` score many;
-``leakage`` compares them with the training rows; ``report`` shows the result.
+``truth``    what runs before anyone sees a narrative, and offline on the same terms: no model, no pandas
+``scoring``  what many narratives come to: rates, overlap with references, leakage, the report
 """

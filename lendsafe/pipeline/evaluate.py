@@ -14,13 +14,13 @@ from lendsafe.corpus import grammar
 from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError, DataError
-from lendsafe.eval import metrics, overlap
-from lendsafe.eval.checks import check
-from lendsafe.eval.leakage import Leakage, leakage
-from lendsafe.eval.metrics import Estimate
-from lendsafe.eval.scores import Score, Subject, estimates, score
-from lendsafe.eval.stated import stated
-from lendsafe.eval.vocabulary import Vocabulary
+from lendsafe.eval.scoring import metrics, overlap
+from lendsafe.eval.scoring.leakage import Leakage, leakage
+from lendsafe.eval.scoring.metrics import Estimate
+from lendsafe.eval.scoring.scores import Score, Subject, estimates, score
+from lendsafe.eval.truth.checks import check
+from lendsafe.eval.truth.stated import stated
+from lendsafe.eval.truth.vocabulary import Vocabulary
 from lendsafe.mlx_lora.runs import record
 from lendsafe.pipeline.narrate import Narrator, Request, explain
 from lendsafe.pipeline.settings import EvalConfig as EvalConfig

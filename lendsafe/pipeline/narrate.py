@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lendsafe import prompts, slots, template
-from lendsafe.eval.checks import check
-from lendsafe.eval.vocabulary import Vocabulary
+from lendsafe.eval.truth.checks import check
+from lendsafe.eval.truth.vocabulary import Vocabulary
 from lendsafe.files import disk_errors
 from lendsafe.mlx_lora.exchange import adapter, loading
 from lendsafe.mlx_lora.generate import generate

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lendsafe.eval import report, scores
-from lendsafe.eval.checks import RULES
-from lendsafe.eval.metrics import Estimate
-from lendsafe.eval.report import MEASURES, OVERLAP, Case, Page, Table, pieces, shown
+from lendsafe.eval.scoring import report, scores
+from lendsafe.eval.scoring.metrics import Estimate
+from lendsafe.eval.scoring.report import MEASURES, OVERLAP, Case, Page, Table, pieces, shown
+from lendsafe.eval.truth.checks import RULES
 from lendsafe.files import csv_cell, disk_errors, refuse_existing, write_atomically, write_json
 from lendsafe.mlx_lora.runs.watch import read_metrics
 from lendsafe.pipeline.evaluate import BASE, TEMPLATE, Evaluation, System

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lendsafe.corpus import contradictions
-from lendsafe.eval.figures import Limit
+from lendsafe.eval.truth.figures import Limit
 from lendsafe.fields import knob
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lendsafe.corpus import load as corpus
 from lendsafe.errors import DataError
-from lendsafe.eval.vocabulary import vocabulary
+from lendsafe.eval.truth.vocabulary import vocabulary
 from lendsafe.files import disk_errors, write_atomically
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading

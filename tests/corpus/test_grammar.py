@@ -12,7 +12,7 @@ from lendsafe import slots
 from lendsafe.corpus.grammar import factors, narrative
 from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.errors import DataError
-from lendsafe.eval.checks import check
+from lendsafe.eval.truth.checks import check
 from lendsafe.records import Applicant, Assessment, Detail, Register, Style
 from lendsafe.template import template
 

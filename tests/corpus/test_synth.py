@@ -19,8 +19,8 @@ from lendsafe.corpus.quotas import largest_remainder
 from lendsafe.corpus.statistics import tokens
 from lendsafe.corpus.synth import SynthConfig, Synthetic, synthesize, write
 from lendsafe.errors import ConfigError, DiskError, ExistsError
-from lendsafe.eval.checks import check
-from lendsafe.eval.sentences import split as sentences
+from lendsafe.eval.truth.checks import check
+from lendsafe.eval.truth.sentences import split as sentences
 from lendsafe.fields import build
 from lendsafe.records import Applicant, narrative_type
 from lendsafe.risk.features import application_features

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from subjects import APPROVED, APPROVED_TEXT, DECLINED, DECLINED_TEXT, declined, reason
 
 from lendsafe import prompts, slots, template
-from lendsafe.eval import decisions
-from lendsafe.eval.checks import CLAIM_RULES, RULES, check, check_claims, figures_judged
-from lendsafe.eval.factors import reasons_named
-from lendsafe.eval.figures import Limit
-from lendsafe.eval.stated import stated
+from lendsafe.eval.truth import decisions
+from lendsafe.eval.truth.checks import CLAIM_RULES, RULES, check, check_claims, figures_judged
+from lendsafe.eval.truth.factors import reasons_named
+from lendsafe.eval.truth.figures import Limit
+from lendsafe.eval.truth.stated import stated
 from lendsafe.records import Style
 
 

@@ -3,7 +3,7 @@
 from shared_data import shared_data
 
 from lendsafe.corpus import load
-from lendsafe.eval.leakage import leakage
+from lendsafe.eval.scoring.leakage import leakage
 
 OLD = (
     "We have declined your request for $12,000. The main reason is how much of your income goes to debt. "

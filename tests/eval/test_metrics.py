@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lendsafe.errors import DataError
-from lendsafe.eval import metrics, readability
+from lendsafe.eval.scoring import metrics
+from lendsafe.eval.truth import readability
 
 BOOLEANS = st.lists(st.booleans(), min_size=1, max_size=40)
 

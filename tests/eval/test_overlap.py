@@ -11,7 +11,8 @@ from lendsafe import slots, template
 from lendsafe.corpus import synth
 from lendsafe.corpus.grammar import narrative
 from lendsafe.errors import ConfigError, DataError, OfflineError
-from lendsafe.eval import overlap, sentences
+from lendsafe.eval.scoring import overlap
+from lendsafe.eval.truth import sentences
 
 PAIRS = 200
 

@@ -19,7 +19,7 @@ import lendsafe
 from lendsafe import slots
 from lendsafe.corpus import synth
 from lendsafe.corpus.grammar import narrative
-from lendsafe.eval.checks import check
+from lendsafe.eval.truth.checks import check
 
 SEED = zlib.crc32(lendsafe.__version__.encode())
 PLANTED, CORRECT = 500, 2_000

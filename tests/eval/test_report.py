@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from subjects import APPROVED, APPROVED_TEXT, DECLINED, DECLINED_TEXT
 
-from lendsafe.eval import report, scores
-from lendsafe.eval.checks import RULES
-from lendsafe.eval.metrics import Estimate
-from lendsafe.eval.scores import Subject, score
+from lendsafe.eval.scoring import report, scores
+from lendsafe.eval.scoring.metrics import Estimate
+from lendsafe.eval.scoring.scores import Subject, score
+from lendsafe.eval.truth.checks import RULES
 from lendsafe.records import Finding, Style
 
 WRONG = DECLINED_TEXT.replace("43%", "34%")

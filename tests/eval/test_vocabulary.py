@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lendsafe.corpus import synth
 from lendsafe.corpus.grammar import narrative
 from lendsafe.corpus.wordings import patterns, say
-from lendsafe.eval.checks import check
-from lendsafe.eval.vocabulary import Vocabulary, learned, vocabulary
+from lendsafe.eval.truth.checks import check
+from lendsafe.eval.truth.vocabulary import Vocabulary, learned, vocabulary
 
 STRANGERS = tomllib.loads(Path(__file__).with_name("strangers.toml").read_text("utf-8"))
 

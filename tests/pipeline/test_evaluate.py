@@ -19,8 +19,8 @@ from lendsafe.corpus import contradictions, process, synth
 from lendsafe.corpus.grammar import narrative
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError, DataError, ExistsError, LendSafeError, OfflineError
-from lendsafe.eval import overlap
-from lendsafe.eval.vocabulary import learned
+from lendsafe.eval.scoring import overlap
+from lendsafe.eval.truth.vocabulary import learned
 from lendsafe.pipeline import compare, evaluate, predictions, report
 from lendsafe.pipeline.evaluate import Source, evaluate_sources
 from lendsafe.pipeline.narrate import Narrator, Request, explain, narrator
@@ -391,7 +391,7 @@ def test_swapping_one_reason_changes_exactly_that_reason_in_the_text():
 
 
 def test_a_run_keeps_what_the_replies_hold_that_it_was_trained_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("lendsafe.eval.vocabulary.KNOWN_TEXTS", 0.0)  # so few texts cover no others
+    monkeypatch.setattr("lendsafe.eval.truth.vocabulary.KNOWN_TEXTS", 0.0)  # so few texts cover no others
     data = write_data(tmp_path / "rows.jsonl", rows(20))
     data.write_text(data.read_text().replace('"split": "valid"', '"split": "train"', 16))
     done = lendsafe(

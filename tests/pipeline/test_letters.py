@@ -15,7 +15,7 @@ import lendsafe
 from lendsafe import template
 from lendsafe.corpus import synth
 from lendsafe.errors import ConfigError, DataError
-from lendsafe.eval.checks import check
+from lendsafe.eval.truth.checks import check
 from lendsafe.notice import Contact, demo_config, render_pdf, validate, verify
 from lendsafe.notice.letter import REPORT_FIELDS
 from lendsafe.pipeline.applications import Application, application_from

@@ -28,12 +28,12 @@ from dataclasses import replace
 from functools import lru_cache
 
 from lendsafe import prompts, slots
-from lendsafe.eval import decisions, readability, sentences
-from lendsafe.eval.case import Case, case_of, lowered
-from lendsafe.eval.factors import check_reasons, check_ruled_out
-from lendsafe.eval.figures import Limit, check_figures, facts_of, judged
-from lendsafe.eval.lexicon import lexicon, list_of
-from lendsafe.eval.vocabulary import Vocabulary
+from lendsafe.eval.truth import decisions, readability, sentences
+from lendsafe.eval.truth.case import Case, case_of, lowered
+from lendsafe.eval.truth.factors import check_reasons, check_ruled_out
+from lendsafe.eval.truth.figures import Limit, check_figures, facts_of, judged
+from lendsafe.eval.truth.lexicon import lexicon, list_of
+from lendsafe.eval.truth.vocabulary import Vocabulary
 from lendsafe.records import Assessment, Finding, Style
 
 MIN_WORDS, MAX_WORDS, MAX_GRADE = 60, 180, 9.0

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from lendsafe.eval import sentences
-from lendsafe.eval.case import Case, alike, lowered
-from lendsafe.eval.figures import Limit
-from lendsafe.eval.mentions import Mention, mentions
-from lendsafe.eval.ranks import ranks, wrong
-from lendsafe.eval.unknown import unknown_factors
+from lendsafe.eval.truth import sentences
+from lendsafe.eval.truth.case import Case, alike, lowered
+from lendsafe.eval.truth.figures import Limit
+from lendsafe.eval.truth.mentions import Mention, mentions
+from lendsafe.eval.truth.ranks import ranks, wrong
+from lendsafe.eval.truth.unknown import unknown_factors
 from lendsafe.reasons import catalogue
 from lendsafe.records import Assessment, Finding, Style
 

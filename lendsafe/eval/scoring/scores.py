@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lendsafe.eval import metrics, readability
-from lendsafe.eval.checks import CLAIM_RULES, RULES, TRUTH, check, check_claims, figures_judged
-from lendsafe.eval.factors import reasons_named
-from lendsafe.eval.figures import Limit
-from lendsafe.eval.metrics import Estimate
-from lendsafe.eval.vocabulary import Vocabulary
+from lendsafe.eval.scoring import metrics
+from lendsafe.eval.scoring.metrics import Estimate
+from lendsafe.eval.truth import readability
+from lendsafe.eval.truth.checks import CLAIM_RULES, RULES, TRUTH, check, check_claims, figures_judged
+from lendsafe.eval.truth.factors import reasons_named
+from lendsafe.eval.truth.figures import Limit
+from lendsafe.eval.truth.vocabulary import Vocabulary
 from lendsafe.records import Assessment, Finding, Style
 
 SCORE_BANDS = ((300, 640), (640, 700), (700, 851))

@@ -7,7 +7,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from lendsafe.eval.metrics import Estimate
+from lendsafe.eval.scoring.metrics import Estimate
 from lendsafe.records import Finding
 
 # measure -> what a reader calls it, and whether it is a share; truth first, overlap last
@@ -169,4 +169,4 @@ def _template() -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string((files("lendsafe.eval") / "report.html.j2").read_text("utf-8"))
+    return environment.from_string((files("lendsafe.eval.scoring") / "report.html.j2").read_text("utf-8"))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lendsafe.errors import ConfigError, DataError, OfflineError
-from lendsafe.eval.sentences import lines
+from lendsafe.eval.truth.sentences import lines
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 MOST_TOKENS = 512  # of a BERT-like encoder with absolute positions

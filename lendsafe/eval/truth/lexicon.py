@@ -54,7 +54,7 @@ class Lexicon:
 @cache
 def lexicon() -> Lexicon:
     """Read and compile the lists."""
-    table = tomllib.loads((files("lendsafe.eval") / "lexicon.toml").read_text("utf-8"))
+    table = tomllib.loads((files("lendsafe.eval.truth") / "lexicon.toml").read_text("utf-8"))
     cues = dict(table["cues"])
     return Lexicon(
         factors=_groups(_factor_lists(table["factors"])),

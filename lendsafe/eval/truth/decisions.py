@@ -4,8 +4,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from lendsafe.eval import sentences
-from lendsafe.eval.lexicon import lexicon, list_of
+from lendsafe.eval.truth import sentences
+from lendsafe.eval.truth.lexicon import lexicon, list_of
 
 
 class Statement(NamedTuple):

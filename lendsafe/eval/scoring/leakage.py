@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lendsafe import slots
-from lendsafe.eval import sentences
+from lendsafe.eval.truth import sentences
 
 GRAM = 8  # words
 NEAR = 0.6  # share of a text's n-grams that one training text holds, from which it is a near-duplicate

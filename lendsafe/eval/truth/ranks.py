@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from lendsafe.eval.mentions import Mention
+from lendsafe.eval.truth.mentions import Mention
 
 _NOUN = (
     r"(?:reason|factor|strength|concern|point|issue|ground|consideration|weakness|problem|item|plus|drawback)"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lendsafe import slots
-from lendsafe.eval.figures import Facts, Limit, facts_of
+from lendsafe.eval.truth.figures import Facts, Limit, facts_of
 from lendsafe.records import Assessment, Style
 
 _LARGE = re.compile(r"\$\d[\d,.]*|\d[\d.]*(?=%)|\d{3,}|\d+(?= (?:years?|months?)\b)")

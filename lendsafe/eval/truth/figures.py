@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lendsafe import slots
-from lendsafe.eval.numbers import UNIT_FACTS, Quantity, Read, read, role_of
+from lendsafe.eval.truth.numbers import UNIT_FACTS, Quantity, Read, read, role_of
 from lendsafe.records import Assessment, Finding
 
 _PAST = re.compile(

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from lendsafe.eval import sentences
+from lendsafe.eval.truth import sentences
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
 _NUCLEUS = re.compile(r"[aeiouy]+")

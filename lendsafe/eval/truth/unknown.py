@@ -3,10 +3,10 @@
 import re
 from functools import lru_cache
 
-from lendsafe.eval import sentences
-from lendsafe.eval.lexicon import lexicon, list_of
-from lendsafe.eval.mentions import TONES, Mention, mask, read_sentence
-from lendsafe.eval.sentences import Span
+from lendsafe.eval.truth import sentences
+from lendsafe.eval.truth.lexicon import lexicon, list_of
+from lendsafe.eval.truth.mentions import TONES, Mention, mask, read_sentence
+from lendsafe.eval.truth.sentences import Span
 
 _OWNED = re.compile(r"\b(?:your|the applicant's)\s+((?:[a-z'-]+\s+){0,3}?[a-z'-]+)(?=[\s,.;:)]|$)")
 _FAMILIAR = re.compile(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from lendsafe.eval import sentences
-from lendsafe.eval.lexicon import lexicon, list_of
-from lendsafe.eval.sentences import Span
+from lendsafe.eval.truth import sentences
+from lendsafe.eval.truth.lexicon import lexicon, list_of
+from lendsafe.eval.truth.sentences import Span
 from lendsafe.reasons import catalogue
 from lendsafe.slots import SLOT
 
