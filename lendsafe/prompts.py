@@ -5,14 +5,15 @@ enumerations and the catalogue's own wording.
 """
 
 from dataclasses import replace
+from functools import partial
 
-from lendsafe import slots
-from lendsafe.reasons import catalogue
-from lendsafe.records import Assessment, Message, Reason, Style
+from lendsafe import parts, slots
+from lendsafe.records import Assessment, Message, Style
 
 SYSTEM = (
     "You write the explanation that a lender gives to a person about their loan application. "
-    "Use only the factors listed, in the order listed. "
+    "Write the parts in the order given, each behind its label. "
+    "Say in a part only what its line lists. "
     "Write each fact as the slot given in braces and never write a figure yourself. "
     "Write 60 to 180 words of plain sentences."
 )
@@ -53,28 +54,43 @@ def conversation(assessment: Assessment, style: Style, narrative: str) -> list[M
 
 
 def describe(assessment: Assessment, style: Style) -> str:
-    """The user message: decision, style, and the factors to explain, in order."""
-    known = slots.facts(assessment)
-    lines = [
-        f"Decision: {assessment.decision}",
-        f"Register: {style.register}",
-        f"Detail: {style.detail}",
-        f"Request: {{loan_amount}} for {assessment.applicant.loan_purpose.replace('_', ' ')}",
-    ]
-    if assessment.decision == "approved":
-        lines += ["Strengths:", *_numbered(assessment.strengths, known, adverse=False)]
-        if style.detail == "detailed" and assessment.reasons:
-            lines += ["Weighed against:", *_numbered(assessment.reasons, known, adverse=True)]
-    else:
-        lines += ["Reasons:", *_numbered(assessment.reasons, known, adverse=True)]
-    return "\n".join(lines)
+    """The user message: decision, style, and the parts to write, in order, each with its label."""
+    opened = parts.of(assessment, style)
+    return "\n".join(
+        [
+            f"Decision: {assessment.decision}",
+            f"Register: {style.register}",
+            f"Detail: {style.detail}",
+            f"Request: {asked_for(assessment)}",
+            "Parts:",
+            *map(partial(_line, assessment), opened, parts.labels(opened)),
+        ]
+    )
 
 
-def _numbered(factors: tuple[Reason, ...], known: dict[str, str], *, adverse: bool) -> list[str]:
-    lines = []
-    for number, factor in enumerate(factors, start=1):
-        code = catalogue()[factor.code]
-        wording = code.statement if adverse else code.favourable
-        shown = " ".join(f"{{{name}}}" for name in code.slots if name in known)
-        lines.append(f"{number}. {wording} ({factor.strength}) {shown}".rstrip())
-    return lines
+def asked_for(assessment: Assessment) -> str:
+    """What was asked for: the amount as its slot, and the purpose in the product's words."""
+    applicant = assessment.applicant
+    name = applicant.product.request.amount
+    amount = f"{{{name}}}" if applicant.values.get(name) is not None else "credit"
+    return f"{amount} {applicant.purpose}".rstrip()
+
+
+def shown_slots(assessment: Assessment, part: parts.Part) -> tuple[str, ...]:
+    """Slots that a part may hold: of a factor what its reason shows, of the decision what was asked for."""
+    product, known = assessment.applicant.product, slots.facts(assessment)
+    if part.kind == "factor":
+        return tuple(name for name in product.reasons[part.code].slots if name in known)
+    if part.kind == "decision":
+        offered = (slots.OFFER,) if assessment.decision == "counteroffer" else ()
+        return tuple(name for name in (product.request.amount, *offered) if name in known)
+    return ()
+
+
+def _line(assessment: Assessment, part: parts.Part, label: str) -> str:
+    if part.kind != "factor":
+        return label
+    code = assessment.applicant.product.reasons[part.code]
+    wording = code.favorable if part.side == "favorable" else code.statement
+    shown = " ".join(f"{{{name}}}" for name in shown_slots(assessment, part))
+    return f"{label} {wording} ({part.strength}) {shown}".rstrip()

@@ -3,62 +3,140 @@
 Applicant -> Assessment -> list[Message] -> Explanation (-> letter)
 """
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from lendsafe.errors import DataError
-from lendsafe.fields import build, check, knob
+from lendsafe.fields import Problem, did_you_mean, knob, problems
+from lendsafe.product import Product, SpecialError, Value, consumer, from_json, in_range, load
+from lendsafe.product.model import Register as Register
 
 Decision = Literal["approved", "declined", "counteroffer", "incomplete"]
-Purpose = Literal["debt_consolidation", "home_improvement", "vehicle", "medical", "major_purchase", "other"]
 Strength = Literal["slight", "moderate", "strong"]
-Register = Literal["plain", "formal", "warm"]
 Detail = Literal["standard", "detailed"]
 NarrativeType = Literal["adverse_action", "standard_approval", "detailed_factor_analysis"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Applicant:
-    """One loan application, as the lender recorded it.
+    """One loan application, as the lender recorded it: a value for each field of its product.
 
-    ``None`` means that the item is not known: not stated by the applicant, or, for bureau
-    items, that the bureau has no file. Nothing here identifies a person or says anything
-    about a prohibited basis (12 CFR 1002.2(z)).
+    A value that is absent is not known: not stated by the applicant, or the bureau has no file. Nothing here
+    identifies a person or says anything about a prohibited basis (12 CFR 1002.2(z)).
 
-    Raises:
-        DataError: If a value is of the wrong type or out of range.
+    Attributes:
+        applicant_id: Opaque identifier; never a name or account number.
+        product: What its fields mean.
+        values: What is known, by field; amounts in the field's currency, durations in months, percentages in
+            percent. A code that stands in place of a number (``special``) is text.
     """
 
-    applicant_id: str = knob(help="Opaque identifier; never a name or account number.")
-    loan_amount: float = knob(help="Amount of credit requested.", unit="USD", low=1, high=1_000_000)
-    loan_term_months: int = knob(36, "Requested term.", unit="months", low=1, high=480)
-    loan_purpose: Purpose = knob("other", "What the loan is for.")
-    annual_income: float | None = knob(None, "Gross yearly income.", unit="USD", low=0, high=10_000_000)
-    income_verified: bool = knob(True, "Whether the stated income could be verified.")
-    employment_months: int | None = knob(None, "Time in the present job.", unit="months", low=0, high=720)
-    debt_to_income: float | None = knob(
-        None, "Monthly debt payments as a share of gross monthly income.", unit="percent", low=0, high=500
-    )
-    credit_score: int | None = knob(
-        None, "Bureau credit score. Disclosed, never a feature.", low=300, high=850
-    )
-    delinquencies_24m: int | None = knob(
-        None, "Payments 30 or more days late, past 24 months.", low=0, high=99
-    )
-    collections: int | None = knob(None, "Collection actions or judgments on file.", low=0, high=99)
-    bankruptcies: int | None = knob(None, "Bankruptcies on file.", low=0, high=20)
-    inquiries_6m: int | None = knob(None, "Credit inquiries, past 6 months.", low=0, high=99)
-    oldest_account_months: int | None = knob(
-        None, "Age of the oldest account.", unit="months", low=0, high=1200
-    )
-    open_accounts: int | None = knob(None, "Open credit accounts.", low=0, high=200)
-    accounts_opened_24m: int | None = knob(None, "Accounts opened, past 24 months.", low=0, high=99)
-    revolving_utilization: float | None = knob(
-        None, "Revolving balances as a share of revolving limits.", unit="percent", low=0, high=500
-    )
+    applicant_id: str
+    product: Product
+    values: Mapping[str, Value]
 
-    def __post_init__(self) -> None:
-        check(self, DataError)
+    def __init__(self, applicant_id: str, values: Mapping[str, Value], product: Product | None = None) -> None:
+        """Check values against the product and work out its formulas.
+
+        Args:
+            applicant_id: Opaque identifier.
+            values: By field of the product; None is not known. Fields with a formula are worked out.
+            product: The consumer product by default.
+
+        Raises:
+            DataError: Naming every value that is of the wrong type, out of range or of no field.
+        """
+        chosen = product or consumer()
+        found, wrong = values_of(values, chosen)
+        if not isinstance(applicant_id, str):
+            wrong.insert(0, Problem("applicant_id", "is missing" if applicant_id is None else "is no text"))
+        if wrong:
+            raise DataError("; ".join(map(str, wrong)))
+        object.__setattr__(self, "applicant_id", applicant_id)
+        object.__setattr__(self, "product", chosen)
+        object.__setattr__(self, "values", MappingProxyType(found | derived(found, chosen)))
+
+    def __getitem__(self, name: str) -> Value:
+        """The value of a field; None if it is not known.
+
+        Raises:
+            KeyError: If the product has no such field.
+        """
+        if name not in self.product.fields:
+            raise KeyError(name)
+        return self.values.get(name)
+
+    def __hash__(self) -> int:
+        return hash((self.applicant_id, tuple(sorted(self.values.items(), key=str))))
+
+    def __reduce__(self) -> Any:  # a mapping proxy cannot be copied
+        return Applicant, (self.applicant_id, self.given, self.product)
+
+    @property
+    def given(self) -> dict[str, Value]:
+        """What is known and not worked out, by field."""
+        return {name: value for name, value in self.values.items() if self.product.fields[name].formula is None}
+
+    @property
+    def amount(self) -> float | None:
+        """Amount of credit requested, if the product names one and it is known."""
+        value = self.values.get(self.product.request.amount)
+        return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def purpose(self) -> str:
+        """What the loan is for in words such as ``for a vehicle``; empty where nothing is said."""
+        request = self.product.request
+        value = self.values.get(request.purpose)
+        if value is None:
+            return ""
+        if str(value) in request.purposes:
+            return request.purposes[str(value)]
+        word = self.product.fields[request.purpose].words.get(str(value), "")
+        return f"for {word}" if word else ""
+
+
+def values_of(
+    table: Mapping[str, Any], product: Product, *, quote: bool = True
+) -> tuple[dict[str, Value], list[Problem]]:
+    """Values of an application by field, and what is wrong with it.
+
+    Args:
+        table: Values by field, as records or JSON hold them.
+        product: What its fields mean.
+        quote: Whether problems repeat the values; not where these may be about a person.
+    """
+    found: dict[str, Value] = {}
+    wrong: list[Problem] = []
+    for name, value in table.items():
+        one = product.values.get(name)
+        if one is None:
+            hint = did_you_mean(str(name), list(product.values))
+            wrong.append(Problem(str(name), f"is no field of product '{product.name}'.{hint}", unknown=True))
+        elif value is not None and one.formula is None:
+            try:
+                if isinstance(value, str) and (one.kind in ("category", "text", "date") and value not in one.special):
+                    found[name] = in_range(one, value)
+                elif (read := from_json(one, value, product.missing)) is not None:
+                    found[name] = read
+            except SpecialError as code:
+                found[name] = str(code)
+            except ValueError as problem:
+                wrong.append(Problem(name, (f"is {value!r:.60}; " if quote else "cannot be used; ") + str(problem)))
+    return found, wrong
+
+
+def derived(values: Mapping[str, Value], product: Product) -> dict[str, Value]:
+    """Values of the product's formulas, where they are known."""
+    found: dict[str, Value] = {}
+    for one in product.in_order_of_need:
+        assert one.formula is not None
+        value = one.formula.of({**values, **found})
+        if value is not None:
+            found[one.name] = bool(value) if one.kind == "yesno" else value
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +144,7 @@ class Reason:
     """One factor of a decision, grouped over the features that share it.
 
     Attributes:
-        code: Key into the catalogue (``lendsafe.reasons``).
+        code: Key into the product's reasons.
         contribution: Push on the log-odds of default against the baseline; positive is
             adverse, negative favourable.
         strength: How large the push is, in words.
@@ -94,7 +172,7 @@ class Assessment:
         key_factors: What most hurt the disclosed credit score, in order (15 USC 1681g(f)(1)(C));
             a list of its own, never mixed with ``reasons``.
         score: Internal score in points (not on a bureau's scale), or None.
-        missing: Applicant fields that have to be supplied, if incomplete.
+        missing: Fields that have to be supplied, if incomplete.
         counteroffer_amount: Amount that would be approved, in USD, if a counteroffer.
         agreement: Share of the reasons on which two attribution methods agree, in [0, 1].
         risk_model: Identity of the model that produced this.
@@ -179,15 +257,59 @@ def narrative_type(assessment: Assessment, style: Style) -> NarrativeType:
     return "detailed_factor_analysis" if style.detail == "detailed" else "standard_approval"
 
 
-def to_json(record: Any) -> dict[str, Any]:
-    """A record as plain JSON values (tuples become lists when dumped)."""
-    return asdict(record)
+def to_json(record: Any) -> Any:
+    """A record as plain JSON values; an applicant as one table of its values, without what is worked out."""
+    if isinstance(record, Applicant):
+        return {"applicant_id": record.applicant_id, **record.given}
+    if is_dataclass(record) and not isinstance(record, type):
+        table = {f.name: to_json(getattr(record, f.name)) for f in fields(record)}
+        return {"product": record.applicant.product.name, **table} if isinstance(record, Assessment) else table
+    if isinstance(record, Mapping):
+        return {str(key): to_json(value) for key, value in record.items()}
+    return [to_json(one) for one in record] if isinstance(record, list | tuple) else record
 
 
-def assessment_from_json(table: dict[str, Any], where: str = "") -> Assessment:
+def assessment_from_json(table: Mapping[str, Any], where: str = "", product: Product | None = None) -> Assessment:
     """Rebuild an :class:`Assessment` from :func:`to_json`'s form.
+
+    Args:
+        table: The JSON object.
+        where: Place to name in messages.
+        product: Product of the applicant; the packaged one that the table names if None.
 
     Raises:
         DataError: Naming every key that is unknown, missing, mistyped or out of range.
     """
-    return build(Assessment, table, where, DataError)
+    start = f"{where}: " if where else ""
+    rest = {key: value for key, value in table.items() if key not in ("applicant", "product")}
+    person = table.get("applicant")
+    if not isinstance(person, Mapping):
+        raise DataError(f"{start}'applicant' is {'missing' if person is None else repr(person)[:60] + '; expected an object'}")
+    chosen = product or _named(table.get("product", "consumer"), start)
+    _, wrong = values_of({key: value for key, value in person.items() if key != "applicant_id"}, chosen)
+    if not isinstance(person.get("applicant_id"), str):
+        wrong.insert(0, Problem("applicant_id", "is missing" if "applicant_id" not in person else "is no text", missing=True))
+    found = [Problem(f"applicant.{one.field}", one.why) for one in wrong]
+    shell = {"applicant": None, **rest}
+    found += [one for one in problems(Assessment, shell) if one.field != "applicant"]
+    for name in ("reasons", "strengths"):
+        for one in rest.get(name, ()) if isinstance(rest.get(name), list | tuple) else ():
+            if isinstance(one, Mapping) and one.get("code") not in chosen.reasons:
+                found.append(Problem(f"{name}.code", f"is {one.get('code')!r:.60}; expected a reason of '{chosen.name}'"))
+    if found:
+        raise DataError(start + "; ".join(map(str, found)))
+    applicant = Applicant(person["applicant_id"], {k: v for k, v in person.items() if k != "applicant_id"}, chosen)
+    for name in ("reasons", "strengths"):
+        rest[name] = tuple(Reason(**one) for one in rest.get(name, ()))
+    for name in ("key_factors", "missing"):
+        rest[name] = tuple(rest.get(name, ()))
+    return Assessment(applicant=applicant, **rest)
+
+
+def _named(name: Any, start: str) -> Product:
+    from lendsafe.errors import ConfigError
+
+    try:
+        return load(str(name))
+    except ConfigError as problem:
+        raise DataError(f"{start}'product': {problem}") from problem

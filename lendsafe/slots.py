@@ -1,28 +1,40 @@
 """Facts as named slots: ``{debt_to_income}`` in a narrative, ``38.2%`` when rendered.
 
-The language model writes the name, never the figure; each fact is formatted here, once.
+The language model writes the name, never the figure; each fact is formatted once, by its product.
 """
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 from lendsafe.errors import DataError
-from lendsafe.records import Applicant, Assessment
+from lendsafe.product import Product, shown
+from lendsafe.product.show import dollars
+from lendsafe.records import Assessment
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+OFFER = "counteroffer_amount"  # the one slot that is no field: it is made with the decision
 
 
 def facts(assessment: Assessment) -> dict[str, str]:
     """Every slot that has a value for this assessment, formatted as a reader sees it.
 
-    A count carries its noun (``1 inquiry``, ``5 inquiries``), so that a sentence around a
+    A count carries its noun (``1 inquiry``, ``5 inquiries``) and a figure its period, so that a sentence around a
     slot is right for every value.
     """
     applicant = assessment.applicant
-    values = {name: getattr(applicant, name) for name in FORMATS if hasattr(applicant, name)}
-    values["counteroffer_amount"] = assessment.counteroffer_amount
-    return {name: FORMATS[name](value) for name, value in values.items() if value is not None}
+    found = {}
+    for name, value in applicant.values.items():
+        one = applicant.product.fields[name]
+        if not (isinstance(value, str) and one.numeric):  # a code that stands in place of a value
+            found[name] = shown(one, value)
+    if assessment.counteroffer_amount is not None:
+        amount = applicant.product.fields.get(applicant.product.request.amount)
+        found[OFFER] = dollars(assessment.counteroffer_amount, amount.unit if amount else "")
+    return found
+
+
+def known(product: Product) -> frozenset[str]:
+    """Every slot that a narrative of the product may hold."""
+    return frozenset((*product.values, OFFER))
 
 
 def names(text: str) -> list[str]:
@@ -43,43 +55,3 @@ def render(text: str, values: dict[str, str]) -> str:
         return values[match[1]]
 
     return SLOT.sub(fill, text)
-
-
-def _dollars(value: float) -> str:
-    return f"${value:,.0f}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0") + "%"
-
-
-def _count(one: str, many: str) -> Callable[[int], str]:
-    return lambda value: f"{value} {one if value == 1 else many}"
-
-
-def _duration(months: int) -> str:
-    years, rest = divmod(months, 12)
-    if years < 2:
-        return _count("month", "months")(months)
-    return f"{years} years" + (f" and {_count('month', 'months')(rest)}" if rest else "")
-
-
-FORMATS: dict[str, Callable[[Any], str]] = {
-    "loan_amount": _dollars,
-    "loan_term_months": _count("month", "months"),
-    "annual_income": _dollars,
-    "employment_months": _duration,
-    "debt_to_income": _percent,
-    "credit_score": str,
-    "delinquencies_24m": _count("late payment", "late payments"),
-    "collections": _count("collection or judgment", "collections or judgments"),
-    "bankruptcies": _count("bankruptcy", "bankruptcies"),
-    "inquiries_6m": _count("inquiry", "inquiries"),
-    "oldest_account_months": _duration,
-    "open_accounts": _count("open account", "open accounts"),
-    "accounts_opened_24m": _count("new account", "new accounts"),
-    "revolving_utilization": _percent,
-    "counteroffer_amount": _dollars,
-}
-
-assert set(FORMATS) - {"counteroffer_amount"} <= set(Applicant.__dataclass_fields__)

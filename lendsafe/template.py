@@ -1,102 +1,42 @@
 """The deterministic narrative: what is said when no generated one passes every check.
 
-One fixed wording for each factor, each strength and each register. It names the factors of
-``lendsafe.prompts`` in their order, shows their facts as slots, and says nothing else about them,
-so it passes the checks by construction.
+One fixed wording for each factor, each strength and each register, in the product's words. It names the
+factors of ``lendsafe.prompts`` in their order, shows their facts as slots, and says nothing else about them
+and nothing about how the lender worked, so it passes the checks by construction.
 """
 
-from lendsafe import slots
-from lendsafe.errors import DataError
-from lendsafe.records import Assessment, Reason, Register, Style
+from typing import cast
 
-# code -> (when it is adverse, when it helps, the sentence that shows its facts)
-_FACTORS: dict[str, tuple[str, str, str]] = {
-    "delinquency": (
-        "late payments on other accounts",
-        "your record of payments made on time",
-        "Your credit report shows {delinquencies_24m}.",
-    ),
-    "bankruptcy": (
-        "a bankruptcy on file",
-        "no bankruptcy on file",
-        "Your credit report shows {bankruptcies}.",
-    ),
-    "collections": (
-        "a collection action or judgment on file",
-        "no collection action or judgment on file",
-        "Your credit report shows {collections}.",
-    ),
-    "debt_to_income": (
-        "a high level of debt in relation to income",
-        "a moderate level of debt in relation to income",
-        "Your debt payments take {debt_to_income} of your income.",
-    ),
-    "income_for_amount": (
-        "income that is low for the amount of the loan",
-        "income that is sufficient for the amount of the loan",
-        "You earn {annual_income} a year and asked for {loan_amount}.",
-    ),
-    "utilization": (
-        "high revolving balances in relation to their limits",
-        "low revolving balances in relation to their limits",
-        "Your balances use {revolving_utilization} of your limits.",
-    ),
-    "inquiries": (
-        "the high number of recent credit inquiries",
-        "the low number of recent credit inquiries",
-        "Your credit report shows {inquiries_6m}.",
-    ),
-    "new_accounts": (
-        "the high number of recently opened accounts",
-        "the low number of recently opened accounts",
-        "Your credit report shows {accounts_opened_24m}.",
-    ),
-    "credit_history": (
-        "a short credit history",
-        "a long credit history",
-        "Your oldest account has been open for {oldest_account_months}.",
-    ),
-    "employment_length": (
-        "a short time in your present job",
-        "a long time in your present job",
-        "You have worked there for {employment_months}.",
-    ),
-    "unverified_income": ("income that we could not verify", "income that we could verify", ""),
-    "no_credit_file": ("the lack of a credit file", "an available credit file", ""),
-}
+from lendsafe import parts, slots
+from lendsafe.errors import DataError
+from lendsafe.records import Assessment, Register, Style
 
 _OPENINGS: dict[str, dict[Register, str]] = {
     "approved": {
-        "plain": "We have approved your request for {loan_amount}.",
-        "formal": "The request for {loan_amount} has been approved.",
-        "warm": "Thank you for your request for {loan_amount}. We are happy to say that we have approved it.",
+        "plain": "We have approved your request for {amount}.",
+        "formal": "The request for {amount} has been approved.",
+        "warm": "Thank you for your request for {amount}. We are happy to say that we have approved it.",
     },
     "declined": {
-        "plain": "We have declined your request for {loan_amount}.",
-        "formal": "We are unable to approve the request for {loan_amount}.",
-        "warm": "Thank you for your request for {loan_amount}. We are sorry that we cannot approve it.",
+        "plain": "We have declined your request for {amount}.",
+        "formal": "We are unable to approve the request for {amount}.",
+        "warm": "Thank you for your request for {amount}. We are sorry that we cannot approve it.",
     },
     "counteroffer": {
-        "plain": "We cannot approve {loan_amount}. "
+        "plain": "We cannot approve {amount}. "
         "We can make a counteroffer, a smaller loan of {counteroffer_amount}.",
-        "formal": "We are unable to approve {loan_amount}. "
+        "formal": "We are unable to approve {amount}. "
         "We make a counteroffer instead, a smaller loan of {counteroffer_amount}.",
-        "warm": "Thank you for your request for {loan_amount}. We cannot approve all of it. "
+        "warm": "Thank you for your request for {amount}. We cannot approve all of it. "
         "We are happy to make a counteroffer, a smaller loan of {counteroffer_amount}.",
     },
     "incomplete": {
-        "plain": "We cannot decide on your request for {loan_amount} yet, as the application is incomplete.",
-        "formal": "No decision on the request for {loan_amount} has been made, "
+        "plain": "We cannot decide on your request for {amount} yet, as the application is incomplete.",
+        "formal": "No decision on the request for {amount} has been made, "
         "as the application is incomplete.",
-        "warm": "Thank you for your request for {loan_amount}. "
+        "warm": "Thank you for your request for {amount}. "
         "We cannot decide yet, as the application is incomplete.",
     },
-}
-
-_REVIEW: dict[Register, str] = {
-    "plain": "We read the whole application and weighed the request as it stands today.",
-    "formal": "The application was read in full, and the request was weighed as it stands today.",
-    "warm": "We took our time, read the whole application, and weighed the request as it stands today.",
 }
 
 # decision -> what announces the factors, for one and for several
@@ -122,22 +62,39 @@ _WEIGHTS: dict[str, dict[str, str]] = {
 # Added in turn while the narrative is short.
 _CLOSINGS: dict[Register, tuple[str, ...]] = {
     "plain": (
-        "We list the facts so that you can check them against your own records.",
-        "If any fact here looks wrong, please let us know.",
-        "The decision is about this request only.",
-        "We look at each request by itself, and we take the time that it needs.",
+        "If anything here looks wrong, please let us know.",
+        "You can ask us about any part of this.",
+        "You can do so in writing or by telephone.",
+        "Thank you for your request.",
     ),
     "formal": (
-        "The facts above come from the application and the records we had.",
-        "Please contact us if any fact stated here is not correct.",
-        "No other request is affected by this decision.",
-        "Each request is looked at by itself, with the time that it needs.",
+        "Please contact us if anything stated here is not correct.",
+        "Questions about any part of this explanation are welcome.",
+        "They can be put to us in writing or by telephone.",
+        "Thank you for the request.",
     ),
     "warm": (
         "If anything here looks wrong to you, please let us know.",
         "We are glad to talk through any part of this with you.",
+        "You can reach us in writing or by telephone.",
         "Thank you again for coming to us.",
-        "We look at each request by itself, and we take the time that it needs.",
+    ),
+}
+# Said before the factors while the narrative is short, for one factor and for several.
+_ABOUT: dict[str, tuple[tuple[str, str], ...]] = {
+    "adverse": (
+        ("We say how much it counted.", "We say of each reason how much it counted."),
+        (
+            "This explanation names what the decision rests on.",
+            "This explanation names what the decision rests on, and what counted most comes first.",
+        ),
+    ),
+    "favorable": (
+        ("We say how much it counted.", "We say of each point how much it counted."),
+        (
+            "This explanation names what the decision rests on.",
+            "This explanation names what the decision rests on, and what counted most comes first.",
+        ),
     ),
 }
 
@@ -145,21 +102,6 @@ _TURN = ("This point weighed against the request.", "These points weighed agains
 _ENOUGH_WORDS = 78  # far enough above 60 whatever the facts
 _MANY = 6  # with more factors than this, only the decision stands before them
 
-# Fields of Applicant as a person would call them; each holds the word of its field that the checks look for.
-_ITEMS = {
-    "loan_amount": "the amount you ask for",
-    "annual_income": "your yearly income",
-    "income_verified": "verified proof of your income",
-    "employment_months": "the length of your present employment",
-    "debt_to_income": "your monthly debt payments and income",
-    "delinquencies_24m": "any recent delinquencies",
-    "collections": "any collections or judgments",
-    "bankruptcies": "any bankruptcies",
-    "inquiries_6m": "recent credit inquiries",
-    "oldest_account_months": "the age of your oldest account",
-    "accounts_opened_24m": "recently opened accounts",
-    "revolving_utilization": "the utilization of your revolving limits",
-}
 
 
 def template(assessment: Assessment, style: Style) -> str:
@@ -176,16 +118,32 @@ def template(assessment: Assessment, style: Style) -> str:
     Raises:
         DataError: If a decline or counteroffer has no reason, or a counteroffer no amount.
     """
+    return parts.narrative(template_parts(assessment, style))
+
+
+def template_parts(assessment: Assessment, style: Style) -> tuple[str, ...]:
+    """The same, a text for each part that the assessment opens (:func:`lendsafe.parts.of`)."""
     _refuse_without_grounds(assessment)
-    known = set(slots.facts(assessment))
-    opening, review = _OPENINGS[assessment.decision][style.register], _REVIEW[style.register]
+    opened = parts.of(assessment, style)
+    factors = [_block(assessment, one, opened[i - 1]) for i, one in enumerate(opened) if one.kind == "factor"]
+    register = style.register if len(factors) <= _MANY else "plain"
+    opening = [_OPENINGS[assessment.decision][register].replace("{amount}", _amount(assessment))]
     if assessment.decision == "incomplete":
-        return _closed([opening, *_request_for(assessment.missing)], style.register)
-    body = _body(assessment, style, known)
-    if len(body) > _MANY:
-        return _closed([_OPENINGS[assessment.decision]["plain"], *body], style.register)
-    lead = [_LEADS[assessment.decision][len(body) > 1]] if body else []
-    return _closed([opening, review, *lead, *body], style.register)
+        opening += _request_for(assessment)
+    lead = []
+    if factors and len(factors) <= _MANY:
+        lead = [_LEADS[assessment.decision][len(factors) > 1]]
+    values = slots.facts(assessment)
+    closing: list[str] = []
+    about = [one[len(factors) > 1] for one in _ABOUT["favorable" if assessment.decision == "approved" else "adverse"]]
+    spare = [*zip(_CLOSINGS[register], (*about, *[""] * 4) if factors else [""] * 4, strict=False)]
+    for said, before in spare:
+        if _words([*opening, *lead, *factors, *closing], values) >= _ENOUGH_WORDS:
+            break
+        closing.append(said)
+        if before and _words([*opening, *lead, *factors, *closing], values) < _ENOUGH_WORDS:
+            opening.append(before)
+    return (" ".join([*opening, *lead]), *factors, " ".join(closing))
 
 
 def _refuse_without_grounds(assessment: Assessment) -> None:
@@ -197,36 +155,38 @@ def _refuse_without_grounds(assessment: Assessment) -> None:
         raise DataError("A counteroffer needs 'counteroffer_amount'.")
 
 
-def _body(assessment: Assessment, style: Style, known: set[str]) -> list[str]:
-    if assessment.decision != "approved":
-        return [_block(factor, "adverse", known) for factor in assessment.reasons]
-    body = [_block(factor, "favorable", known) for factor in assessment.strengths]
-    if style.detail == "detailed" and assessment.reasons:
-        against = [_block(factor, "against", known) for factor in assessment.reasons]
-        body += [f"{_TURN[len(against) > 1]} {against[0]}", *against[1:]]
-    return body
+def _amount(assessment: Assessment) -> str:
+    applicant = assessment.applicant
+    name = applicant.product.request.amount
+    return f"{{{name}}}" if applicant.values.get(name) is not None else "credit"
 
 
-def _block(factor: Reason, side: str, known: set[str]) -> str:
-    adverse, favorable, fact = _FACTORS[factor.code]
-    sentence = f"{_WEIGHTS[side][factor.strength]} is {favorable if side == 'favorable' else adverse}."
+def _block(assessment: Assessment, part: parts.Part, before: parts.Part) -> str:
+    """The sentences about one factor: what it is and how much it counted, then its facts."""
+    code = assessment.applicant.product.reasons[part.code]
+    against, in_favor, fact = code.template
+    side = cast(str, part.side)
+    sentence = f"{_WEIGHTS[side][part.strength]} is {in_favor if side == 'favorable' else against}."
+    if side == "against" and before.side != "against":
+        sentence = f"{_TURN[len(assessment.reasons) > 1]} {sentence}"
+    known = set(slots.facts(assessment))
     return f"{sentence} {fact}" if fact and known.issuperset(slots.names(fact)) else sentence
 
 
-def _request_for(missing: tuple[str, ...]) -> list[str]:
-    items = [_ITEMS.get(name, name.replace("_", " ")) for name in missing]
+def _request_for(assessment: Assessment) -> list[str]:
+    items = needed(assessment)
     if not items:
         return ["Some of the details that we need are missing."]
+    items = [one[:1].lower() + one[1:] for one in items]
     several = f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else items[0]
-    return [
-        f"We still need these details from you: {several}.",
-        "We will look at the request once we have them.",
-    ]
+    return [f"We still need these details from you: {several}.", "We can decide once we have them."]
 
 
-def _closed(sentences: list[str], register: Register) -> str:
-    for closing in _CLOSINGS[register]:
-        if len(" ".join(sentences).split()) >= _ENOUGH_WORDS:
-            break
-        sentences.append(closing)
-    return " ".join(sentences)
+def needed(assessment: Assessment) -> list[str]:
+    """What an applicant has to supply, in the product's words, each once."""
+    fields = assessment.applicant.product.fields
+    return list(dict.fromkeys(fields[name].ask or fields[name].called for name in assessment.missing))
+
+
+def _words(sentences: list[str], values: dict[str, str]) -> int:
+    return len(slots.render(" ".join(sentences), values).split())

@@ -17,11 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lendsafe.fields import parse_toml
-from lendsafe.reasons import catalogue
+from lendsafe.product import consumer
 from lendsafe.records import Applicant, Assessment
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import default_policy, knocked_out, missing_items, to_applicants
-from lendsafe.risk.features import APPLICANT_COLUMNS, application_features, code_index, derive
+from lendsafe.risk.decision import Policy, blocked, to_applicants
+from lendsafe.risk.features import code_index, feature_set
 from lendsafe.risk.model import ranking
 from lendsafe.risk.model.outcomes import Scored, assessments
 
@@ -34,7 +34,7 @@ class Population:
     """Applicants with everything that is true about them.
 
     Attributes:
-        frame: Application columns, fields of :class:`~lendsafe.records.Applicant`, ``n`` rows.
+        frame: Application columns, fields of the consumer product, ``n`` rows.
         default_probability: True probability of default, ``(n,)``.
         defaulted: Whether the loan defaulted, or would have, ``(n,)``.
         terms: True push of each feature on the log-odds, ``(n, features)``, not centred.
@@ -53,7 +53,7 @@ class Population:
     @cached_property
     def applicants(self) -> list[Applicant]:
         """The applications as records; slow for large populations, so ``take`` first."""
-        return to_applicants(self.frame)
+        return to_applicants(self.frame, consumer())
 
     @property
     def contributions(self) -> Floats:
@@ -122,7 +122,7 @@ def assess(
     """
     limit = parameters()["cutoff"] if cutoff is None else cutoff
     settings = config or RiskConfig()
-    codes = list(catalogue())
+    codes = list(consumer().reasons)
     scored = Scored(
         frame=population.frame,
         default_probability=population.default_probability,
@@ -131,14 +131,15 @@ def assess(
         key_factors=key_factors(population),
         risk_model=f"latent process, version {parameters()['version']}",
     )
-    return assessments(scored, limit, default_policy(), settings, population.applicants)
+    return assessments(scored, limit, Policy(feature_set()), settings, population.applicants)
 
 
 def true_reasons(population: Population, cutoff: float | None = None) -> Floats:
-    """True contributions summed by reason, ``(n, codes)``, in the catalogue's order."""
+    """True contributions summed by reason, ``(n, codes)``, in the product's order."""
     limit = parameters()["cutoff"] if cutoff is None else cutoff
-    codes = list(catalogue())
-    index = code_index(derive(population.frame).to_numpy(), application_features(), codes)
+    codes = list(consumer().reasons)
+    features = feature_set()
+    index = code_index(features.encode(population.frame).to_numpy(), features.columns, codes)
     return ranking.grouped(population.terms - baseline(limit), index, len(codes))
 
 
@@ -149,7 +150,7 @@ def key_factors(population: Population, most: int = 4) -> list[tuple[str, ...]]:
     where there is no score.
     """
     wording = parameters()["key_factors"]
-    names = [f.name for f in application_features()]
+    names = feature_set().names
     columns = [names.index(name) for name in wording]
     harm = population.terms[:, columns] - np.minimum(
         [parameters()["terms"][name]["weight"] for name in wording], 0
@@ -174,10 +175,9 @@ def baseline(cutoff: float) -> Floats:
     """
     table = parameters()
     people = draw(table["reference_rows"], table["reference_seed"])
-    policy = default_policy()
-    blocked = knocked_out(people.frame, policy).any(axis=1) | missing_items(people.frame, policy).any(axis=1)
+    out = blocked(people.frame, Policy(feature_set()))
     distance = _logit(cutoff) - _logit(people.default_probability)
-    near = (distance >= 0) & (distance <= table["baseline_band"]) & ~blocked
+    near = (distance >= 0) & (distance <= table["baseline_band"]) & ~out
     mean: Floats = people.terms[near].mean(axis=0)
     return mean
 
@@ -198,7 +198,7 @@ def _draw(n: int, rng: np.random.Generator, prefix: str) -> Population:
     probability = 1 / (1 + np.exp(-(table["intercept"] + terms.sum(axis=1))))
     defaulted = rng.random(n) < probability
     protected.insert(0, "applicant_id", ids)
-    return Population(frame[list(APPLICANT_COLUMNS)], probability, defaulted, terms, protected)
+    return Population(frame[_columns()], probability, defaulted, terms, protected)
 
 
 def _protected(
@@ -295,7 +295,7 @@ def _bureau(
 
 
 def _terms(frame: pd.DataFrame, table: Mapping[str, Mapping[str, float]]) -> Floats:
-    features = derive(frame)
+    features = feature_set().encode(frame)
     columns = []
     for name in features:
         term, values = table[name], features[name].to_numpy()
@@ -312,7 +312,7 @@ def _when_missing(features: pd.DataFrame, name: str, table: Mapping[str, Mapping
 
 
 def _score(terms: Floats, frame: pd.DataFrame, rng: np.random.Generator, table: Mapping[str, Any]) -> Floats:
-    names = [f.name for f in application_features()]
+    names = feature_set().names
     bureau = terms[:, [names.index(name) for name in table["key_factors"]]].sum(axis=1)
     shape = table["score"]
     behaviour = (bureau - shape["bureau_mean"]) / shape["bureau_sd"]
@@ -320,6 +320,11 @@ def _score(terms: Floats, frame: pd.DataFrame, rng: np.random.Generator, table: 
     points = shape["mean"] - shape["spread"] * (shape["loading"] * behaviour + noise)
     no_file = frame["oldest_account_months"].isna().to_numpy()
     return np.where(no_file, np.nan, np.clip(np.round(points), 300, 850))
+
+
+def _columns() -> list[str]:
+    """Columns of an application, in the product's order."""
+    return ["applicant_id", *(name for name, one in consumer().values.items() if one.formula is None)]
 
 
 def _normal_cdf(values: Floats) -> Floats:

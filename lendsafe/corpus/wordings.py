@@ -1,129 +1,21 @@
-"""Sentence patterns with alternatives, read from the wording tables beside this module.
-
-A pattern is text with ``(a|b)`` where wordings may vary and ``[a|b]`` where one or several
-factors are meant; both nest. Earlier alternatives are drawn more often, so that a style has a
-voice of its own and still does not repeat itself.
-"""
+"""The frames of narratives, read from the wording tables beside this module, and a product's own words in them."""
 
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from lendsafe import slots
+from lendsafe.product import Product
+from lendsafe.product.patterns import Pattern, Random, parse, pick, say, shape
 
 Wording = Literal["train", "held_out", "all"]
-
-# Each alternative is drawn this much more seldom than the one before it. At 1 every wording is as
-# likely as any other and no reference can be predicted; near 0 every letter reads the same.
-FALLOFF = 0.95
 
 # Share of the lists drawn from the held-out table when every wording is wanted.
 HELD_OUT_SHARE = 0.3
 
 
-class Random(Protocol):
-    """What the grammar needs of a generator: ``random.Random`` and ``numpy.random.Generator`` have it."""
-
-    def random(self) -> float:
-        """A number in [0, 1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A place in a pattern where the text may vary.
-
-    Attributes:
-        options: The alternatives, each a sequence of text and further choices.
-        by_count: Whether the number of factors, not chance, picks (``[one|several]``).
-    """
-
-    options: tuple["Pattern", ...]
-    by_count: bool
-
-
-Pattern = tuple["str | Choice", ...]
-
-
-def parse(text: str) -> Pattern:
-    """Read a pattern.
-
-    Raises:
-        ValueError: If a bracket is not closed or was never opened.
-    """
-    options, rest = _options(text, "")
-    if rest or len(options) != 1:
-        raise ValueError(f"Unbalanced brackets in the pattern {text!r}.")
-    return options[0]
-
-
-def _options(text: str, close: str) -> tuple[list[Pattern], str]:
-    options: list[Pattern] = []
-    parts: list[str | Choice] = []
-    while text:
-        head, text = text[0], text[1:]
-        if head in "([":
-            inner, text = _options(text, ")" if head == "(" else "]")
-            parts.append(Choice(tuple(inner), by_count=head == "["))
-        elif head == "|" and close:
-            options.append(tuple(parts))
-            parts = []
-        elif head in ")]":
-            if head != close:
-                raise ValueError(f"Unexpected '{head}' in a pattern.")
-            return [*options, tuple(parts)], text
-        elif parts and isinstance(parts[-1], str):
-            parts[-1] += head
-        else:
-            parts.append(head)
-    if close:
-        raise ValueError(f"'{close}' is missing in a pattern.")
-    return [*options, tuple(parts)], ""
-
-
-def say(pattern: Pattern, rng: Random, *, several: bool = False) -> str:
-    """Draw one wording of a pattern.
-
-    Args:
-        pattern: What :func:`parse` returned.
-        rng: Source of chance.
-        several: Whether ``[one|several]`` takes its second alternative.
-    """
-    words = []
-    for part in pattern:
-        if isinstance(part, str):
-            words.append(part)
-        else:
-            option = part.options[several] if part.by_count else part.options[pick(len(part.options), rng)]
-            words.append(say(option, rng, several=several))
-    return "".join(words)
-
-
-@cache
-def shape(pattern: Pattern) -> str:
-    """A pattern's likeliest wording without the names of its slots: what two facts may share."""
-    return slots.SLOT.sub("{}", say(pattern, _First()))
-
-
-class _First:
-    """Chance that always draws the first alternative."""
-
-    def random(self) -> float:
-        return 0.0
-
-
-def pick(count: int, rng: Random) -> int:
-    """Draw an index below ``count``; each is ``FALLOFF`` times as likely as the one before."""
-    draw = rng.random() * (1 - FALLOFF**count)
-    index = 0
-    while index < count - 1 and draw >= 1 - FALLOFF ** (index + 1):
-        index += 1
-    return index
-
-
 def patterns(table: Literal["train", "held_out"], path: str, register: str) -> tuple[Pattern, ...]:
-    """The alternatives at a dotted path such as ``weight.adverse.strong``.
+    """The alternatives of a frame at a dotted path such as ``weight.adverse.strong``.
 
     Args:
         table: Which wordings; a place that the held-out table leaves out is taken from the other.
@@ -141,11 +33,23 @@ def patterns(table: Literal["train", "held_out"], path: str, register: str) -> t
     return found
 
 
+def own_words(
+    product: Product, table: Literal["train", "held_out"], code: str, place: str, register: str
+) -> tuple[Pattern, ...]:
+    """The alternatives of a product for one place of a reason, such as ``against``; empty where it has none."""
+    one = product.reasons[code]
+    held = getattr(one.held_out, place) if table == "held_out" else {}
+    return _parsed((held or getattr(one.words, place)).get(register, ()))  # type: ignore[attr-defined]
+
+
 @cache
-def purposes() -> dict[str, str]:
-    """How each loan purpose is worded after the amount."""
-    purpose: dict[str, str] = _read("wordings.toml")["purpose"]
-    return purpose
+def _parsed(texts: tuple[str, ...]) -> tuple[Pattern, ...]:
+    return tuple(map(parse, texts))
+
+
+def places() -> dict[tuple[str, str], tuple[Pattern, ...]]:
+    """Every frame of the training table, by path and register."""
+    return dict(_tables()["train"])
 
 
 @cache
@@ -168,3 +72,6 @@ def _leaves(table: dict[str, Any], path: str = "") -> list[tuple[tuple[str, str]
 
 def _read(name: str) -> dict[str, Any]:
     return tomllib.loads((files("lendsafe.corpus") / name).read_text("utf-8"))
+
+
+__all__ = ["HELD_OUT_SHARE", "Pattern", "Random", "Wording", "own_words", "parse", "patterns", "pick", "places", "say", "shape"]

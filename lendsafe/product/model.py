@@ -180,6 +180,8 @@ class Score:
     name: str = knob("credit score", "Its name.")
     low: int = knob(300, "Lowest possible score.")
     high: int = knob(850, "Highest possible score.")
+    created: str = knob("", "Date field on which the score is created, where no field has the role date.score_created.")  # fmt: skip
+    no_factors: bool = knob(False, "An empty cell of the key factors, or no column of them, says that the provider named none.")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +213,7 @@ class Override:
     date: str = knob(help="When, as 2026-11-27.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Product:
     """A product file, read and checked (:mod:`lendsafe.product.read`).
 
@@ -246,16 +248,36 @@ class Product:
     def __hash__(self) -> int:
         return hash(self.sha256)
 
+    def __repr__(self) -> str:
+        return f"Product({self.name!r}, {len(self.fields)} fields, {len(self.reasons)} reasons)"
+
     def __reduce__(self) -> Any:  # to other processes as its table: a mapping proxy cannot be copied
         from lendsafe.product.read import product_from
 
         return product_from, (dict(self.table), self.name)
 
     @cached_property
+    def text(self) -> str:
+        """Everything that the file says, as JSON in the file's order, from which an equal product can be read."""
+        return json.dumps(self.table, separators=(",", ":"), ensure_ascii=False)
+
+    @cached_property
     def sha256(self) -> str:
         """Hash of everything that the file says."""
-        text = json.dumps(self.table, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @cached_property
+    def decisive_sha256(self) -> str:
+        """Hash of what can change a decision or its reasons: not of words, labels and formats."""
+        said = ("label", "noun", "words", "ask", "unknown", "window", "why")
+        kept = ("no_file", "policy", "request", "missing", "footer", "joint", "overrides", "aside")
+        facts = {key: self.table[key] for key in kept if key in self.table}
+        facts["fields"] = {
+            name: {key: value for key, value in entry.items() if key not in said}
+            for name, entry in self.table.get("fields", {}).items()
+        }
+        facts["reasons"] = list(self.reasons)
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
     @cached_property
     def values(self) -> Mapping[str, Field]:
@@ -267,6 +289,22 @@ class Product:
     def features(self) -> tuple[Field, ...]:
         """Fields that a model may look at, in the file's order."""
         return tuple(one for one in self.fields.values() if one.role == "feature")
+
+    @cached_property
+    def in_order_of_need(self) -> tuple[Field, ...]:
+        """Fields with a formula, each after those that it needs."""
+        done: dict[str, Field] = {}
+
+        def add(one: Field) -> None:
+            for name in one.formula.names if one.formula else ():
+                if self.fields[name].formula is not None and name not in done:
+                    add(self.fields[name])
+            done.setdefault(one.name, one)
+
+        for one in self.fields.values():
+            if one.formula is not None and one.name not in done:
+                add(one)
+        return tuple(done.values())
 
     @cached_property
     def statements(self) -> Mapping[str, str]:

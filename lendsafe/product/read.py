@@ -1,5 +1,7 @@
 """Read a product file (TOML) and check all of it: every problem with line and key, at once."""
 
+import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -34,7 +36,7 @@ from lendsafe.product.patterns import parse as parse_pattern
 PACKAGED = ("consumer", "german", "lending-club", "boston")
 MOST_SHOWN = 40
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-RESERVED = ("min", "max", "unknown", "amount", "counteroffer_amount", "factor", "purpose", "and", "or", "not")
+RESERVED = ("min", "max", "unknown", "amount", "counteroffer_amount", "factor", "and", "or", "not")
 ONCE = ("outcome", "decision", "identifier", "customer", "weight", "contact.name", "date.received", "date.completed",
         "date.score_created", "key_factors")  # fmt: skip
 SECTIONS: Mapping[str, type] = {
@@ -86,14 +88,22 @@ def load(name: str | Path) -> Product:
         raise ConfigError(f"{path}: {problem.strerror}.") from problem
     except UnicodeDecodeError as problem:
         raise ConfigError(f"{path}: not UTF-8 (byte {problem.start}). Save the file as UTF-8.") from problem
-    return product_from(parse_toml(text, str(path)), str(path), text)
+    if path.suffix == ".json":  # as ours is kept beside what was made with it
+        try:
+            table = json.loads(text)
+        except (ValueError, RecursionError) as problem:
+            raise ConfigError(f"{path}: not JSON: {problem}.") from problem
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: not a JSON object.")
+        return product_from(table, str(path))
+    return product_from(_plain(parse_toml(text, str(path))), str(path), text)
 
 
 @cache
 def packaged(name: str) -> Product:
     """A product that ships with the package."""
     text = (files("lendsafe.product") / "packaged" / f"{name.replace('-', '_')}.toml").read_text("utf-8")
-    return product_from(tomllib.loads(text), f"product {name}", text)
+    return product_from(_plain(tomllib.loads(text)), f"product {name}", text)
 
 
 def product_from(table: Mapping[str, Any], where: str, text: str = "") -> Product:
@@ -506,6 +516,17 @@ class _Reader:
             self.wrong((key,), "expected a list of texts")
             return default
         return tuple(texts)
+
+
+def _plain(value: Any) -> Any:
+    """TOML values as JSON has them: dates and times as text, no infinity."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool) else str(value)
 
 
 def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,90 +5,105 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lendsafe.errors import DataError, ExistsError
-from lendsafe.fields import read_toml
+from lendsafe.errors import ConfigError, DataError
 from lendsafe.files import csv_cell, refuse_existing, write_atomically
-from lendsafe.risk import dataset, guess
+from lendsafe.product import load
+from lendsafe.product.table import IDENTIFIER, listed
+from lendsafe.risk import dataset
 from lendsafe.risk.appraisal import report
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import read_policy
-from lendsafe.risk.ingest import IDENTIFIER
 from lendsafe.risk.model.engine import RiskEngine
 from lendsafe.risk.model.explanation import explain
 
 SHOWN = 10  # applications that are explained if none is named
 
 
-def guess_into(file: Path, out: Path | None) -> str:
-    """Write a schema template for a credit file; returns what to print: the template, or where it is.
-
-    Raises:
-        ExistsError: If ``out`` is there already.
-    """
-    text = guess.template(file)
-    if out is None:
-        return text
-    if out.exists():
-        raise ExistsError(f"{out} is there already. Choose another --out.")
-    write_atomically(out, text)
-    return f"{out}: review every line, then `lendsafe data import {file} --schema {out} --out applications.csv`\n"
-
-
-def import_into(file: Path, schema: str, out: Path) -> dict[str, Any]:
-    """Import a credit file; returns the account of it."""
-    return dataset.import_file(file, schema, out).lineage
+def import_into(file: Path, product: str, out: Path, *, strict: bool = False) -> dict[str, Any]:
+    """Import a raw file by a product; returns the account of it."""
+    return dataset.import_file(file, load(product), out, strict=strict).lineage
 
 
 def lineage_in_words(lineage: dict[str, Any], out: Path) -> str:
     """The account of an import as lines for a terminal."""
     footers = f", {lineage['footer_rows']} footer rows left out" if lineage["footer_rows"] else ""
     lines = [f"{out}: {lineage['rows']} applications, {lineage['outcomes']} with an outcome{footers}"]
+    if lineage["rejected_rows"]:
+        lines.append(f"{lineage['rejected_rows']} rows left out; why is in {out.with_suffix('')}.rejects.csv")
     by_reason: dict[str, list[str]] = {}
     for name, why in lineage["set_aside"].items():
         by_reason.setdefault(why, []).append(name)
     if by_reason:
         lines.append("Set aside, never a feature:")
         lines += [f"  {why}: {', '.join(names)}" for why, names in sorted(by_reason.items())]
-    for key, title in (("unmapped", "Not in the schema"), ("absent", "Not in the file")):
+    for key, title in (("unmapped", "Not in the product"), ("absent", "Not in the file")):
         if lineage[key]:
             lines.append(f"{title}: {', '.join(lineage[key])}")
     return "\n".join(lines)
 
 
-def train_into(applications: Path, out: Path, config: RiskConfig, policy: Path | None = None) -> RiskEngine:
+def train_into(
+    applications: Path,
+    out: Path,
+    config: RiskConfig,
+    product: str = "consumer",
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> RiskEngine:
     """Fit a model on a file and save it.
 
     Args:
-        applications: CSV of applications with outcomes.
+        applications: Past applications with outcomes, raw or imported.
         out: New or empty folder.
         config: Settings.
-        policy: TOML file of rules; the packaged policy, or none for a table, if None.
+        product: Packaged product, or path of one.
+        say: Called with what a person should know of the file.
 
     Raises:
         ExistsError: If ``out`` holds something already.
-        DataError: If the file cannot be used.
+        ConfigError: If a score is to be disclosed that the model does not use.
+        DataError: If the file cannot be used, or a column alone tells the outcome.
     """
     refuse_existing(out)
-    data = dataset.read(applications)
-    rules = read_policy(read_toml(policy), str(policy), data.features) if policy else None
-    engine = RiskEngine.fit(data.frame, config, data.features, rules)
+    chosen = load(product)
+    data = dataset.read(applications, chosen)
+    if data.rejects:
+        say(f"{len({one.line for one in data.rejects})} rows left out: {listed(data.rejects)}")
+    if found := dataset.leaks(data):
+        name, area = found[0]
+        raise DataError(
+            f"{applications}: '{name}' alone tells the outcome (area under the curve {area:.3f}): it was known only "
+            f"after the decision. Give it role = \"leak\" in the product."
+        )
+    engine = RiskEngine.fit(data.frame, config, data.features)
+    if config.score_disclosed == "bureau" and not engine.uses_score:
+        raise ConfigError(
+            f"score_disclosed is 'bureau', and the model and the policy do not use '{chosen.score.field or 'a score'}': "
+            "a letter cannot say that it was used. Set none or proprietary."
+        )
     engine.save(out)
     return engine
 
 
-def score_file(applications: Path, risk: Path, out: Path | None = None) -> tuple[str, dict[str, int]]:
-    """Decide every application of a file.
+def score_file(
+    applications: Path, risk: Path, out: Path | None = None, *, strict: bool = False
+) -> tuple[str, dict[str, int]]:
+    """Decide every application of a file; rows that cannot be read are left out and counted.
 
     Returns:
         The decisions as CSV, which is written to ``out`` if given, and the count of each decision.
     """
     engine = RiskEngine.load(risk)
-    decided = engine.decide(dataset.read(applications, engine.features).frame)
+    data = dataset.read(applications, engine.features.product, engine.features, strict=strict)
+    decided = engine.decide(data.frame)
     decided[IDENTIFIER] = decided[IDENTIFIER].map(csv_cell)
     content = decided.to_csv(index=False, lineterminator="\n", float_format="%.9g")
     if out:
         write_atomically(out, content)
     counts = Counter(decided["decision"])
+    if data.rejects:
+        counts["left out"] = len({one.line for one in data.rejects})
+        if out:
+            write_atomically(out.with_suffix(".rejects.csv"), dataset.rejects_csv(data.rejects))
     if "review" in decided and (flagged := int(decided["review"].sum())):
         return content, dict(counts) | {"for review": flagged}
     return content, dict(counts)
@@ -101,7 +116,7 @@ def explain_file(applications: Path, risk: Path, ids: Sequence[str] = ()) -> lis
         DataError: If an application is not in the file.
     """
     engine = RiskEngine.load(risk)
-    frame = dataset.read(applications, engine.features).frame
+    frame = dataset.read(applications, engine.features.product, engine.features).frame
     if not ids:
         return explain(engine, frame.head(SHOWN))
     place = {name: i for i, name in enumerate(frame[IDENTIFIER].astype(str))}
@@ -122,7 +137,7 @@ def report_into(
 ) -> dict[str, Any]:
     """Write ``report.html`` and ``metrics.json`` of a model on a file; returns the latter's content."""
     engine = RiskEngine.load(risk)
-    data = dataset.read(applications, engine.features, protected)
+    data = dataset.read(applications, engine.features.product, engine.features, protected)
     return report.write(out, engine, data, resamples=resamples, alternatives=alternatives, say=say)
 
 

@@ -55,8 +55,8 @@ class RiskConfig:
     review_below: float = knob(
         0.75, "Agreement of the two attribution methods below which a person should look.", low=0, high=1
     )
-    score_disclosed: Literal["bureau", "proprietary"] = knob(
-        "bureau", "Whose score the notice discloses under 15 USC 1681m(a); a question for counsel."
+    score_disclosed: Literal["none", "bureau", "proprietary"] = knob(
+        "none", "Whose score the notice discloses under 15 USC 1681m(a); 'bureau' needs a score that is used."
     )
     base_points: int = knob(500, "Points at the base odds.", low=0, high=10_000)
     base_odds: float = knob(20.0, "Odds of repayment (good to bad) that get the base points.", low=0.01)

@@ -1,12 +1,9 @@
-"""An imported file on disk: features, what they mean and where they came from, protected columns apart.
+"""Applications from a file: read by their product, checked, the protected columns apart.
 
-``applications.csv`` holds identifier, features and outcome. ``applications.json`` beside it holds the
-features' declarations, the reasons and the lineage, so that a table of any kind can be trained on.
-``applications.protected.csv`` holds the protected columns; no model ever reads it.
+``lendsafe data import`` writes ``OUT.csv`` (fields under their own names), ``OUT.json`` (the account of the
+import) and ``OUT.protected.csv``, which no model ever reads. A raw file can be used without importing it.
 """
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,110 +12,117 @@ from typing import Any
 import pandas as pd
 
 from lendsafe.errors import DataError, ExistsError
-from lendsafe.files import disk_errors, sha256, write_atomically, write_json
-from lendsafe.risk.features import FeatureSet, application_set, read_features
-from lendsafe.risk.ingest import IDENTIFIER, Imported, read_applications, read_file
-from lendsafe.risk.schema import Schema, load
+from lendsafe.files import csv_cell, disk_errors, sha256, write_atomically, write_json
+from lendsafe.product import Product
+from lendsafe.product.evidence import LEAK, separation
+from lendsafe.product.table import IDENTIFIER, OUTCOME, Reject, Table, read_table, written_frame
+from lendsafe.risk.features import FeatureSet, feature_set
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Applications that were read back.
+    """Applications that were read.
 
     Attributes:
-        frame: ``applicant_id``, features, and ``defaulted`` or ``decision`` where the file has them.
+        frame: ``applicant_id``, fields, and ``defaulted``, ``decision``, ``date``, ``customer`` and ``weight``
+            where the file has them.
         features: What a model may look at.
         protected: Protected columns in the order of ``frame``, NaN where not known; None without any.
-        lineage: What the import said about the source; of our own files, name, hash and rows.
+        lineage: What reading said about the source.
+        rejects: Rows that were left out.
     """
 
     frame: pd.DataFrame
     features: FeatureSet
     protected: pd.DataFrame | None
     lineage: dict[str, Any]
+    rejects: tuple[Reject, ...] = ()
 
 
-def import_file(source: Path, schema: Schema | str, out: Path) -> Imported:
-    """Read a credit file by a schema and write the dataset.
+def import_file(source: Path, product: Product, out: Path, *, strict: bool = False) -> Table:
+    """Read a raw file by a product and write it in our own form.
 
     Raises:
-        DataError: Naming line and column of everything that is wrong with ``source``.
+        DataError: If it cannot be used, or (if strict) naming line and column of everything that is wrong.
         ExistsError: If ``out`` is there already.
     """
     places = _places(out)
     if there := next((p for p in places if p.exists()), None):
         raise ExistsError(f"{there} is there already. Choose another --out.")
-    imported = read_file(source, load(schema) if isinstance(schema, str) else schema)
+    table = read_table(source, product, strict=strict)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    if imported.protected.shape[1] > 1:
-        write_atomically(places[2], imported.protected.to_csv(index=False, lineterminator="\n"))
-    content = imported.frame.to_csv(index=False, lineterminator="\n")
-    write_atomically(out, content)
-    table = {
-        "format": FORMAT,
-        "kind": imported.features.kind,
-        "features": [dataclasses.asdict(f) for f in imported.features.features],
-        "statements": [list(pair) for pair in imported.features.statements.items()],
-        "lineage": imported.lineage | {"applications_sha256": sha256(out)},
-    }
-    write_json(places[1], table)
-    return imported
+    if table.protected.shape[1] > 1:
+        write_atomically(places[2], table.protected.to_csv(index=False, lineterminator="\n"))
+    write_atomically(out, written_frame(table, product).to_csv(index=False, lineterminator="\n"))
+    if table.rejects:
+        write_atomically(places[3], rejects_csv(table.rejects))
+    lineage = table.lineage | {"applications_sha256": sha256(out)}
+    write_json(places[1], {"format": FORMAT, "product": dict(product.table), "lineage": lineage})
+    return table
 
 
-def read(path: Path, features: FeatureSet | None = None, protected: Path | None = None) -> Dataset:
-    """Read applications, of an import or in our own columns.
+def read(
+    path: Path,
+    product: Product,
+    features: FeatureSet | None = None,
+    protected: Path | None = None,
+    *,
+    strict: bool = False,
+) -> Dataset:
+    """Read applications, raw or as the import wrote them.
 
     Args:
-        path: ``applications.csv``.
-        features: What the model in use looks at; what the import declares, or an Applicant's fields, if None.
-        protected: Protected columns by ``applicant_id``; those of the import if None.
+        path: The file.
+        product: What its columns mean.
+        features: What the model in use looks at; what the file has of the product, if None.
+        protected: Protected columns by ``applicant_id``; those of the file or of its import if None.
+        strict: Refuse the file for one wrong row.
 
     Raises:
         DiskError: If a file cannot be read.
         DataError: Naming line and column of everything that is wrong.
     """
-    _, table_path, protected_path = _places(path)
-    digest = sha256(path)
-    lineage: dict[str, Any] = {"source": path.name, "sha256": digest, "schema": "application"}
-    declared = application_set()
-    if table_path.exists():
-        declared, lineage = _table(table_path)
-        lineage["edited_since_import"] = lineage.pop("applications_sha256", "") != digest
-    frame = read_applications(path, features or declared)
-    lineage["rows"] = len(frame)
-    apart = protected or (protected_path if protected_path.exists() else None)
+    table = read_table(path, product, strict=strict)
+    beside = _places(path)[2]
+    apart = protected or (beside if beside.exists() else None)
+    order = table.frame[IDENTIFIER].astype(str).tolist()
+    own = table.protected if table.protected.shape[1] > 1 else None
     return Dataset(
-        frame=frame,
-        features=features or declared,
-        protected=_protected(apart, frame[IDENTIFIER].astype(str).tolist()) if apart else None,
-        lineage=lineage,
+        frame=table.frame,
+        features=features or feature_set(product, table.present),
+        protected=_protected(apart, order) if apart else own,
+        lineage=table.lineage,
+        rejects=table.rejects,
     )
 
 
-def _places(out: Path) -> tuple[Path, Path, Path]:
-    return out, out.with_suffix(".json"), out.with_suffix(".protected.csv")
+def leaks(data: Dataset) -> list[tuple[str, float]]:
+    """Features each of which alone tells the outcome, with the area under its curve.
+
+    What a lender knows before the decision never does so well; it was known after it.
+    """
+    if OUTCOME not in data.frame:
+        return []
+    found = []
+    for name in data.features.names:
+        if name in data.frame and (area := separation(data.frame[name].tolist(), data.frame[OUTCOME])) is not None:
+            if area >= LEAK:
+                found.append((name, area))
+    return found
 
 
-def _table(path: Path) -> tuple[FeatureSet, dict[str, Any]]:
-    try:
-        with disk_errors(path):
-            table = json.loads(path.read_bytes())
-        if table["format"] != FORMAT or table["kind"] not in ("application", "table"):
-            raise ValueError(f"format {table['format']!r}, kind {table['kind']!r}")
-        statements = {str(code): str(text) for code, text in table["statements"]}
-        rows = {one["name"]: {k: v for k, v in one.items() if k != "name"} for one in table["features"]}
-        lineage = dict(table["lineage"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        raise DataError(
-            f"{path}: not what `lendsafe data import` wrote: {problem}. Import again."
-        ) from problem
-    if table["kind"] == "application":
-        return application_set(), lineage
-    features = read_features(rows, str(path), tuple(statements))
-    return FeatureSet(kind="table", features=features, statements=statements), lineage
+def rejects_csv(rejects: Sequence[Reject]) -> str:
+    """Rows that were left out, as CSV: line, column, why; no cell, since it may be about a person."""
+    table = pd.DataFrame([{"line": r.line, "column": csv_cell(r.column), "why": csv_cell(r.why)} for r in rejects])
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def _places(out: Path) -> tuple[Path, Path, Path, Path]:
+    stem = out.with_suffix("")
+    return out, stem.with_suffix(".json"), Path(f"{stem}.protected.csv"), Path(f"{stem}.rejects.csv")
 
 
 def _protected(path: Path, order: Sequence[str]) -> pd.DataFrame:

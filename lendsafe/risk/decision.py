@@ -1,9 +1,9 @@
-"""The policy around the score: required items, knock-out rules, the cut-off."""
+"""What stands around the score: required items, knock-out rules, the cut-off, and what the facts deny."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,93 +11,107 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lendsafe.errors import ConfigError
-from lendsafe.fields import build, did_you_mean, knob, parse_toml
-from lendsafe.reasons import catalogue
+from lendsafe.product import Product
+from lendsafe.product.model import KnockOut
+from lendsafe.product.table import indicator, with_formulas
+from lendsafe.product.table import numbers as column_of
 from lendsafe.records import Applicant
-from lendsafe.risk.features import APPLICANT_COLUMNS, FeatureSet, numbers, unknown
+from lendsafe.risk.features import FeatureSet, numbers, unknown
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnockOut:
-    """A rule that declines whatever the score says.
+@dataclass(frozen=True)
+class Policy:
+    """Required items and knock-out rules around a model, as its product states them.
 
     Attributes:
-        field: Field of the application that it looks at; a value that is not known passes.
-        above: Largest value that passes.
-        reason: Code of the reason that it is given as.
+        features: What the model looks at.
     """
 
-    field: str = knob()
-    above: float = knob()
-    reason: str = knob()
+    features: FeatureSet
+
+    @property
+    def product(self) -> Product:
+        """The product that states them."""
+        return self.features.product
+
+    @property
+    def knockouts(self) -> tuple[KnockOut, ...]:
+        """Rules that decline whatever the score says, in order."""
+        return self.product.policy.knockouts
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """Fields without which an application is incomplete (12 CFR 1002.9(c)(2)).
+
+        They are the product's required ones, and what a feature needs that names no reason for a missing value.
+        """
+        product = self.product
+        wanted = list(product.policy.required)
+        own = [f for f in self.features.features if f.name in product.fields]
+        wanted += [f.name for f in own if not f.when_missing and not _always(product, f.name)]
+        order = list(product.fields)
+        read = [one for name in wanted for one in sorted(product.inputs(name), key=order.index)]
+        return tuple(dict.fromkeys(read))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """Required items and knock-out rules of a lender."""
-
-    required: tuple[str, ...] = ()
-    knockouts: tuple[KnockOut, ...] = ()
+    @property
+    def table(self) -> dict[str, Any]:
+        """The policy as plain values."""
+        return {"required": list(self.required), "knockouts": [dataclasses.asdict(one) for one in self.knockouts]}
 
 
-@cache
-def default_policy() -> Policy:
-    """The packaged policy, ``lendsafe/risk/policy.toml``."""
-    where = "lendsafe/risk/policy.toml"
-    return read_policy(parse_toml((files("lendsafe.risk") / "policy.toml").read_text("utf-8"), where), where)
+def missing_items(frame: pd.DataFrame, policy: Policy) -> Flags:
+    """Which required items are not known, ``(n, required)``.
 
-
-def read_policy(table: Mapping[str, Any], where: str, features: FeatureSet | None = None) -> Policy:
-    """Read a policy table.
-
-    Args:
-        table: ``required`` and ``knockouts``.
-        where: Place to name in messages.
-        features: What it may name: columns and reasons of a table; those of an application by default.
-
-    Raises:
-        ConfigError: If a rule names a field or a reason that does not exist.
+    A code that stands in place of a value is no missing one, nor is what a report would have said where there
+    is no credit file.
     """
-    rules = [
-        build(KnockOut, one, f"{where} knockouts[{i}]") for i, one in enumerate(table.get("knockouts", ()))
-    ]
-    policy = build(Policy, {**table, "knockouts": tuple(rules)}, where)
-    if features is None or features.kind == "application":
-        known, numeric, codes = APPLICANT_COLUMNS, APPLICANT_COLUMNS, tuple(catalogue())
-    else:
-        known = tuple(f.name for f in features.features)
-        numeric, codes = tuple(f.name for f in features.features if not f.levels), features.codes
-    wrong = [name for name in policy.required if name not in known]
-    if wrong := wrong + [rule.field for rule in policy.knockouts if rule.field not in numeric]:
-        raise ConfigError(
-            f"{where}: no field '{wrong[0]}' in an application.{did_you_mean(wrong[0], list(known))}"
-        )
-    for rule in policy.knockouts:
-        if rule.reason not in codes:
-            raise ConfigError(f"{where}: unknown reason '{rule.reason}'. Known: {', '.join(codes)}.")
-    return policy
-
-
-def missing_items(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
-    """Required items that are not known, ``(n, required)``."""
-    columns = [unknown(frame, name) for name in policy.required]
+    product = policy.product
+    columns = []
+    full = with_formulas(frame, product) if product.no_file else frame
+    for name in policy.required:
+        absent = unknown(frame, name)
+        one = product.fields[name]
+        for code in one.special:
+            if (at := indicator(name, code)) in frame:
+                absent = absent & ~(numbers(frame, at) > 0)
+        if one.origin == "consumer_report" and product.no_file in full:
+            absent = absent & ~(numbers(full, product.no_file) > 0)
+        columns.append(absent)
     return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0), dtype=bool)
 
 
-def knocked_out(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
+def knocked_out(frame: pd.DataFrame, policy: Policy) -> Flags:
     """Which rules each application breaks, ``(n, rules)``; an unknown value breaks none."""
-    columns = [numbers(frame, rule.field) > rule.above for rule in policy.knockouts]
+    full = with_formulas(frame, policy.product) if policy.knockouts else frame
+    columns = [_breaks(full, policy.product, rule) for rule in policy.knockouts]
     return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0), dtype=bool)
 
 
-def blocked(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
+def blocked(frame: pd.DataFrame, policy: Policy) -> Flags:
     """Applications that a rule declines or that are incomplete, ``(n,)``."""
     return np.asarray(knocked_out(frame, policy).any(axis=1) | missing_items(frame, policy).any(axis=1))
 
 
-def cutoff_for_approval_rate(default_probability: Floats, blocked: NDArray[np.bool_], rate: float) -> float:
+def denied(frame: pd.DataFrame, product: Product, codes: Sequence[str]) -> tuple[Flags, Flags]:
+    """Reasons that the facts of each application rule out, against and in favour, ``(n, codes)`` each.
+
+    A condition that cannot be judged, since a fact is not known, denies nothing here.
+    """
+    against, in_favor = np.zeros((2, len(frame), len(codes)), dtype=bool)
+    full = with_formulas(frame, product)
+    for at, code in enumerate(codes):
+        one = product.reasons[code]
+        for rule, flags in ((one.adverse_if, against), (one.favorable_if, in_favor)):
+            if rule is not None:
+                flags[:, at] = rule({name: column_of(full, name, product) for name in rule.names}) == 0
+    return against, in_favor
+
+
+def cutoff_for_approval_rate(default_probability: Floats, blocked: Flags, rate: float) -> float:
     """The cut-off at which a share ``rate`` of applications is approved.
 
     Args:
@@ -120,27 +134,54 @@ def cutoff_for_expected_loss(loss_ratio: float) -> float:
     return 1.0 / (1.0 + loss_ratio)
 
 
-def to_applicants(frame: pd.DataFrame) -> list[Applicant]:
-    """Build records from application columns.
+def to_applicants(frame: pd.DataFrame, product: Product) -> list[Applicant]:
+    """The rows of a frame as records, with every value in its field's type.
 
     Raises:
-        DataError: If a value breaks its type or range.
+        DataError: If a value is of the wrong type or out of range.
     """
-    columns = [name for name in APPLICANT_COLUMNS if name in frame]
-    plain = [_plain(frame[name], Applicant.__dataclass_fields__[name].type) for name in columns]
-    return [Applicant(**dict(zip(columns, row, strict=True))) for row in zip(*plain, strict=True)]
-
-
-def _plain(column: pd.Series, kind: Any) -> list[Any]:
-    whole, text = "int" in str(kind), str(kind) not in ("float", "int") and "None" not in str(kind)
-    unknown = column.isna().tolist()
+    columns = {}
+    for name, one in product.values.items():
+        if name not in frame or one.formula is not None:
+            continue
+        values = frame[name].to_numpy(dtype=object, na_value=None)
+        columns[name] = [None if v is None or v != v else _plain(one.kind, v) for v in values]
+        for code in one.special:
+            if (at := indicator(name, code)) in frame:
+                columns[name] = [code if on else v for on, v in zip(frame[at] > 0, columns[name], strict=True)]
+    names = frame["applicant_id"].astype(str) if "applicant_id" in frame else [f"row-{i}" for i in range(len(frame))]
     return [
-        None
-        if out
-        else value
-        if text
-        else int(value)
-        if whole and float(value).is_integer()
-        else float(value)
-        for value, out in zip(column.tolist(), unknown, strict=True)
+        Applicant(name, {key: values[i] for key, values in columns.items() if values[i] is not None}, product)
+        for i, name in enumerate(names)
     ]
+
+
+def _plain(kind: str, value: object) -> float | int | str | bool:
+    if kind == "yesno":
+        return bool(value)
+    if kind in ("count", "score"):
+        return int(value)  # type: ignore[call-overload]  # a number of the frame
+    return value if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+
+
+def _breaks(frame: pd.DataFrame, product: Product, rule: KnockOut) -> Flags:
+    found = np.zeros(len(frame), dtype=bool)
+    if rule.above is not None or rule.below is not None:
+        values = column_of(frame, rule.field, product)
+        if rule.above is not None:
+            found |= values > rule.above
+        if rule.below is not None:
+            found |= values < rule.below
+    if rule.equals and rule.field in frame:
+        if product.fields[rule.field].kind == "yesno":
+            wanted = 1.0 if rule.equals.lower() in ("yes", "true") else 0.0
+            found |= column_of(frame, rule.field, product) == wanted
+        else:
+            found |= (frame[rule.field] == rule.equals).to_numpy(dtype=bool)
+    return found
+
+
+def _always(product: Product, name: str) -> bool:
+    """Whether a field always has a value: ``unknown(...)`` alone."""
+    formula = product.fields[name].formula
+    return formula is not None and formula.text.strip().startswith("unknown(") and formula.text.strip().endswith(")")

@@ -1,25 +1,21 @@
-"""From applications to the model's features, and from features to reasons.
+"""From applications to the model's matrix, and from its columns to reasons: what a product says of its features."""
 
-``features.toml`` gives every feature exactly one reason, or loading fails.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache
-from importlib.resources import files
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lendsafe.errors import ConfigError, DataError
-from lendsafe.fields import build, knob, parse_toml
-from lendsafe.reasons import catalogue
+from lendsafe.errors import DataError
+from lendsafe.fields import knob
+from lendsafe.product import Product, consumer
+from lendsafe.product.table import IDENTIFIER, indicator, with_formulas
 from lendsafe.records import Applicant
 
-NO_FILE = "no_credit_file"
-APPLICANT_COLUMNS = tuple(f.name for f in fields(Applicant))
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +26,10 @@ class Feature:
         name: Column.
         reason: Code of the reason that the feature is given as.
         risk: Business sign; empty if unknown, and then unconstrained.
-        when_missing: Code when the value is not known; the feature's own if empty.
-        bureau: Whether it comes from a credit file.
+        when_missing: Code when the value is not known; empty where the application is then incomplete.
+        report: Whether it comes from a consumer report.
+        no_file: Whether it is the flag of a missing credit file.
+        stands_for: Feature in place of whose value a code stands, if this is the code's flag.
         levels: Texts that it may take; empty for numbers.
         ordered: Whether the levels are in order, so that they count as 0, 1, 2, ...; otherwise each
             level is a column of its own.
@@ -41,7 +39,9 @@ class Feature:
     reason: str = knob()
     risk: Literal["+", "-", ""] = knob("")
     when_missing: str = knob("")
-    bureau: bool = knob(False)
+    report: bool = knob(False)
+    no_file: bool = knob(False)
+    stands_for: str = knob("")
     levels: tuple[str, ...] = knob(())
     ordered: bool = knob(True)
 
@@ -51,26 +51,53 @@ class Feature:
         return {"+": 1, "-": -1, "": 0}[self.risk]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FeatureSet:
     """What a model looks at, and the reasons that it may give.
 
     Attributes:
-        kind: ``application`` for the fields of an Applicant, ``table`` for any other file.
-        features: Declared features.
-        statements: Reason code to its wording, in the order that breaks ties.
+        product: What the fields mean.
+        names: Features of the product that the model looks at, in the product's order.
     """
 
-    kind: Literal["application", "table"]
-    features: tuple[Feature, ...]
-    statements: Mapping[str, str]
+    product: Product
+    names: tuple[str, ...]
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """The features, and one for each code that stands in place of a value."""
+        found = []
+        for name in self.names:
+            one = self.product.fields[name]
+            found.append(
+                Feature(
+                    name=name,
+                    reason=one.reason,
+                    risk=one.risk,
+                    when_missing=one.when_missing,
+                    report=self.product.reads_report(name),
+                    no_file=name == self.product.no_file,
+                    levels=one.levels,
+                    ordered=one.ordered,
+                )
+            )
+            found += [
+                Feature(name=indicator(name, code), reason=reason, stands_for=name)
+                for code, reason in one.special.items()
+            ]
+        return tuple(found)
 
     @property
+    def statements(self) -> dict[str, str]:
+        """Reason code to its wording, in the order that breaks ties."""
+        return dict(self.product.statements)
+
+    @cached_property
     def codes(self) -> tuple[str, ...]:
         """Reasons, in the fixed order."""
-        return tuple(self.statements)
+        return tuple(self.product.reasons)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Feature, ...]:
         """Columns of the encoded matrix; a level without order is a column of its own."""
         found: list[Feature] = []
@@ -81,28 +108,43 @@ class FeatureSet:
                 found.append(f)
         return tuple(found)
 
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """Fields that are read, of which the features are made."""
+        return frozenset(one for name in self.names for one in self.product.inputs(name))
+
     def encode(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The model's matrix, ``float64``, ``(n, columns)``, NaN where a value is not known.
 
         Raises:
             DataError: If a column is absent, or a value is of the wrong kind or an unknown level.
         """
-        if self.kind == "application":
-            return derive(frame)
-        if absent := [f.name for f in self.features if f.name not in frame]:
+        formulas = {one.name for one in self.product.in_order_of_need}
+        if absent := [name for name in self.names if name not in frame and name not in formulas]:
             raise DataError(f"Columns are missing: {', '.join(absent)}.")
-        parts = [encode_column(frame[f.name], f) for f in self.features]
+        full = with_formulas(frame, self.product)
+        parts = [
+            encode_column(full[f.name] if f.name in full else pd.Series(0.0, index=full.index), f)
+            for f in self.features
+        ]
         return pd.concat(parts, axis=1)
 
 
-def application_set() -> FeatureSet:
-    """The features and the catalogue for an :class:`~lendsafe.records.Applicant`."""
-    statements = {code: entry.statement for code, entry in catalogue().items()}
-    return FeatureSet(kind="application", features=application_features(), statements=statements)
+def feature_set(product: Product | None = None, present: frozenset[str] | None = None) -> FeatureSet:
+    """The features of a product, of the fields in ``present`` if given; the consumer product by default.
+
+    Raises:
+        DataError: If none is there.
+    """
+    chosen = product or consumer()
+    names = tuple(f.name for f in chosen.features if present is None or f.name in present)
+    if not names:
+        raise DataError(f"The file has none of the features of product '{chosen.name}'.")
+    return FeatureSet(product=chosen, names=names)
 
 
 def encode_column(column: pd.Series, feature: Feature) -> pd.DataFrame:
-    """Encode one column of a table: a number, an ordered level, or one column per level.
+    """Encode one column: a number, an ordered level, or one column per level.
 
     Raises:
         DataError: Naming the first value that does not fit.
@@ -129,88 +171,36 @@ def encode_column(column: pd.Series, feature: Feature) -> pd.DataFrame:
     return pd.DataFrame(flags, index=column.index)
 
 
-@cache
-def application_features() -> tuple[Feature, ...]:
-    """The features of an :class:`~lendsafe.records.Applicant`, in the model's order."""
-    where = "lendsafe/risk/features.toml"
-    return read_features(
-        parse_toml((files("lendsafe.risk") / "features.toml").read_text("utf-8"), where), where
-    )
-
-
-def read_features(
-    table: Mapping[str, Any], where: str, codes: Sequence[str] | None = None
-) -> tuple[Feature, ...]:
-    """Read a feature table and check that every feature has one known reason.
-
-    Args:
-        table: Feature name to its entries.
-        where: Place to name in messages.
-        codes: Known reasons; the catalogue's by default.
-
-    Raises:
-        ConfigError: If a feature has no reason, more than one, or one that is not known.
-    """
-    known = set(catalogue() if codes is None else codes)
-    if without := [name for name, entry in table.items() if not entry.get("reason")]:
-        raise ConfigError(
-            f"{where}: no reason for {', '.join(map(repr, without))}; every feature needs exactly one."
-        )
-    found = []
-    for name, entry in table.items():
-        feature = build(Feature, {"name": name, **entry}, f"{where} [{name}]")
-        for code in filter(None, (feature.reason, feature.when_missing)):
-            if code not in known:
-                raise ConfigError(
-                    f"{where} [{name}]: unknown reason '{code}'. Known: {', '.join(sorted(known))}."
-                )
-        found.append(feature)
-    return tuple(found)
-
-
 def to_frame(applicants: Sequence[Applicant]) -> pd.DataFrame:
-    """Applications as a frame with one column per field, unknown values as NaN or None."""
-    columns = {}
-    for name in APPLICANT_COLUMNS:
-        values = [getattr(a, name) for a in applicants]
-        text = isinstance(values[0], str) if values else False
-        columns[name] = np.array(values, dtype=object if text else np.float64)  # None becomes NaN
+    """Applications of one product as a frame with one column per field, unknown values as NaN or None."""
+    if not applicants:
+        return pd.DataFrame({IDENTIFIER: []})
+    product = applicants[0].product
+    columns: dict[str, object] = {IDENTIFIER: np.array([a.applicant_id for a in applicants], dtype=object)}
+    for name, one in product.values.items():
+        values = [a.values.get(name) for a in applicants]
+        if one.numeric or one.kind == "yesno":
+            columns[name] = np.array([np.nan if v is None or isinstance(v, str) else v for v in values], dtype=np.float64)
+        else:
+            columns[name] = np.array(values, dtype=object)
+        for code in one.special:
+            columns[indicator(name, code)] = np.array([v == code for v in values], dtype=np.float64)
     return pd.DataFrame(columns)
 
 
-def derive(frame: pd.DataFrame) -> pd.DataFrame:
-    """Compute the model's features from application columns.
-
-    ``amount_to_income`` is the amount in percent of yearly income (an income of 0 counts as 1 USD);
-    ``income_unverified`` and ``no_credit_file`` are flags, 0 or 1.
-
-    Args:
-        frame: Columns named as the fields of ``Applicant``; further columns are ignored.
-
-    Returns:
-        ``float64``, one column per feature, in the order of ``features.toml``.
-    """
-    names = [f.name for f in application_features()]
-    values = {name: numbers(frame, name) for name in names if name in frame}
-    income, amount = numbers(frame, "annual_income"), numbers(frame, "loan_amount")
-    bureau = [values[f.name] for f in application_features() if f.bureau]
-    values["amount_to_income"] = 100 * amount / np.maximum(income, 1.0)
-    values["income_unverified"] = 1.0 - numbers(frame, "income_verified")
-    values[NO_FILE] = np.all(np.isnan(bureau), axis=0).astype(np.float64)
-    return pd.DataFrame({name: values[name] for name in names}, index=frame.index)
-
-
-def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+def numbers(frame: pd.DataFrame, name: str) -> Floats:
     """A column as ``float64``, NaN where a value is not known."""
     column = frame[name].array
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":  # the rest takes 20 times longer
         return np.asarray(column, dtype=np.float64)
-    found: NDArray[np.float64] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    found: Floats = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
     return found
 
 
 def unknown(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
-    """Which values of a column are not known."""
+    """Which values of a column are not known; all where there is no such column."""
+    if name not in frame:
+        return np.ones(len(frame), dtype=bool)
     column = frame[name].array
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
         return np.isnan(np.asarray(column, dtype=np.float64))
@@ -219,20 +209,21 @@ def unknown(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
 
 
 def code_index(
-    values: NDArray[np.float64], features: Sequence[Feature], codes: Sequence[str]
+    values: Floats, features: Sequence[Feature], codes: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Which reason each feature of each applicant counts towards.
+    """Which reason each column of the matrix counts towards, for each applicant.
 
-    A known value counts towards the feature's own reason. A value that is not known counts
-    towards ``when_missing``, or towards "No credit file" where there is none.
+    A known value counts towards the feature's own reason. A value that is not known counts towards
+    ``when_missing``; where a code stands in its place, towards the code's; where there is no credit file,
+    what the report would have said counts towards that.
 
     Args:
-        values: Features, ``(n, features)``, NaN where not known.
-        features: Their declarations.
-        codes: Reasons, in the catalogue's order.
+        values: Encoded rows, ``(n, columns)``, NaN where not known.
+        features: Declarations of the columns.
+        codes: Reasons, in the product's order.
 
     Returns:
-        ``(n, features)``, indices into ``codes``.
+        ``(n, columns)``, indices into ``codes``.
     """
     position = {code: i for i, code in enumerate(codes)}
     names = [f.name for f in features]
@@ -240,8 +231,12 @@ def code_index(
     missing = np.array([position[f.when_missing or f.reason] for f in features], dtype=np.int64)
     unknown = np.isnan(values)
     index = np.where(unknown, missing, own)
-    if NO_FILE in names:
-        bureau = np.array([f.bureau for f in features])
-        without = values[:, names.index(NO_FILE)] > 0
-        index[without[:, None] & unknown & bureau] = position[NO_FILE]
+    for at, flag in enumerate(features):
+        if flag.no_file:
+            report = np.array([f.report and not f.no_file for f in features])
+            without = values[:, at] > 0
+            index[without[:, None] & unknown & report] = position[flag.reason]
+        if flag.stands_for:
+            columns = [i for i, one in enumerate(names) if one.split("=")[0] == flag.stands_for]
+            index[np.ix_(values[:, at] > 0, columns)] = position[flag.reason]
     return index

@@ -111,14 +111,14 @@ def _plain(value: Any) -> Any:
 def _model(engine: RiskEngine) -> dict[str, Any]:
     return {
         "identity": engine.identity,
-        "kind": engine.features.kind,
+        "product": engine.features.product.name,
         "cutoff": engine.cutoff,
         "calibration": dataclasses.asdict(engine.calibration),
         "background_rows": len(engine.background),
         "background_sha256": engine.background_hash,
         "training": {k: v for k, v in engine.training.items() if k != "score_bins"},
         "config": dataclasses.asdict(engine.config),
-        "policy": dataclasses.asdict(engine.policy),
+        "policy": engine.policy.table,
     }
 
 

@@ -42,10 +42,9 @@ class RiskEngine(Fitted):
         frame: pd.DataFrame,
         config: RiskConfig | None = None,
         features: FeatureSet | None = None,
-        policy: Policy | None = None,
     ) -> Self:
         """Fit a model on past applications; arguments as :func:`~lendsafe.risk.model.training.fit`."""
-        return cls._of(training.fit(frame, config, features, policy))
+        return cls._of(training.fit(frame, config, features))
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -154,18 +153,27 @@ class RiskEngine(Fitted):
         """Assess applications, in their order.
 
         Args:
-            applications: Records, or a frame with the fields of ``Applicant`` as columns.
+            applications: Records of the model's product, or a frame with its fields as columns.
 
         Raises:
-            DataError: If the model is for another kind of table, or a value breaks its range.
+            DataError: If they are of a product that decides otherwise, or a value breaks its range.
         """
-        if self.features.kind != "application":
-            raise DataError("This model scores tables of its own schema; use `lendsafe risk score`.")
+        if not isinstance(applications, pd.DataFrame):
+            self._refuse_other_products(applications)
         frame = applications if isinstance(applications, pd.DataFrame) else to_frame(applications)
         people = None if isinstance(applications, pd.DataFrame) else applications
         if not len(frame):
             return []
         return assessments(self.score(frame), self.cutoff, self.policy, self.config, people)
+
+    def _refuse_other_products(self, applicants: Sequence[Applicant]) -> None:
+        own = self.features.product
+        for one in applicants:
+            if one.product is not own and one.product.decisive_sha256 != own.decisive_sha256:
+                raise DataError(
+                    f"Application '{one.applicant_id}' is of product '{one.product.name}'; this model was trained for "
+                    f"'{own.name}', which differs in fields, reasons or policy. Train again with the product in use."
+                )
 
     def _counteroffers(self, frame: pd.DataFrame, log_odds: Floats) -> Floats | None:
         """Largest smaller amount that would pass, in whole 500 USD; NaN where none.
@@ -173,14 +181,15 @@ class RiskEngine(Fitted):
         A smaller amount is never riskier, so the largest is found by halving.
         """
         share = self.config.counteroffer_share
-        if not share or self.features.kind != "application":
+        amount = self.features.product.request.amount
+        if not share or amount not in self.features.inputs:
             return None
         failed = np.flatnonzero((expit(log_odds) > self.cutoff) & ~self.blocked(frame))
         rows = frame.iloc[failed]
-        asked = numbers(rows, "loan_amount")
+        asked = numbers(rows, amount)
 
         def passes(steps: NDArray[np.int64]) -> NDArray[np.bool_]:
-            smaller = self.features.encode(rows.assign(loan_amount=steps * OFFER_ROUNDING)).to_numpy()
+            smaller = self.features.encode(rows.assign(**{amount: steps * OFFER_ROUNDING})).to_numpy()
             return self.default_probability(smaller) <= self.cutoff
 
         low = np.maximum(np.ceil(share * asked / OFFER_ROUNDING), 1).astype(np.int64)
@@ -195,6 +204,20 @@ class RiskEngine(Fitted):
         found[failed[offered]] = low[offered] * OFFER_ROUNDING
         return found
 
+    @cached_property
+    def fields_used(self) -> frozenset[str]:
+        """Fields that can change a decision: inputs of features that a tree splits on, and of rules."""
+        product = self.features.product
+        split = {int(f) for tree in self.ensemble.trees for f in tree.feature[~tree.leaves]}
+        names = {self.features.columns[i].stands_for or self.features.columns[i].name.split("=")[0] for i in split}
+        names |= {rule.field for rule in self.policy.knockouts}
+        return frozenset(one for name in names for one in product.inputs(name))
+
+    @property
+    def uses_score(self) -> bool:
+        """Whether the credit score that is obtained can change a decision."""
+        return self.features.product.score.field in self.fields_used
+
     def blocked(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Applications that a rule declines or that are incomplete, ``(n,)``."""
         return blocked(frame, self.policy)
@@ -204,11 +227,11 @@ class RiskEngine(Fitted):
 
         A bureau's key factors come with the bureau's score and are never inferred here.
         """
-        if self.config.score_disclosed == "bureau":
+        if self.config.score_disclosed != "proprietary":
             return None
         order = np.argsort(-np.round(contributions, 9), axis=1, kind="stable")
         statements = list(self.features.statements.values())
-        inquiries = self.features.codes.index("inquiries") if "inquiries" in self.features.codes else -1
+        inquiries = next((i for i, text in enumerate(statements) if "inquiries" in text.lower()), -1)
         found = []
         for row, picked in zip(contributions, order.tolist(), strict=True):
             harmful = [c for c in picked if row[c] > 0]

@@ -7,11 +7,11 @@ import pandas as pd
 
 from lendsafe.risk.decision import missing_items
 from lendsafe.risk.features import code_index
-from lendsafe.risk.ingest import IDENTIFIER
+from lendsafe.product.table import IDENTIFIER
 from lendsafe.risk.model import ranking
 from lendsafe.risk.model.counterfactual import counterfactual
 from lendsafe.risk.model.engine import RiskEngine
-from lendsafe.risk.model.outcomes import reasons_of
+from lendsafe.risk.model.outcomes import reasons_of, strengths_of
 
 
 def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[dict[str, Any]]:
     index = code_index(values, engine.features.columns, engine.features.codes)
     decided = engine.decide(frame)
     reasons = reasons_of(scored, engine.cutoff, list(decided["decision"]), engine.policy, engine.config)
-    strengths = ranking.rank_strengths(scored.contributions, scored.codes, engine.config)
+    strengths = strengths_of(scored, engine.policy, engine.config)
     change = counterfactual(engine, values, scored.contributions)
     lacking = missing_items(frame, engine.policy)
     inputs = _inputs(engine)
@@ -69,7 +69,9 @@ def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[dict[str, Any]]:
                 "score": int(row["score"]),
                 "reasons": [factor(i, one) for one in reasons[i]],
                 "strengths": [] if incomplete else [factor(i, one) for one in strengths[i]],
-                "missing": [n for n, out in zip(engine.policy.required, lacking[i], strict=True) if out],
+                "missing": [n for n, out in zip(engine.policy.required, lacking[i], strict=True) if out]
+                if incomplete
+                else [],
                 "counteroffer_amount": _value(row.get("counteroffer_amount", np.nan)),
                 "agreement": row["agreement"],
                 "review": bool(row["review"]),

@@ -50,7 +50,8 @@ class Fitted:
             dataclasses.asdict(self.calibration),
             self.background_hash,
             self.cutoff,
-            dataclasses.asdict(self.policy),
+            self.features.names,
+            self.features.product.decisive_sha256,
             dataclasses.asdict(self.config),
         ]
         return "risk-" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lendsafe.records import Applicant, Assessment, Decision, Reason
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, knocked_out, missing_items, to_applicants
+from lendsafe.risk.decision import Policy, denied, knocked_out, missing_items, to_applicants
 from lendsafe.risk.model import ranking
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,10 @@ def decisions(
     policy: Policy,
     counteroffers: Floats | None = None,
 ) -> list[Decision]:
-    """Decide each application: incomplete, then rules, then the cut-off.
+    """Decide each application: the cut-off, then what is incomplete, then rules.
+
+    A rule that is broken decides whatever else is missing: what is not known would not change that
+    (comment 9(a)(1)-4).
 
     Args:
         frame: Application columns.
@@ -61,8 +64,8 @@ def decisions(
     outcome = np.where(default_probability <= cutoff, "approved", "declined").astype(object)
     if counteroffers is not None:
         outcome[(outcome == "declined") & ~np.isnan(counteroffers)] = "counteroffer"
-    outcome[knocked_out(frame, policy).any(axis=1)] = "declined"
     outcome[missing_items(frame, policy).any(axis=1)] = "incomplete"
+    outcome[knocked_out(frame, policy).any(axis=1)] = "declined"
     return list(outcome)
 
 
@@ -82,9 +85,9 @@ def assessments(
         config: How many reasons, which floor.
         applicants: The applications as records, built from the frame if not given.
     """
-    people = applicants if applicants is not None else to_applicants(scored.frame)
+    people = applicants if applicants is not None else to_applicants(scored.frame, policy.product)
     lacking = missing_items(scored.frame, policy)
-    favourable = ranking.rank_strengths(scored.contributions, scored.codes, config)
+    favourable = strengths_of(scored, policy, config)
     outcomes = decisions(scored.frame, scored.default_probability, cutoff, policy, scored.counteroffers)
     reasons = reasons_of(scored, cutoff, outcomes, policy, config)
     found = []
@@ -99,7 +102,9 @@ def assessments(
                 strengths=() if decision == "incomplete" else favourable[i],
                 key_factors=scored.key_factors[i] if scored.key_factors is not None else (),
                 score=int(scored.points[i]) if scored.points is not None else None,
-                missing=tuple(n for n, out in zip(policy.required, lacking[i], strict=True) if out),
+                missing=tuple(n for n, out in zip(policy.required, lacking[i], strict=True) if out)
+                if decision == "incomplete"
+                else (),
                 counteroffer_amount=_offer(scored, i) if decision == "counteroffer" else None,
                 agreement=float(scored.agreement[i]) if scored.agreement is not None else None,
                 risk_model=scored.risk_model,
@@ -144,13 +149,22 @@ def reasons_of(
 ) -> list[tuple[Reason, ...]]:
     """Reasons of every application: those of broken rules first, none if it is incomplete."""
     broken = knocked_out(scored.frame, policy)
-    reasons = ranking.rank(scored.contributions, scored.codes, config)
+    against, _ = denied(scored.frame, policy.product, scored.codes)
+    # what the facts rule out is no reason, whatever an attribution says (comment 9(b)(2)-2)
+    reasons = ranking.rank(np.where(against, np.minimum(scored.contributions, 0), scored.contributions), scored.codes, config)
     for i in np.flatnonzero(broken.any(axis=1)):
         passed = bool(scored.default_probability[i] <= cutoff)
         reasons[i] = with_knockouts(
             reasons[i], broken[i], scored.contributions[i], scored.codes, policy, config, passed
         )
     return [() if out == "incomplete" else row for row, out in zip(reasons, outcomes, strict=True)]
+
+
+def strengths_of(scored: Scored, policy: Policy, config: RiskConfig) -> list[tuple[Reason, ...]]:
+    """Favourable factors of every application, none that its facts rule out."""
+    _, in_favor = denied(scored.frame, policy.product, scored.codes)
+    allowed = np.where(in_favor, np.maximum(scored.contributions, 0), scored.contributions)
+    return ranking.rank_strengths(allowed, scored.codes, config)
 
 
 def with_knockouts(

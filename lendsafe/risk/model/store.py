@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from lendsafe.errors import LendSafeError, RefusedError
 from lendsafe.fields import build
 from lendsafe.files import disk_errors, write_atomically, write_json
+from lendsafe.product import product_from
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import read_policy
-from lendsafe.risk.features import FeatureSet, read_features
+from lendsafe.risk.decision import Policy
+from lendsafe.risk.features import FeatureSet
 from lendsafe.risk.model import ubjson
 from lendsafe.risk.model.classifier import Calibration
 from lendsafe.risk.model.fitted import Fitted
@@ -43,13 +44,11 @@ def save(fitted: Fitted, folder: Path) -> None:
     table = {
         "format": FORMAT,
         "identity": fitted.identity,
-        "kind": fitted.features.kind,
-        "features": [dataclasses.asdict(f) for f in fitted.features.features],
-        "statements": [list(pair) for pair in fitted.features.statements.items()],
+        "product": fitted.features.product.text,  # as text: the order of its tables counts
+        "features": list(fitted.features.names),
         "calibration": dataclasses.asdict(fitted.calibration),
         "background": [[None if np.isnan(v) else v for v in row] for row in fitted.background.tolist()],
         "cutoff": fitted.cutoff,
-        "policy": dataclasses.asdict(fitted.policy),
         "config": dataclasses.asdict(fitted.config),
         "training": fitted.training,
         "versions": {
@@ -112,7 +111,7 @@ def _read_table(path: Path) -> dict[str, Any]:
 
 
 KEYS = (
-    "kind", "features", "statements", "calibration", "background", "cutoff", "policy", "config", "training", "manifest",
+    "product", "features", "calibration", "background", "cutoff", "config", "training", "manifest",
 )  # fmt: skip
 
 
@@ -121,23 +120,22 @@ def _no_constant(name: str) -> None:
 
 
 def _build(table: dict[str, Any], ensemble: Ensemble) -> Fitted:
-    statements = {str(code): str(text) for code, text in table["statements"]}
-    rows = {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in table["features"]}
-    if table["kind"] not in ("application", "table"):
-        raise RefusedError(f"'kind' is {str(table['kind'])[:40]!r}; expected application or table.")
-    features = FeatureSet(
-        kind=table["kind"], features=read_features(rows, "features", tuple(statements)), statements=statements
-    )
+    if not isinstance(table["product"], str) or not isinstance(table["features"], list):
+        raise RefusedError("'product' is no text or 'features' no list.")
+    product = product_from(json.loads(table["product"]), "its product")
+    known = {f.name for f in product.features}
+    if not table["features"] or not all(isinstance(one, str) and one in known for one in table["features"]):
+        raise RefusedError("'features' names what is no feature of its product.")
+    features = FeatureSet(product=product, names=tuple(table["features"]))
     if len(features.columns) != ensemble.features:
         raise RefusedError(f"{len(features.columns)} columns declared, {ensemble.features} in the trees.")
-    policy = read_policy(table["policy"], "policy", features)
     return Fitted(
         ensemble=ensemble,
         features=features,
         calibration=_finite(build(Calibration, table["calibration"], "calibration")),
         background=_background(table["background"], ensemble.features),
         cutoff=_probability(table["cutoff"]),
-        policy=policy,
+        policy=Policy(features),
         config=build(RiskConfig, table["config"], "config"),
         training=dict(table["training"]),
     )

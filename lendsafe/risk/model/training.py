@@ -10,14 +10,8 @@ from scipy.special import expit
 
 from lendsafe.errors import DataError
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import (
-    Policy,
-    blocked,
-    cutoff_for_approval_rate,
-    cutoff_for_expected_loss,
-    default_policy,
-)
-from lendsafe.risk.features import FeatureSet, application_set, numbers
+from lendsafe.risk.decision import Policy, blocked, cutoff_for_approval_rate, cutoff_for_expected_loss
+from lendsafe.risk.features import FeatureSet, feature_set, numbers
 from lendsafe.risk.model import splits
 from lendsafe.risk.model.bins import score_bins
 from lendsafe.risk.model.classifier import RiskModel
@@ -36,7 +30,6 @@ def fit(
     frame: pd.DataFrame,
     config: RiskConfig | None = None,
     features: FeatureSet | None = None,
-    policy: Policy | None = None,
 ) -> Fitted:
     """Fit a model on past applications with outcomes.
 
@@ -46,15 +39,14 @@ def fit(
         frame: One row per loan: features, ``defaulted`` (0, 1, or NaN where the outcome is not
             known; such rows are left out), and ``applicant_id`` if rows belong together.
         config: Settings.
-        features: What the model looks at; the fields of ``Applicant`` by default.
-        policy: Rules around the score; the packaged policy for applications, none for tables.
+        features: What the model looks at; all of the consumer product by default.
 
     Raises:
         DataError: If the outcome is missing or too rare to learn from.
     """
     settings = config or RiskConfig()
-    chosen = features or application_set()
-    rules = policy or (default_policy() if chosen.kind == "application" else Policy())
+    chosen = features or feature_set()
+    rules = Policy(chosen)
     rows = with_outcome(frame)
     rows = rows[~test_rows(rows, settings)].reset_index(drop=True)
     values = chosen.encode(rows)
@@ -67,7 +59,7 @@ def fit(
     model = RiskModel.from_config(settings, [f.constraint for f in chosen.columns])
     model.fit(values, target, groups=identifiers(rows))
     out = blocked(rows, rules)
-    cutoff = _cutoff(np.asarray(expit(model.out_of_fold_)), out, settings)
+    cutoff = chosen.product.policy.cutoff or _cutoff(np.asarray(expit(model.out_of_fold_)), out, settings)
     probability = model.predict_proba(values)[:, 1]
     return Fitted(
         ensemble=from_document(_document(model)),
