@@ -18,40 +18,44 @@ def command() -> None:
 
 @command.command("synth")
 @click.option("--out", type=PATH, required=True, help="New or empty folder.")
+@click.option("--product", default="consumer", show_default=True, help="Packaged product, or TOML file of your own.")
+@click.option("--risk", type=PATH, help="Risk model that scores --applications and gives their reasons.")
+@click.option("--applications", type=PATH, help="Past applications of your own; else fields' ranges are drawn from.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @settings_options(SynthConfig)
-def synth(out: Path, as_json: bool, **given: Any) -> None:
-    """Draw applicants with known reasons and write training pairs about them."""
+def synth(
+    out: Path, product: str, risk: Path | None, applications: Path | None, as_json: bool, **given: Any
+) -> None:
+    """Write training pairs: of the consumer product's synthetic applicants, or of your own product."""
     from lendsafe.cli.output import as_json as to_json
     from lendsafe.cli.progress import counter
-    from lendsafe.corpus.synth import write
+    from lendsafe.pipeline.pairs import coverage_in_words, synth
 
-    made = write(settings(SynthConfig, given), out, counter("narratives"))
-    counts = {"rows": len(made.rows), "unseen_wordings": len(made.unseen), "out": out}
-    click.echo(
-        to_json(counts) if as_json else f"{out}: {len(made.rows)} rows, {len(made.unseen)} in unseen wordings"
-    )
+    if (risk is None) != (applications is None):
+        raise click.UsageError("--risk and --applications belong together: the model gives the applications' reasons.")
+    made = synth(product, settings(SynthConfig, given), out, risk, applications, counter("narratives"))
+    counts: dict[str, Any] = {"rows": len(made.rows), "unseen_wordings": len(made.unseen), "out": out}
+    if as_json:
+        reasons = [{"reason": c, "side": s, "strength": z, "times": n} for (c, s, z), n in sorted(made.coverage.items())]
+        click.echo(to_json(counts | {"product": made.product.name, "reasons": reasons}))
+        return
+    click.echo(f"{out}: {len(made.rows)} rows, {len(made.unseen)} in unseen wordings")
+    if made.population is None:
+        click.echo(coverage_in_words(made))
 
 
 @command.command("import")
 @click.argument("file", type=PATH)
-@click.option("--schema", help="lending-club, german, boston, or a TOML file of your own.")
-@click.option("--out", type=PATH, help="CSV file of the applications; of the template with --guess.")
-@click.option("--guess", is_flag=True, help="Write a schema template for FILE instead, to be reviewed.")
+@click.option("--product", required=True, help="Packaged product, or TOML file of your own.")
+@click.option("--out", type=PATH, required=True, help="CSV file of the applications.")
+@click.option("--strict", is_flag=True, help="Refuse the file for one wrong row, instead of leaving it out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account of the import as JSON.")
-def import_(file: Path, schema: str | None, out: Path | None, guess: bool, as_json: bool) -> None:
-    """Read a credit FILE by a schema; say which columns were set aside and why."""
+def import_(file: Path, product: str, out: Path, strict: bool, as_json: bool) -> None:
+    """Read a raw FILE by a product; say which columns and rows were set aside and why."""
     from lendsafe.cli.output import as_json as to_json
     from lendsafe.risk import commands
 
-    if guess == bool(schema):
-        raise click.UsageError("Give either --schema or --guess.")
-    if guess:
-        click.echo(commands.guess_into(file, out), nl=False)
-        return
-    if out is None or schema is None:
-        raise click.UsageError("Missing option '--out'.")
-    lineage = commands.import_into(file, schema, out)
+    lineage = commands.import_into(file, product, out, strict=strict)
     click.echo(to_json(lineage | {"out": out}) if as_json else commands.lineage_in_words(lineage, out))
 
 

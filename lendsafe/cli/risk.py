@@ -19,18 +19,20 @@ def command() -> None:
 @command.command("train")
 @click.argument("applications", type=PATH)
 @click.option("--out", type=PATH, required=True, help="New or empty folder of the model.")
-@click.option("--policy", type=PATH, help="TOML file of required items and knock-out rules.")
+@click.option("--product", default="consumer", show_default=True, help="Packaged product, or TOML file of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @config_option
 @settings_options(RiskConfig)
 def train(
-    applications: Path, out: Path, policy: Path | None, as_json: bool, config: Path | None, **given: Any
+    applications: Path, out: Path, product: str, as_json: bool, config: Path | None, **given: Any
 ) -> None:
-    """Fit a model on APPLICATIONS (CSV: our own columns, or what `lendsafe data import` wrote)."""
+    """Fit a model on past APPLICATIONS with outcomes: the raw file, or what `lendsafe data import` wrote."""
     from lendsafe.cli.output import as_json as to_json
     from lendsafe.risk.commands import train_into
 
-    engine = train_into(applications, out, settings(RiskConfig, given, config), policy)
+    engine = train_into(
+        applications, out, settings(RiskConfig, given, config), product, say=lambda line: click.echo(line, err=True)
+    )
     facts = engine.training
     if as_json:
         click.echo(to_json({"out": out, "identity": engine.identity, "cutoff": engine.cutoff, **facts}))
@@ -46,15 +48,16 @@ def train(
 @click.argument("applications", type=PATH)
 @click.option("--risk", type=PATH, required=True, help="Folder of the model.")
 @click.option("--out", type=PATH, help="CSV file of decisions and reasons; printed if not given.")
+@click.option("--strict", is_flag=True, help="Refuse the file for one wrong row, instead of leaving it out.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts as JSON; needs --out.")
-def score(applications: Path, risk: Path, out: Path | None, as_json: bool) -> None:
+def score(applications: Path, risk: Path, out: Path | None, strict: bool, as_json: bool) -> None:
     """Decide every application of a file: decision, probability, score, up to four reasons."""
     from lendsafe.cli.output import as_json as to_json
     from lendsafe.risk.commands import score_file
 
     if as_json and not out:
         raise click.UsageError("--json prints the counts; give --out for the decisions.")
-    content, counts = score_file(applications, risk, out)
+    content, counts = score_file(applications, risk, out, strict=strict)
     if not out:
         click.echo(content, nl=False)
     elif as_json:

@@ -4,37 +4,55 @@ from collections import Counter
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from lendsafe.corpus import process
 from lendsafe.corpus.statistics import distinct, duplicate_sentences, longest_shared
 
 if TYPE_CHECKING:
-    from lendsafe.corpus.synth import Row, SynthConfig, Synthetic
+    from lendsafe.corpus.config import SynthConfig
+    from lendsafe.corpus.load import Example
+    from lendsafe.corpus.synth import Synthetic
 
 
 def data_card(data: "Synthetic", config: "SynthConfig") -> str:
     """Markdown for the folder's ``README.md``."""
-    return "\n".join([*_summary(config), *_counts(data.rows), *_variety(data), *_limits(config)]) + "\n"
+    return "\n".join([*_summary(data, config), *_counts(data), *_coverage(data), *_variety(data), *_limits(data, config)]) + "\n"
 
 
-def _summary(config: "SynthConfig") -> list[str]:
-    return [
-        "# Synthetic lending explanations",
+def _summary(data: "Synthetic", config: "SynthConfig") -> list[str]:
+    head = [
+        "# Lending explanations",
         "",
-        f"Made by `lendsafe data synth --n {config.n} --seed {config.seed} --history {config.history}`; "
-        "the same command writes the same bytes.",
-        "No real applicant is in it. It is not for underwriting.",
+        f"Made by `lendsafe data synth --n {config.n} --seed {config.seed} --history {config.history}` for the product "
+        f"`{data.product.name}`; the same command writes the same bytes.",
         "",
         "| file | what |",
         "|---|---|",
         "| `training_examples.json`, `.jsonl`, `.csv` | all examples, three times the same |",
         "| `train.jsonl`, `valid.jsonl` | the same by split; no applicant is in both |",
         "| `valid_unseen_wordings.jsonl` | further held-out examples in wordings that no training row uses |",
+        "| `product.json` | the product whose fields and reasons they are about |",
+    ]
+    tail = [
+        "",
+        "`output` and `messages` hold replies in labelled parts with facts as `{slots}`; `text` is the narrative as a "
+        "reader sees it. `seed` and `template` say what it was drawn from.",
+        "",
+    ]
+    if data.population is None:
+        return [
+            *head,
+            *tail,
+            "Decisions and reasons are the risk model's, of the applications that were given; where they name a reason "
+            "too seldom at some strength, further assessments are drawn from the fields' ranges (their identifiers begin "
+            "with S). Rows are chosen so that every reason is named; they are not a sample of the applications.",
+        ]
+    return [
+        *head,
         "| `applications.csv` | the applications with the outcome (`defaulted`) |",
         "| `protected.csv` | attributes for fair-lending tests only; never joined to features |",
         "| `history.csv` | past applicants with outcomes, for the risk model (if asked for) |",
-        "",
-        "`output` and `messages` hold facts as `{slots}`; `text` is the same narrative with the facts filled in. "
-        "`seed` and `template` say what the narrative was drawn from.",
-        "",
+        *tail,
+        "No real applicant is in it. It is not for underwriting. "
         "Applicants come from a documented latent process (`lendsafe/corpus/process.toml`). The true probability of "
         "default decides, with the policy's knock-out rules, and the true contributions give the reasons. "
         "Those kept are drawn so that the counts below are exact; their joint distribution is fitted to the "
@@ -42,7 +60,8 @@ def _summary(config: "SynthConfig") -> list[str]:
     ]
 
 
-def _counts(rows: list["Row"]) -> list[str]:
+def _counts(data: "Synthetic") -> list[str]:
+    rows = data.rows
     lines = ["", "## Counts", "", "| | examples |", "|---|---|"]
     examples = [row.example for row in rows]
     for counts in (
@@ -51,20 +70,31 @@ def _counts(rows: list["Row"]) -> list[str]:
         Counter(str(one.split) for one in examples),
         Counter(f"register {one.style.register}" for one in examples if one.style),
         Counter(f"detail {one.style.detail}" for one in examples if one.style),
-        Counter(_score_band(one.assessment.applicant.credit_score) for one in examples if one.assessment),
-        Counter(_amount_band(one.assessment.applicant.loan_amount) for one in examples if one.assessment),
+        *(_by_band(band, examples) for band in (process.bands() if data.population is not None else ())),
     ):
         lines += [f"| {name} | {count:,} |" for name, count in sorted(counts.items())]
     words = [len(row.text.split()) for row in rows]
     lines += ["", f"Narratives have {mean(words):.1f} words on average, {min(words)} to {max(words)}."]
-    named = Counter(
-        factor.code
-        for one in examples
-        if one.assessment and one.decision == "declined"
-        for factor in one.assessment.reasons
-    )
-    lines += ["", "Reasons of the declined:", "", "| reason | times |", "|---|---|"]
-    return lines + [f"| {code} | {count:,} |" for code, count in named.most_common()]
+    return lines
+
+
+def _by_band(band: "process.Bands", examples: list["Example"]) -> Counter[str]:
+    places = [band.band(one.assessment.applicant) for one in examples if one.assessment]
+    return Counter(band.label(at) for at in places if at is not None)
+
+
+def _coverage(data: "Synthetic") -> list[str]:
+    """How often each reason is named on each side at each strength."""
+    counts = data.coverage
+    lines = [
+        "", "## Reasons", "", "Times that each is named, slight / moderate / strong:", "",
+        "| reason | against | in favor |", "|---|---|---|",
+    ]  # fmt: skip
+    for code in data.product.reasons:
+        cells = [" / ".join(str(counts.get((code, side, size), 0)) for size in ("slight", "moderate", "strong"))
+                 for side in ("against", "in favor")]  # fmt: skip
+        lines.append(f"| {code} | {cells[0]} | {cells[1]} |")
+    return lines
 
 
 def _variety(data: "Synthetic") -> list[str]:
@@ -95,33 +125,19 @@ def _repeated(texts: list[str]) -> float:
     return sum(count for count in Counter(texts).values() if count > 1) / len(texts)
 
 
-def _limits(config: "SynthConfig") -> list[str]:
+def _limits(data: "Synthetic", config: "SynthConfig") -> list[str]:
+    synthetic = data.population is not None
     return [
         "",
         "## Limits",
         "",
         "- A grammar wrote the narratives: it knows a few wordings of each thing, not the language of people. "
         "Scores on held-out rows say how well a model learned this grammar's task.",
-        "- Every applicant has a bureau score from 550 to 850 and a complete application, so `no_credit_file` does "
-        "not occur, and there are no counteroffers and no incomplete applications.",
+        *(["- Every applicant has a bureau score from 550 to 850 and a complete application, so `no_credit_file` does "
+           "not occur."] if synthetic else []),
+        "- There are no counteroffers and no incomplete applications.",
         "- An approval shows three strengths at most, and two factors that weighed against it.",
         "- A detailed factor analysis is always an approval; a decline is always an adverse action, in either detail.",
-        "- Amounts, incomes and rates are plausible, not calibrated to any portfolio or place.",
+        *(["- Amounts, incomes and rates are plausible, not calibrated to any portfolio or place."] if synthetic else []),
         f"- Rows with split `valid` are held out from training; seed {config.seed} fixes who they are.",
     ]
-
-
-def _score_band(score: int | None) -> str:
-    return (
-        "score [550, 640)"
-        if (score or 0) < 640
-        else "score [640, 700)"
-        if (score or 0) < 700
-        else "score [700, 850]"
-    )
-
-
-def _amount_band(amount: float) -> str:
-    if amount < 15_000:
-        return "amount [5,000, 15,000)"
-    return "amount [15,000, 35,000)" if amount < 35_000 else "amount [35,000, 50,000]"

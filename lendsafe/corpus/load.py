@@ -9,19 +9,22 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lendsafe.corpus.reading import BadFileError, Problem, Record, kind_of, parse_json, read
 from lendsafe.errors import DataError
 from lendsafe.fields import build, did_you_mean
-from lendsafe.reasons import catalogue
+from lendsafe.product import Product
+from lendsafe.product import load as load_product
 from lendsafe.records import Assessment, Message, NarrativeType, Style, assessment_from_json
 
 Split = Literal["train", "valid"]
+PRODUCT = "product.json"  # beside data that was made for a lender's own product
 
 SHAPES: tuple[tuple[str, ...], ...] = (("messages",), ("prompt", "completion"), ("instruction", "output"))
-_EXTRAS = ("input", "decision", "assessment", "style", "type", "split", "id", "seed", "template", "text")
+_EXTRAS = ("input", "decision", "product", "assessment", "style", "type", "split", "id", "seed", "template", "text")
 KEYS = tuple(dict.fromkeys([*(key for shape in SHAPES for key in shape), *_EXTRAS]))
 ROLES = ("system", "user", "assistant")
 VALID_FRACTION = 0.1
@@ -129,10 +132,11 @@ def split(
 def parse(path: Path) -> tuple[list[Example], list[Problem]]:
     """The examples of one file that are sound, and every problem of the others."""
     records, problems = read(path)
+    product = product_beside(path)
     examples: list[Example] = []
     seen: dict[str, dict[Any, int]] = {"id": {}, "row": {}}
     for record in records:
-        example, found = _example(record, from_csv=path.suffix.lower() == ".csv")
+        example, found = _example(record, product, from_csv=path.suffix.lower() == ".csv")
         problems += found
         if example:
             examples.append(example)
@@ -181,7 +185,7 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
     )
 
 
-def _example(record: Record, *, from_csv: bool) -> tuple[Example | None, list[Problem]]:
+def _example(record: Record, product: Product | None, *, from_csv: bool) -> tuple[Example | None, list[Problem]]:
     values = {key: value for key, value in record.values.items() if value is not None}
     problems = [
         record.problem(key, f"is an unknown key.{did_you_mean(str(key), list(KEYS))}")
@@ -196,7 +200,7 @@ def _example(record: Record, *, from_csv: bool) -> tuple[Example | None, list[Pr
         messages, found = _messages(record, values)
         problems += found
     extras: dict[str, Any] = {}
-    for name, reader in (("assessment", _assessment), ("style", _style)):
+    for name, reader in (("assessment", partial(_assessment, product=product)), ("style", _style)):
         if name in values:
             try:
                 extras[name] = reader(values[name])
@@ -287,16 +291,20 @@ def _turn_problems(number: int, turn: Any) -> list[str]:
     return []
 
 
-def _assessment(value: Any) -> Assessment:
+def _assessment(value: Any, product: Product | None) -> Assessment:
     if not isinstance(value, dict):
         raise DataError(f"{kind_of(value)}; expected an object.")
-    assessment = assessment_from_json(value)
-    for factor in (*assessment.reasons, *assessment.strengths):
-        if factor.code not in catalogue():
-            raise DataError(
-                f"no reason has the code '{factor.code}'.{did_you_mean(factor.code, list(catalogue()))}"
-            )
-    return assessment
+    return assessment_from_json(value, product=product)
+
+
+def product_beside(path: Path) -> Product | None:
+    """The product that a data file was made for, as ``product.json`` beside it says; None if it says nothing.
+
+    Raises:
+        ConfigError: If that file is not sound.
+    """
+    beside = (path if path.is_dir() else path.parent) / PRODUCT
+    return load_product(beside) if beside.exists() else None
 
 
 def _style(value: Any) -> Style:

@@ -16,11 +16,13 @@ from itertools import count, pairwise
 from typing import get_args
 
 from lendsafe import slots
-from lendsafe.corpus.grammar import Side, Voice, block_of, blocks, capitalized, factors, narrative, opening
+from lendsafe.corpus.grammar import Voice, block_of, blocks, capitalized, narrative, opening
 from lendsafe.corpus.scenarios import choose, random_assessment, shuffled
 from lendsafe.corpus.wordings import Wording
-from lendsafe.reasons import catalogue
-from lendsafe.records import Assessment, Detail, Message, Purpose, Reason, Register, Strength, Style
+from lendsafe.parts import Part
+from lendsafe.parts import of as parts_of
+from lendsafe.product import consumer
+from lendsafe.records import Assessment, Detail, Message, Register, Strength, Style
 
 Document = str | list[Message]
 
@@ -123,12 +125,12 @@ def _sentence_of_factor(rng: random.Random) -> Document:
     voice, known = _voice(style, rng), set(slots.facts(assessment))
     arrow = choose((" -> ", " => ", "\n", " : "), rng)
     lines = []
-    for factor, side in factors(assessment, style):
-        block = block_of(factor, side, voice, known, explain=style.detail == "detailed")
-        name = _name(factor, side, rng)
-        shown = " ".join(_shown(factor, known))
+    for part in _factors(assessment, style):
+        block = block_of(assessment, part, voice, explain=style.detail == "detailed")
+        name = _name(part, rng)
+        shown = " ".join(_shown(part, known))
         key = ", ".join(
-            filter(None, (name, choose(_STRENGTHS[factor.strength], rng), choose(_SIDES[side], rng), shown))
+            filter(None, (name, choose(_STRENGTHS[part.strength], rng), choose(_SIDES[part.side], rng), shown))
         )
         text = " ".join(filter(None, (capitalized(block.weight), block.fact, block.why)))
         lines.append(f"{key}, {style.register}{arrow}{text}")
@@ -138,10 +140,10 @@ def _sentence_of_factor(rng: random.Random) -> Document:
 def _one_sentence(rng: random.Random) -> Document:
     assessment, style = random_assessment(rng)
     voice, known = _voice(style, rng), set(slots.facts(assessment))
-    factor, side = choose(tuple(factors(assessment, style)), rng)
-    block = block_of(factor, side, voice, known, explain=style.detail == "detailed")
+    part = choose(_factors(assessment, style), rng)
+    block = block_of(assessment, part, voice, explain=style.detail == "detailed")
     asked = choose(("Word this factor", "Say this point", "Phrase this factor", "Word this point"), rng)
-    name = [_name(factor, side, rng), factor.strength, choose(_SIDES[side], rng), *_shown(factor, known)]
+    name = [_name(part, rng), part.strength, choose(_SIDES[part.side], rng), *_shown(part, known)]
     text = " ".join(filter(None, (capitalized(block.weight), block.fact, block.why)))
     return _talk(rng, f"{asked} ({style.register}): {'; '.join(name)}", text)
 
@@ -149,9 +151,8 @@ def _one_sentence(rng: random.Random) -> Document:
 def _opening(rng: random.Random) -> Document:
     assessment, style = random_assessment(rng)
     decision = choose(_DECISIONS[assessment.decision], rng)
-    purpose = assessment.applicant.loan_purpose.replace("_", " ")
     outcome = f"{choose(_KEYS['decision'], rng)} ({decision})"
-    asked = f"State the {outcome} for {{loan_amount}}, {purpose}, {style.register}."
+    asked = f"State the {outcome} for {_amount()}, {_purpose(assessment)}, {style.register}."
     return _talk(rng, asked, opening(assessment, _voice(style, rng)))
 
 
@@ -210,8 +211,8 @@ def _sorted_list(rng: random.Random) -> Document:
     """Factors out of order, sorted by how much they mattered."""
     assessment, style = random_assessment(rng)
     ranked = [
-        f"{_name(factor, side, rng)} ({abs(factor.contribution):.2f})"
-        for factor, side in factors(assessment, style)
+        f"{_name(part, rng)} ({abs(factor.contribution):.2f})"
+        for part, factor in zip(_factors(assessment, style), (*assessment.strengths, *assessment.reasons), strict=False)
     ]
     ranked.sort(key=lambda line: -float(line.rsplit("(", 1)[1][:-1]))
     asked = choose(
@@ -231,9 +232,9 @@ def _list_of_prose(rng: random.Random) -> Document:
     known = set(slots.facts(assessment))
     found = [
         " | ".join(
-            filter(None, (_plain_name(factor, side), factor.strength, " ".join(_shown(factor, known))))
+            filter(None, (_plain_name(part), part.strength, " ".join(_shown(part, known))))
         )
-        for factor, side in factors(assessment, style)
+        for part in _factors(assessment, style)
     ]
     return _talk(rng, f"{asked}\n\n{text}", "\n".join([assessment.decision, *found]))
 
@@ -256,18 +257,18 @@ def _sheet(assessment: Assessment, style: Style, rng: random.Random) -> Sheet:
         (keys["decision"], choose(_DECISIONS[assessment.decision], rng)),
         (keys["register"], choose(_REGISTERS[style.register], rng)),
         (keys["detail"], choose(_DETAILS[style.detail], rng)),
-        (keys["amount"], "{loan_amount}"),
-        (keys["purpose"], assessment.applicant.loan_purpose.replace("_", " ")),
+        (keys["amount"], _amount()),
+        (keys["purpose"], _purpose(assessment)),
     )
     known = set(slots.facts(assessment))
     worded = bool(rng.random() < 0.5)
     rows = []
-    for factor, side in factors(assessment, style):
-        name = _plain_name(factor, side) if worded else _name(factor, side, rng)
-        row = {keys["factor"]: name, keys["strength"]: choose(_STRENGTHS[factor.strength], rng)}
+    for part in _factors(assessment, style):
+        name = _plain_name(part) if worded else _name(part, rng)
+        row = {keys["factor"]: name, keys["strength"]: choose(_STRENGTHS[part.strength], rng)}
         if assessment.decision == "approved":
-            row[keys["side"]] = choose(_SIDES[side], rng)
-        if shown := _shown(factor, known):
+            row[keys["side"]] = choose(_SIDES[part.side], rng)
+        if shown := _shown(part, known):
             row[keys["facts"]] = " ".join(shown)
         rows.append(row)
     return Sheet(list(shuffled(head, rng)), (keys["factors"], rows))
@@ -348,27 +349,39 @@ def _depth(style: Style, rng: random.Random) -> str:
     return f"{choose(_DETAILS[style.detail], rng)} {choose(_KEYS['detail'], rng)}"
 
 
-def _shown(factor: Reason, known: set[str]) -> list[str]:
-    return [f"{{{name}}}" for name in catalogue()[factor.code].slots if name in known]
+def _factors(assessment: Assessment, style: Style) -> tuple[Part, ...]:
+    return tuple(one for one in parts_of(assessment, style) if one.kind == "factor")
 
 
-def _plain_name(factor: Reason, side: Side) -> str:
-    entry = catalogue()[factor.code]
-    return entry.favourable if side == "favorable" else entry.statement
+def _amount() -> str:
+    return f"{{{consumer().request.amount}}}"
 
 
-def _name(factor: Reason, side: Side, rng: random.Random) -> str:
-    name = _plain_name(factor, side)
-    return choose((name, name, name.lower(), factor.code, factor.code.replace("_", " ")), rng)
+def _purpose(assessment: Assessment) -> str:
+    return str(assessment.applicant[consumer().request.purpose] or "other").replace("_", " ")
+
+
+def _shown(part: Part, known: set[str]) -> list[str]:
+    return [f"{{{name}}}" for name in consumer().reasons[part.code].slots if name in known]
+
+
+def _plain_name(part: Part) -> str:
+    entry = consumer().reasons[part.code]
+    return entry.favorable if part.side == "favorable" else entry.statement
+
+
+def _name(part: Part, rng: random.Random) -> str:
+    name = _plain_name(part)
+    return choose((name, name, name.lower(), part.code, part.code.replace("_", " ")), rng)
 
 
 _LAYOUTS = (_as_json, _as_table, _as_semicolons, _as_bullets, _as_tags, _as_places)
-_NAMES = tuple(name for one in catalogue().values() for name in (one.statement, one.favourable))
-_SLOTS = tuple(dict.fromkeys(name for one in catalogue().values() for name in one.slots))
+_NAMES = tuple(name for one in consumer().reasons.values() for name in (one.statement, one.favorable))
+_SLOTS = tuple(dict.fromkeys(name for one in consumer().reasons.values() for name in one.slots))
 _WORDS = (
-    *catalogue(),
+    *consumer().reasons,
     *(f"{{{name}}}" for name in _SLOTS),
-    *get_args(Purpose),
+    *consumer().request.purposes,
     *get_args(Strength),
     *get_args(Register),
     *get_args(Detail),

@@ -86,6 +86,41 @@ def parameters() -> dict[str, Any]:
     return parse_toml((files("lendsafe.corpus") / "process.toml").read_text("utf-8"), where)
 
 
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """How many examples of a set lie in each band of a field.
+
+    Attributes:
+        field: Field of an application.
+        name: What to call it.
+        edges: Cut points; a band runs from one to below the next.
+        counts: Examples of each band.
+    """
+
+    field: str
+    name: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    def band(self, applicant: Applicant) -> int | None:
+        """Band of an applicant; None outside all, or where the value is not known."""
+        value = applicant[self.field]
+        if not isinstance(value, int | float):
+            return None
+        at = int(np.searchsorted(self.edges, value, side="right")) - 1
+        return at if 0 <= at < len(self.counts) else None
+
+    def label(self, at: int) -> str:
+        """A band in words."""
+        return f"{self.name} [{self.edges[at]:,.0f}, {self.edges[at + 1]:,.0f})"
+
+
+def bands() -> tuple[Bands, ...]:
+    """The bands whose counts a default set fills."""
+    rows = parameters()["counts"]["bands"]
+    return tuple(Bands(one["field"], one["name"], tuple(one["edges"]), tuple(one["counts"])) for one in rows)
+
+
 def cutoff() -> float:
     """Largest true default probability that the synthetic lender approves."""
     return float(parameters()["cutoff"])

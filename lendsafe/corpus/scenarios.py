@@ -17,6 +17,7 @@ MAX_AGAINST = 3  # factors that weighed against an approval
 MAX_REASONS = 4
 DECLINED_SHARE = 0.45
 NO_FILE_SHARE = 0.06
+UNKNOWN_SHARE = 0.15  # of assessments in which a value is not known and that has a reason of its own
 MOST_DRAWS = 40  # of one value, until its reason's condition holds
 
 # kind -> lowest and highest value when it is risky, the same when it is safe, if more is riskier; in the field's units
@@ -48,15 +49,16 @@ def random_assessment(rng: Random, product: Product | None = None) -> tuple[Asse
     """
     chosen = product or consumer()
     style = Style(register=choose(get_args(Register), rng), detail=choose(get_args(Detail), rng))
-    codes = shuffled(_possible_codes(chosen, rng), rng)
+    unknown = _unknown(chosen, rng)
+    codes = shuffled(_possible_codes(chosen, unknown, rng), rng)
     if rng.random() < DECLINED_SHARE:
         adverse, favorable = codes[: 1 + _below(MAX_REASONS, rng)], codes[:0]
     else:
         helped = 1 + _below(MAX_STRENGTHS, rng)
-        favorable = tuple(code for code in codes if chosen.reasons[code].words.in_favor)[:helped]
+        favorable = tuple(code for code in codes if unknown is None or code != unknown.when_missing)[:helped]
         left = tuple(code for code in codes if code not in favorable)
         adverse = left[: _below(MAX_AGAINST + 1, rng)]
-    applicant = _applicant(chosen, adverse, favorable, rng)
+    applicant = _applicant(chosen, adverse, favorable, unknown, rng)
     favorable = tuple(code for code in favorable if _allowed(applicant, code, favorable=True))
     adverse = tuple(code for code in adverse if _allowed(applicant, code, favorable=False))
     if not favorable and not adverse:
@@ -85,12 +87,20 @@ def shuffled(items: tuple[T, ...], rng: Random) -> tuple[T, ...]:
     return tuple(drawn)
 
 
-def _possible_codes(product: Product, rng: Random) -> tuple[str, ...]:
-    """Codes that may occur together: reasons of values, or that of a missing file with what is on no report."""
-    own = {f.reason for f in product.features}
+def _unknown(product: Product, rng: Random) -> Field | None:
+    """A field whose value is not known this time, if any."""
+    may = tuple(f for f in product.features if f.when_missing and f.formula is None)
+    return choose(may, rng) if may and rng.random() < UNKNOWN_SHARE else None
+
+
+def _possible_codes(product: Product, unknown: Field | None, rng: Random) -> tuple[str, ...]:
+    """Codes that may occur together: reasons of values, of one that is not known, or of a missing file alone."""
+    own = {f.reason for f in product.features if f is not unknown}
+    own |= {unknown.when_missing} if unknown else set()
     flag = product.fields[product.no_file].reason if product.no_file else ""
     if flag and rng.random() < NO_FILE_SHARE:
-        return (flag, *(code for code in product.reasons if code in own and "consumer_report" not in product.origins(code) and code != flag))
+        elsewhere = [code for code in product.reasons if code in own and "consumer_report" not in product.origins(code)]
+        return (flag, *(code for code in elsewhere if code != flag))
     return tuple(code for code in product.reasons if code in own and code != flag)
 
 
@@ -114,11 +124,14 @@ def _strength(size: float) -> Strength:
     return "strong" if size > 1.0 else "moderate" if size > 0.45 else "slight"
 
 
-def _applicant(product: Product, adverse: tuple[str, ...], favorable: tuple[str, ...], rng: Random) -> Applicant:
+def _applicant(
+    product: Product, adverse: tuple[str, ...], favorable: tuple[str, ...], unknown: Field | None, rng: Random
+) -> Applicant:
     without = bool(product.no_file) and product.fields[product.no_file].reason in adverse
     values: dict[str, Value] = {}
     for name, one in product.values.items():
-        if one.formula is None and not (without and one.origin == "consumer_report"):
+        absent = one is unknown or (without and one.origin == "consumer_report")
+        if one.formula is None and not absent:
             values[name] = _value(one, _side(product, one, adverse, favorable), rng)
     _fit_formulas(product, values, adverse, favorable, rng)
     return Applicant(f"S{_below(10**9, rng):09d}", values, product)

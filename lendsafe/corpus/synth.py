@@ -1,4 +1,4 @@
-"""A synthetic data set: applicants with true reasons, and narratives that say them.
+"""A data set of training pairs: applicants with their reasons, and narratives that say them.
 
 Applicants are drawn from the documented process in quantity, and those that are kept fill exact
 counts of decisions, score bands, amount bands and narrative types. Decisions stay those of the
@@ -10,7 +10,7 @@ import io
 import json
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -19,21 +19,18 @@ from typing import Any, get_args
 
 import numpy as np
 
-from lendsafe import prompts, slots
+from lendsafe import parts, prompts, slots
 from lendsafe.corpus import card, process
 from lendsafe.corpus.config import SynthConfig as SynthConfig
-from lendsafe.corpus.grammar import narrative
-from lendsafe.corpus.load import Example, Split
+from lendsafe.corpus.grammar import narrative_parts
+from lendsafe.corpus.load import PRODUCT, Example, Split
 from lendsafe.corpus.quotas import fit_table, largest_remainder, spread
 from lendsafe.corpus.wordings import Wording
 from lendsafe.errors import ConfigError
 from lendsafe.files import disk_errors, refuse_existing, write_atomically
+from lendsafe.product import Product, consumer
 from lendsafe.records import Assessment, Detail, Register, Style, narrative_type, to_json
 
-# Counts of the default 1,500; other sizes keep their proportions.
-DECISIONS = {"approved": 914, "declined": 586}
-SCORE_BANDS = {(550, 640): 380, (640, 700): 520, (700, 851): 600}
-AMOUNT_BANDS = {(5_000, 15_000): 450, (15_000, 35_000): 600, (35_000, 50_001): 450}
 APPROVAL_TYPES = {"standard": 614, "detailed": 300}  # by the detail that is asked for
 VALID_SHARE = 0.1
 UNSEEN_SHARE = 0.04  # further validation rows in wordings that no training row uses
@@ -43,7 +40,7 @@ Done = Callable[[int, int], None]
 _FIRST_DRAW, _MOST_DRAWS = 4, 6  # applicants drawn for each that is wanted; then twice as many, so often
 _NARRATIVE_STREAM, _STYLE_STREAM, _ORDER_STREAM = 11, 12, 13
 _CSV_COLUMNS = (
-    "instruction", "input", "output", "decision", "id", "type", "split", "seed", "template", "text",
+    "instruction", "input", "output", "decision", "product", "id", "type", "split", "seed", "template", "text",
     "messages", "assessment", "style",
 )  # fmt: skip
 
@@ -72,12 +69,25 @@ class Synthetic:
     Attributes:
         rows: Training and validation examples.
         unseen: Further validation examples in wordings that no training row uses.
-        population: The applicants of ``rows``, in their order.
+        product: Whose fields and reasons they are about.
+        population: The applicants of ``rows`` of the consumer process, in their order; None of a lender's own.
     """
 
     rows: list[Row]
     unseen: list[Row]
-    population: process.Population
+    product: Product
+    population: process.Population | None = None
+
+    @property
+    def coverage(self) -> dict[tuple[str, str, str], int]:
+        """Times that each reason is named on each side at each strength."""
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for row in self.rows:
+            assert row.example.assessment is not None
+            for one in parts.of(row.example.assessment, row.example.style or Style()):
+                if one.kind == "factor":
+                    counts[one.code, "in favor" if one.side == "favorable" else "against", one.strength] += 1
+        return dict(counts)
 
 
 def synthesize(config: SynthConfig, done: Done | None = None) -> Synthetic:
@@ -92,21 +102,24 @@ def synthesize(config: SynthConfig, done: Done | None = None) -> Synthetic:
     """
     population, assessments, more = _applicants(config)
     total = len(assessments) + len(more)
-    rows = _rows(
+    rows = worded(
         assessments, _splits(assessments, config), config, "train", done=lambda n: done and done(n, total)
     )
-    unseen = _rows(
+    unseen = worded(
         more, ["valid"] * len(more), config, "held_out", len(rows), done=lambda n: done and done(n, total)
     )
-    return Synthetic(rows, unseen, population)
+    return Synthetic(rows, unseen, consumer(), population)
 
 
-def write(config: SynthConfig, out: Path, done: Done | None = None) -> Synthetic:
+def write(
+    config: SynthConfig, out: Path, done: Done | None = None, make: Callable[[], Synthetic] | None = None
+) -> Synthetic:
     """Generate a data set and write it as a folder, all of it or nothing.
 
     Args:
         config: How many, and from which seed.
         out: New or empty folder.
+        make: What makes the data; the consumer process by default.
         done: Called with narratives written and narratives in all.
 
     Raises:
@@ -118,7 +131,7 @@ def write(config: SynthConfig, out: Path, done: Done | None = None) -> Synthetic
     with disk_errors(out):
         stage.mkdir(parents=True)
         try:
-            data = synthesize(config, done)
+            data = make() if make else synthesize(config, done)
             _write_files(stage, data, config)
             if out.exists():
                 out.rmdir()
@@ -136,7 +149,7 @@ def _applicants(config: SynthConfig) -> tuple[process.Population, list[Assessmen
     """Applicants that fill the counts, their assessments, and those of further applicants."""
     extra = max(1, round(config.n * UNSEEN_SHARE))
     margins = [
-        largest_remainder(config.n, list(one.values())) for one in (DECISIONS, SCORE_BANDS, AMOUNT_BANDS)
+        largest_remainder(config.n, list(one)) for one in (_decisions().values(), *(b.counts for b in process.bands()))
     ]
     size = config.n * _FIRST_DRAW + 400
     for _ in range(_MOST_DRAWS):
@@ -161,19 +174,25 @@ def _applicants(config: SynthConfig) -> tuple[process.Population, list[Assessmen
 
 
 def _by_cell(pool: process.Population) -> tuple[dict[tuple[int, ...], list[int]], list[Assessment]]:
-    """Rows of the pool by decision, score band and amount band; others are in no cell."""
+    """Rows of the pool by decision and by band of each field; others are in no cell."""
     judged = process.assess(pool)
     cells: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for row, one in enumerate(judged):
-        score = _band(one.applicant.credit_score, list(SCORE_BANDS))
-        amount = _band(one.applicant.loan_amount, list(AMOUNT_BANDS))
-        if one.decision in DECISIONS and score is not None and amount is not None:
-            cells[list(DECISIONS).index(one.decision), score, amount].append(row)
+        if (cell := _cell(one)) is not None:
+            cells[cell].append(row)
     return cells, judged
 
 
-def _band(value: float | None, bands: list[tuple[int, int]]) -> int | None:
-    return next((i for i, (low, high) in enumerate(bands) if value is not None and low <= value < high), None)
+def _cell(one: Assessment) -> tuple[int, ...] | None:
+    found = [band.band(one.applicant) for band in process.bands()]
+    if one.decision not in _decisions() or None in found:
+        return None
+    return (list(_decisions()).index(one.decision), *(at for at in found if at is not None))
+
+
+def _decisions() -> dict[str, int]:
+    counts: dict[str, int] = process.parameters()["counts"]["decisions"]
+    return counts
 
 
 # ---------------------------------------------------------------- examples
@@ -183,9 +202,7 @@ def _splits(assessments: Sequence[Assessment], config: SynthConfig) -> list[Spli
     """One split for each applicant, in proportion within decision and bands."""
     strata: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, one in enumerate(assessments):
-        score = _band(one.applicant.credit_score, list(SCORE_BANDS)) or 0
-        amount = _band(one.applicant.loan_amount, list(AMOUNT_BANDS)) or 0
-        strata[list(DECISIONS).index(one.decision), score, amount].append(index)
+        strata[_cell(one) or ()].append(index)
     counts = spread(
         round(config.n * VALID_SHARE), {cell: len(members) for cell, members in sorted(strata.items())}
     )
@@ -193,11 +210,11 @@ def _splits(assessments: Sequence[Assessment], config: SynthConfig) -> list[Spli
     return ["valid" if index in valid else "train" for index in range(len(assessments))]
 
 
-def _styles(assessments: Sequence[Assessment], rng: np.random.Generator) -> list[Style]:
+def styles(assessments: Sequence[Assessment], rng: np.random.Generator) -> list[Style]:
     """A style for each: registers in equal parts, details in the counts of the narrative types."""
     registers = cycle(get_args(Register))
     picked: list[Style | None] = [None] * len(assessments)
-    for decision in DECISIONS:
+    for decision in ("approved", "declined"):
         rows = [index for index, one in enumerate(assessments) if one.decision == decision]
         shares = APPROVAL_TYPES if decision == "approved" else dict.fromkeys(get_args(Detail), 1)
         counts = largest_remainder(len(rows), list(shares.values()))
@@ -207,7 +224,7 @@ def _styles(assessments: Sequence[Assessment], rng: np.random.Generator) -> list
     return [style for style in picked if style is not None]
 
 
-def _rows(
+def worded(
     assessments: Sequence[Assessment],
     splits: Sequence[Split],
     config: SynthConfig,
@@ -216,23 +233,35 @@ def _rows(
     *,
     done: Callable[[int], object],
 ) -> list[Row]:
-    styles = _styles(assessments, np.random.default_rng([config.seed, _STYLE_STREAM, first]))
+    """A training pair for each assessment, its reply in parts.
+
+    Args:
+        assessments: Approvals and declines.
+        splits: Split of each.
+        config: Seed.
+        wording: Which wordings may be drawn.
+        first: Number of the first row, which its chance starts from.
+        done: Called with rows written.
+    """
+    chosen = styles(assessments, np.random.default_rng([config.seed, _STYLE_STREAM, first]))
     rows = []
     for number, (assessment, style, part) in enumerate(
-        zip(map(prompts.shown, assessments), styles, splits, strict=True), start=first
+        zip(map(prompts.shown, assessments), chosen, splits, strict=True), start=first
     ):
         rng = np.random.default_rng([config.seed, _NARRATIVE_STREAM, number])
-        written = narrative(assessment, style, rng, wording=wording)
+        texts = narrative_parts(assessment, style, rng, wording=wording)
+        reply = parts.join(texts, parts.of(assessment, style))
         example = Example(
             id=assessment.applicant.applicant_id,
-            messages=tuple(prompts.conversation(assessment, style, written)),
+            messages=tuple(prompts.conversation(assessment, style, reply)),
             assessment=assessment,
             style=style,
             split=part,
             type=narrative_type(assessment, style),
             decision=assessment.decision,
         )
-        rows.append(Row(example, slots.render(written, slots.facts(assessment)), number, wording))
+        text = slots.render(parts.narrative(texts), slots.facts(assessment))
+        rows.append(Row(example, text, number, wording))
         done(number + 1)
     return rows
 
@@ -256,11 +285,14 @@ def _write_files(folder: Path, data: Synthetic, config: SynthConfig) -> None:
         "valid_unseen_wordings.jsonl": lambda: _joined(
             [json.dumps(table_of(row), ensure_ascii=False) for row in data.unseen]
         ),
-        "applications.csv": lambda: data.population.applications().to_csv(index=False, lineterminator="\n"),
-        "protected.csv": lambda: data.population.protected.to_csv(index=False, lineterminator="\n"),
+        PRODUCT: lambda: data.product.text,
         "README.md": lambda: card.data_card(data, config),
     }
-    if config.history:
+    if data.population is not None:
+        people = data.population
+        files["applications.csv"] = lambda: people.applications().to_csv(index=False, lineterminator="\n")
+        files["protected.csv"] = lambda: people.protected.to_csv(index=False, lineterminator="\n")
+    if config.history and data.population is not None:
         past = process.history(config.history, config.seed)
         files["history.csv"] = lambda: past.applications().to_csv(index=False, lineterminator="\n")
     for name, content in files.items():
@@ -277,6 +309,7 @@ def table_of(row: Row) -> dict[str, Any]:
         "input": user.content,
         "output": reply.content,
         "decision": example.decision,
+        "product": example.assessment.applicant.product.name if example.assessment else "",
         "messages": [to_json(message) for message in example.messages],
         "assessment": to_json(example.assessment),
         "style": to_json(example.style),

@@ -1,4 +1,4 @@
-"""Loan applications from files: who asks for what, what the bureau reported, whom to write to.
+"""Loan applications from files, by their product: who asks for what, what was reported, whom to write to.
 
 What identifies a person or was written by one (name, address, employer ...) is carried beside the
 figures: it reaches the letter and the record for the file, never a prompt and never a message.
@@ -8,30 +8,24 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-from lendsafe.corpus.reading import BadFileError, read
 from lendsafe.errors import DataError
-from lendsafe.fields import did_you_mean, problems
+from lendsafe.fields import did_you_mean
 from lendsafe.notice import Contact
-from lendsafe.records import Applicant
-from lendsafe.risk import parsers
+from lendsafe.product import Product, consumer
+from lendsafe.product.table import IDENTIFIER, Reject, Table, read_table
+from lendsafe.records import Applicant, values_of
+from lendsafe.risk.decision import to_applicants
 
-# What an applicant may have written or what identifies one; kept for the file, shown to no model.
-FREE_TEXT = (
-    "employer", "job_title", "purpose_text", "title", "notes", "account_number", "ssn", "email", "phone",
-)  # fmt: skip
-SET_ASIDE = ("decision", "defaulted")  # outcomes of past applications, which our own data sets carry
-DATES = ("received", "completed", "score_created")
-_PREFIX = "contact."  # of the columns of a CSV file that are fields of `contact`
-_MOST_CHARACTERS = 120  # of one key factor
+MOST_CHARACTERS = 120  # of one key factor
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SOCIAL_SECURITY_NUMBER = re.compile(r"\d{3}-\d{2}-\d{4}")
-_KEY = re.compile(r"[a-z][a-z0-9_.]{0,40}")
+_NUMBER_OF_A_PERSON = re.compile(r"\d{3}-\d{2}-\d{4}|\d{9}|\d{13,19}")  # social security, card or account
+_KEY = re.compile(r"[A-Za-z][\w .-]{0,60}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,178 +63,220 @@ class Application:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_applications(path: Path) -> list[Application]:
-    """Read applications from JSON (an object or a list), JSON lines or CSV.
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """A file of applications that was read.
 
-    Keys are the fields of :class:`~lendsafe.records.Applicant`, ``contact`` (``name``, ``address``,
-    ``delivery``, ``esign_consent``), ``key_factors``, ``received``, ``completed``, ``score_created``
-    and what is kept for the file alone (``FREE_TEXT``). A CSV file has columns ``contact.name`` and
-    so on, and semicolons between the entries of one cell.
+    Attributes:
+        applications: In the order of the file.
+        rejects: Rows that cannot be used, with line and column; no cell is kept of them.
+        unmapped: Columns that the product does not name.
+    """
+
+    applications: tuple[Application, ...]
+    rejects: tuple[Reject, ...] = ()
+    unmapped: tuple[str, ...] = ()
+
+
+def read_applications(path: Path | str, product: Product | None = None) -> list[Application]:
+    """Read every application of a file; one that cannot be used refuses the file.
+
+    Args:
+        path: JSON, JSON lines, CSV, XLSX ...; columns as the product names them, or by field.
+        product: What they mean; the consumer product by default.
 
     Raises:
-        BadFileError: Naming every problem by line, column and field; no value is repeated.
-        DataError: If there is no such file, or its kind is not known.
+        DataError: Naming line and column of every problem; no value is repeated.
     """
-    records, unread = read(path)
-    # what stands where a key should may be what a person is called
-    wrong = [one if _KEY.fullmatch(one.field) else replace(one, field="") for one in unread]
+    found = read_file(Path(path), product or consumer())
+    if found.rejects:
+        shown = "; ".join(_told(one) for one in found.rejects[:20])
+        more = f"; and {len(found.rejects) - 20} more" if len(found.rejects) > 20 else ""
+        raise DataError(f"{path}: {shown}{more}")
+    return list(found.applications)
+
+
+def read_file(path: Path, product: Product) -> Read:
+    """Read the applications of a file; those that cannot be used are set aside.
+
+    Raises:
+        DiskError: If it cannot be read.
+        DataError: If it is no table, no row can be used, or a column is nearly a field's name.
+    """
+    try:
+        table = read_table(path, product, people=True)
+    except DataError as problem:
+        raise DataError(_without_cells(str(problem))) from None
+    _refuse_misspelled(path, table, product)
+    rejects = [Reject(one.line, one.column, one.why) for one in table.rejects]
+    people = table.people.to_dict("records")
     found: list[Application] = []
-    seen: dict[str, int] = {}
-    for record in records:
-        table = _from_cells(record.values) if path.suffix.lower() == ".csv" else record.values
-        application, own = _application(table)
-        wrong += [record.problem(name, message) for name, message in own]
-        if application is None:
-            continue
-        key = application.id.casefold()  # letters are named by it, and not every file system tells A from a
-        if key in seen:
+    seen: dict[str, str] = {}
+    for applicant, person, source in zip(to_applicants(table.frame, product), people, table.sources, strict=True):
+        wrong: list[str] = []
+        key = applicant.applicant_id.casefold()  # letters are named by it, and not every file system tells A from a
+        if not _is_opaque(applicant.applicant_id):
             wrong.append(
-                record.problem("applicant_id", f"is that of line {seen[key]}; identifiers must differ.")
+                "the identifier is not opaque; expected up to 64 letters, digits, '.', '_' or '-', and no number of a person"
             )
-        seen.setdefault(key, record.line)
-        found.append(application)
-    if wrong:
-        raise BadFileError(wrong)
-    return found
+        elif key in seen:
+            wrong.append(f"the identifier is that of '{seen[key]}'; identifiers must differ")
+        seen.setdefault(key, applicant.applicant_id)
+        application = _application(applicant, person, source, product, wrong)
+        if wrong or application is None:
+            rejects += [Reject(0, "", f"application '{_shown_id(applicant.applicant_id)}': {text}") for text in wrong]
+        else:
+            found.append(application)
+    return Read(applications=tuple(found), rejects=tuple(rejects), unmapped=tuple(table.lineage["unmapped"]))
 
 
-def application_from(table: Mapping[str, Any]) -> Application:
-    """One application from its JSON values.
+def application_from(table: Mapping[str, Any], product: Product | None = None) -> Application:
+    """One application from its JSON values: fields, ``contact``, dates by role or field, ``key_factors``.
 
     Raises:
         DataError: Naming every problem; no value is repeated.
     """
-    application, wrong = _application(table)
+    chosen = product or consumer()
+    person: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
+    wrong: list[str] = []
+    names = _personal(chosen)
+    for key, value in table.items():
+        if key == "contact" and isinstance(value, Mapping):
+            person |= {names.get(f"contact.{inner}", f"contact.{inner}"): one for inner, one in value.items()}
+        elif key in names.values() or key in names:
+            person[names.get(key, key)] = value
+        elif key != IDENTIFIER and not chosen.set_aside(key) and key not in ("defaulted", "decision"):
+            figures[_field_of(key, chosen)] = value
+    _, problems = values_of(figures, chosen, quote=False)
+    wrong += [str(one) for one in problems]
+    identifier = table.get(IDENTIFIER)
+    identifier = str(identifier) if type(identifier) is int else identifier
+    if not isinstance(identifier, str) or not _is_opaque(identifier):
+        wrong.append(f"'{IDENTIFIER}' is not opaque; expected up to 64 letters, digits, '.', '_' or '-'")
+    if wrong:
+        raise DataError("; ".join(wrong))
+    assert isinstance(identifier, str)
+    application = _application(Applicant(identifier, figures, chosen), person, dict(table), chosen, wrong)
     if application is None or wrong:
-        raise DataError("; ".join(f"'{name}' {message}" if name else message for name, message in wrong))
+        raise DataError("; ".join(wrong))
     return application
 
 
-def _application(table: Mapping[str, Any]) -> tuple[Application | None, list[tuple[str, str]]]:
-    """The application, and what is wrong with it: field and message; None if it cannot be used."""
-    known = (*_KINDS, "contact", "key_factors", *DATES, *FREE_TEXT, *SET_ASIDE)
-    wrong: list[tuple[str, str]] = []
-    _name_unknown(table, known, wrong)
-    given = {key: value for key, value in table.items() if value is not None}
-    figures = {key: given[key] for key in _KINDS if key in given}
-    if type(figures.get("applicant_id")) is int:
-        figures["applicant_id"] = str(figures["applicant_id"])
-    wrong += [_split(one) for one in problems(Applicant, figures, quote=False)]
-    identifier = figures.get("applicant_id")
-    if isinstance(identifier, str) and not _is_opaque(identifier):
-        wrong.append(("applicant_id", "is not opaque; expected up to 64 letters, digits, '.', '_' or '-'."))
-    contact = _contact(given.get("contact"), wrong)
-    factors = _key_factors(given.get("key_factors"), wrong)
-    days = {name: _date(name, given[name], wrong) for name in DATES if name in given}
+def _application(
+    applicant: Applicant, person: Mapping[str, Any], source: Mapping[str, Any], product: Product, wrong: list[str]
+) -> Application | None:
+    by_role: dict[str, list[Any]] = {}
+    for name, value in person.items():
+        one = product.fields.get(str(name))
+        role = one.role if one else str(name)
+        if value is not None and str(value).strip():
+            by_role.setdefault(role, []).append(value)
+    contact = _contact(by_role, wrong)
+    days = {
+        name: _date(name, by_role[f"date.{name}"][0], wrong)
+        for name in ("received", "completed", "score_created")
+        if f"date.{name}" in by_role
+    }
+    if "score_created" not in days and product.score.created in person:
+        days["score_created"] = _date("score_created", person[product.score.created], wrong)
+    factors = _key_factors(by_role.get("key_factors", [None])[0], wrong)
+    if factors is None and product.score.no_factors:
+        factors = ()
     if wrong:
-        return None, wrong
-    application = Application(
-        applicant=Applicant(**figures), contact=contact, key_factors=factors, source=dict(table), **days
-    )
-    return application, []
+        return None
+    return Application(applicant=applicant, contact=contact, key_factors=factors, source=dict(source), **days)
 
 
-def _name_unknown(
-    table: Mapping[str, Any], known: Sequence[str], wrong: list[tuple[str, str]], prefix: str = ""
-) -> None:
-    """Keys that are not known; not repeated unless they have the form of one: a row may stand for a header."""
-    for key in (key for key in table if key not in known):
-        if _KEY.fullmatch(key):
-            wrong.append((prefix + key, f"is an unknown field.{did_you_mean(key, list(known))}"))
-        else:
-            wrong.append(("", "has a field whose name is not known."))
+def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | None:
+    lines = [line.strip() for value in by_role.get("contact.address", []) for line in _entries(value)]
+    names = by_role.get("contact.name")
+    if not names and not lines:
+        return None
+    if not names or not lines:
+        wrong.append(f"the contact has no {'address' if names else 'name'}")
+        return None
+    given: dict[str, Any] = {"name": str(names[0]).strip(), "address": tuple(lines)}
+    if "contact.delivery" in by_role:
+        given["delivery"] = by_role["contact.delivery"][0]
+    if "contact.esign_consent" in by_role:
+        given["esign_consent"] = bool(by_role["contact.esign_consent"][0])
+    try:
+        return Contact(**given)
+    except (DataError, TypeError) as problem:  # its message repeats neither name nor address
+        wrong.append(f"the contact cannot be used: {problem}")
+        return None
 
 
-def _split(problem: str) -> tuple[str, str]:
-    """``'loan_amount' is missing`` as its field and the rest."""
-    _, name, rest = problem.split("'", 2)
-    return name, f"{rest.strip()}."
+def _key_factors(value: Any, wrong: list[str]) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    found = _entries(value)
+    if not all(isinstance(one, str) and 0 < len(one.strip()) <= MOST_CHARACTERS for one in found):
+        wrong.append(f"the key factors cannot be used; expected a list of texts of up to {MOST_CHARACTERS} characters")
+        return None
+    return tuple(one.strip() for one in found)
+
+
+def _entries(value: Any) -> list[Any]:
+    """Entries of one cell: a list as it is, a text cut at semicolons and line ends."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    return [part.strip() for part in re.split(r"[;\n]", str(value)) if part.strip()]
+
+
+def _date(name: str, value: Any, wrong: list[str]) -> date | None:
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(value)
+    except (TypeError, ValueError):
+        wrong.append(f"'{name}' cannot be used; expected a date such as 2026-11-24")
+        return None
+
+
+def _personal(product: Product) -> dict[str, str]:
+    """Names under which contact, dates and key factors may stand, each with its field."""
+    names = {}
+    for one in product.fields.values():
+        if one.role.startswith(("contact.", "date.")) or one.role == "key_factors":
+            names |= {one.role: one.name, one.role.partition(".")[2] or one.role: one.name, one.name: one.name}
+            names |= dict.fromkeys(one.columns, one.name)
+    return names
+
+
+def _field_of(key: str, product: Product) -> str:
+    """The field that a key names, by its own name or by its column."""
+    if key in product.values:
+        return key
+    return next((one.name for one in product.values.values() if key in one.columns), key)
+
+
+def _refuse_misspelled(path: Path, table: Table, product: Product) -> None:
+    known = [name for one in product.fields.values() for name in (one.name, *one.columns)]
+    for name in table.lineage["unmapped"]:
+        hint = did_you_mean(name, known)
+        if hint and len(name) > 4 and _KEY.fullmatch(name):
+            raise DataError(f"{path}: no field has the column '{name}'.{hint} Else set it aside in the product.")
 
 
 def _is_opaque(identifier: str) -> bool:
-    shaped = _IDENTIFIER.fullmatch(identifier) is not None
-    return shaped and _SOCIAL_SECURITY_NUMBER.fullmatch(identifier) is None
+    return _IDENTIFIER.fullmatch(identifier) is not None and not _NUMBER_OF_A_PERSON.fullmatch(identifier)
 
 
-def _contact(table: Any, wrong: list[tuple[str, str]]) -> Contact | None:
-    if table is None:
-        return None
-    if not isinstance(table, Mapping):
-        wrong.append(("contact", "cannot be used; expected an object with name and address."))
-        return None
-    before, known = len(wrong), [f.name for f in fields(Contact)]
-    _name_unknown(table, known, wrong, _PREFIX)
-    given = {key: value for key, value in table.items() if key in known and value is not None}
-    wrong += [(_PREFIX + name, text) for name, text in map(_split, problems(Contact, given, quote=False))]
-    if len(wrong) > before:
-        return None
-    try:
-        return Contact(**{**given, "address": tuple(given["address"])})
-    except DataError as problem:  # its message repeats neither name nor address
-        wrong.append(("contact", f"cannot be used: {problem}"))
-        return None
+def _shown_id(identifier: str) -> str:
+    return identifier if _is_opaque(identifier) else "?"
 
 
-def _key_factors(value: Any, wrong: list[tuple[str, str]]) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    right = isinstance(value, list | tuple) and all(
-        isinstance(one, str) and 0 < len(one.strip()) <= _MOST_CHARACTERS for one in value
-    )
-    if not right:
-        text = f"cannot be used; expected a list of texts of up to {_MOST_CHARACTERS} characters."
-        wrong.append(("key_factors", text))
-        return None
-    return tuple(value)
+def _told(one: Reject) -> str:
+    where = f"line {one.line}" if one.line else ""
+    where += f", column '{one.column}'" if one.column else ""
+    return f"{where}: {one.why}" if where else one.why
 
 
-def _date(name: str, value: Any, wrong: list[tuple[str, str]]) -> date | None:
-    try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError):
-        wrong.append((name, "cannot be used; expected a date such as 2026-11-24."))
-        return None
+def _without_cells(text: str) -> str:
+    """A message of reading without the cells that it quotes: they may be about a person."""
+    return re.sub(r"(, column '[^']*'): (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"): ", r"\1: ", text)
 
 
-def _kinds(kind: type[Any]) -> dict[str, set[Any]]:
-    """The types that each field takes."""
-    hints = get_type_hints(kind)
-    return {f.name: set(get_args(hints[f.name])) | {hints[f.name]} for f in fields(kind)}
-
-
-_KINDS = _kinds(Applicant)
-_CONTACT_KINDS = {_PREFIX + name: kinds for name, kinds in _kinds(Contact).items()}
-
-
-def _from_cells(row: Mapping[str, str]) -> dict[str, Any]:
-    """A CSV row with the types that its fields take; an empty cell says nothing."""
-    table: dict[str, Any] = {}
-    for name, cell in row.items():
-        if not cell.strip():
-            continue
-        if name in _CONTACT_KINDS:
-            contact = table.setdefault("contact", {})
-            contact[name.removeprefix(_PREFIX)] = _cell(cell, _CONTACT_KINDS[name])
-        elif name == "key_factors":
-            table[name] = _entries(cell)
-        else:
-            table[name] = _cell(cell, _KINDS.get(name, {str}))
-    return table
-
-
-def _cell(text: str, kinds: set[Any]) -> Any:
-    """The value of a cell; the text itself where it is none of its field's type, for the check to refuse."""
-    if bool in kinds:
-        return {"true": True, "false": False}.get(text.strip().lower(), text)
-    if tuple[str, ...] in kinds:
-        return _entries(text)
-    try:
-        if int in kinds:
-            return int(parsers.whole(text.strip()))
-        return parsers.number(text.strip()) if float in kinds else text
-    except (ValueError, OverflowError):
-        return text
-
-
-def _entries(cell: str) -> list[str]:
-    return [part.strip() for part in re.split(r"[;\n]", cell) if part.strip()]
+def listed(rejects: Sequence[Reject]) -> list[str]:
+    """Rejects in words, one line each."""
+    return [_told(one) for one in rejects]

@@ -272,6 +272,7 @@ class _Draft:
             self.request[code] = one.key
         if code == "purpose" and kind == "category":
             self.purposes = {level: purpose_words(level) for level in one.levels}
+            one.entry["words"] = {k: v.removeprefix("for ") or "another purpose" for k, v in self.purposes.items()}
         if code == "credit_score" and not self.score:
             self.score = one.key
         if code == "obligations" and kind == "money":

@@ -69,6 +69,7 @@ class Table:
             ``float64``, NaN where not known; texts are objects, None where not known.
         protected: ``applicant_id`` and the protected columns; kept apart from ``frame``.
         people: Contact, dates and key factors by field, for letters; empty unless asked for.
+        sources: Cells of each row of ``frame`` by column, as they were read; empty unless asked for.
         rejects: Rows that were left out.
         present: Fields that the file has a column for, and formulas all of whose inputs it has.
         lineage: Source, hash, counts, columns set aside with the reason, columns without a place.
@@ -77,6 +78,7 @@ class Table:
     frame: pd.DataFrame
     protected: pd.DataFrame
     people: pd.DataFrame
+    sources: tuple[Mapping[str, Any], ...]
     rejects: tuple[Reject, ...]
     present: frozenset[str]
     lineage: dict[str, Any] = field(default_factory=dict)
@@ -99,7 +101,12 @@ def read_table(path: Path, product: Product, *, people: bool = False, strict: bo
     raw = read_rows(path)
     plan = _Plan(path, raw, product, people=people)
     rejects: list[Reject] = []
-    chunks = [plan.parsed(rows, rejects) for rows in _chunks(raw.rows)]
+    sources: dict[int, Mapping[str, Any]] = {}
+    chunks = []
+    for rows in _chunks(raw.rows):
+        chunks.append(plan.parsed(rows, rejects))
+        if people:
+            sources |= {number: dict(zip(raw.header, cells, strict=False)) for number, cells in rows}
     table = pd.concat(chunks, ignore_index=True) if chunks else pd.DataFrame()
     if len(table):
         table = _without_repeated(table, rejects)
@@ -107,7 +114,7 @@ def read_table(path: Path, product: Product, *, people: bool = False, strict: bo
         raise DataError(f"{path}: {listed(rejects, raw.lines)}")
     if not len(table):
         raise DataError(f"{path}: a header and no rows.")
-    return plan.table(table, rejects)
+    return plan.table(table, rejects, sources)
 
 
 def listed(rejects: Sequence[Reject], lines: str = "line") -> str:
@@ -243,8 +250,11 @@ class _Plan:
     def _is_footer(self, cells: Sequence[Any]) -> bool:
         return any(str(cells[0]).strip().startswith(start) for start in self.product.footer)
 
-    def table(self, table: pd.DataFrame, rejects: list[Reject]) -> Table:
+    def table(
+        self, table: pd.DataFrame, rejects: list[Reject], sources: Mapping[int, Mapping[str, Any]]
+    ) -> Table:
         product = self.product
+        kept = tuple(sources[line] for line in table["line"]) if sources else ()
         table = table.drop(columns="line").reset_index(drop=True)
         protected = [one.name for one in self.fields if one.role == "protected"]
         blocks = [name for name in protected if in_blocks(table[name])]
@@ -264,6 +274,7 @@ class _Plan:
             frame=frame,
             protected=table[[IDENTIFIER, *(name for name in protected if name not in blocks)]],
             people=table[[IDENTIFIER, *personal]],
+            sources=kept,
             rejects=tuple(rejects),
             present=present,
             lineage=self._lineage(table, rejects, blocks),

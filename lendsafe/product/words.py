@@ -137,6 +137,8 @@ def noun_in_favor(statement: str, own: Sequence[Field]) -> str:
 
 def noun_neutral(statement: str, own: Sequence[Field]) -> str:
     """A noun phrase that takes no side."""
+    if match := _UNABLE.fullmatch(_lower(statement.rstrip("."))):
+        return f"{match['what']} that we could {match['verb']}"
     if own:
         return "the " + re.sub(r"^(?:your|the) ", "", own[0].called)
     return _article(_lower(re.sub(r"[()]", "", statement)))
@@ -149,7 +151,7 @@ def fact_sentence(one: Field) -> str:
         return f"{_SUBJECT[one.origin]} {slot}."
     what = one.called if re.match(r"(?:your|the) ", one.called) else f"your {one.called}"
     if one.kind == "category" and one.origin == "applicant":
-        return f"On your application, {what} is {slot}."
+        return f"On your application, the {re.sub(r'^(?:your|the) ', '', one.called)} is {slot}."
     return _HAS[one.origin].format(what=what if one.origin != "applicant" else _bare(one.called), slot=slot)
 
 

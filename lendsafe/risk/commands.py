@@ -68,6 +68,8 @@ def train_into(
     data = dataset.read(applications, chosen)
     if data.rejects:
         say(f"{len({one.line for one in data.rejects})} rows left out: {listed(data.rejects)}")
+    if config.target == "decision":
+        data = dataset.with_decision_as_outcome(data)
     if found := dataset.leaks(data):
         name, area = found[0]
         raise DataError(

@@ -10,6 +10,9 @@ from lendsafe.fields import knob
 class RiskConfig:
     """How the model is fitted, where the cut-off lies, and what becomes a reason."""
 
+    target: Literal["outcome", "decision"] = knob(
+        "outcome", "What is learned: who defaults, or (decision) what the lender decided, which is no risk."
+    )
     seed: int = knob(42, "Seed of every split and of the fit.", low=0)
     max_depth: int = knob(
         3, "Deepest tree tried; the depth of the lowest out-of-fold log loss is taken.", low=1, high=3

@@ -5,17 +5,18 @@ import) and ``OUT.protected.csv``, which no model ever reads. A raw file can be 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lendsafe.errors import DataError, ExistsError
 from lendsafe.files import csv_cell, disk_errors, sha256, write_atomically, write_json
 from lendsafe.product import Product
 from lendsafe.product.evidence import LEAK, separation
-from lendsafe.product.table import IDENTIFIER, OUTCOME, Reject, Table, read_table, written_frame
+from lendsafe.product.table import DECISION, IDENTIFIER, OUTCOME, Reject, Table, read_table, written_frame
 from lendsafe.risk.features import FeatureSet, feature_set
 
 FORMAT = 2
@@ -97,6 +98,19 @@ def read(
         lineage=table.lineage,
         rejects=table.rejects,
     )
+
+
+def with_decision_as_outcome(data: Dataset) -> Dataset:
+    """The data with what the lender decided as the outcome: a model then learns decisions, not defaults.
+
+    Raises:
+        DataError: If the file has no column of decisions.
+    """
+    if DECISION not in data.frame:
+        raise DataError("There is no column with the role 'decision'; --target decision learns from it.")
+    decided = data.frame[DECISION]
+    outcome = np.where(decided.isna(), np.nan, (decided == "declined").astype(float))
+    return replace(data, frame=data.frame.assign(**{OUTCOME: outcome}))
 
 
 def leaks(data: Dataset) -> list[tuple[str, float]]:
