@@ -1,0 +1,194 @@
+"""What the checks have to know of a product's factors and facts, as data.
+
+No check names a field or a reason: it asks here. :func:`words_of` builds this from the reviewed table of
+the consumer product.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Literal
+
+from lendsafe.eval.truth.lexicon import table
+from lendsafe.reasons import catalogue
+from lendsafe.records import Assessment
+
+Unit = Literal["money", "percent", "months", "days", "bare"]
+Must = Literal["none", "some", "known", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A fact that a factor on one side cannot go with.
+
+    Attributes:
+        fact: Name of the fact.
+        when: ``none`` (0, false or not known), ``some`` (above 0, true), ``known`` or ``unknown``.
+    """
+
+    fact: str
+    when: Must
+
+    def holds(self, value: object) -> bool:
+        """Whether a value rules the factor out."""
+        return {"none": not value, "some": bool(value), "known": value is not None, "unknown": value is None}[
+            self.when
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class FactorWords:
+    """How a factor is spoken of; phrases are patterns as in ``lexicon.toml``.
+
+    Attributes:
+        code: Its code.
+        adverse: Phrases that speak against the applicant as they stand.
+        favourable: Phrases that speak for the applicant.
+        neutral: Phrases whose direction comes from the words around them.
+        more_is_adverse: Whether "high", "many" and "long" speak against.
+        levelled: Whether it can be high or low at all; else it holds or does not.
+        slots: Facts that may be shown for it.
+        denied: What rules it out, by side (``adverse``, ``favorable``).
+    """
+
+    code: str
+    adverse: tuple[str, ...]
+    favourable: tuple[str, ...]
+    neutral: tuple[str, ...]
+    more_is_adverse: bool
+    levelled: bool
+    slots: tuple[str, ...]
+    denied: Mapping[str, Denial]
+
+
+@dataclass(frozen=True, slots=True)
+class FactWords:
+    """How a fact is spoken of.
+
+    Attributes:
+        name: Name of its slot.
+        unit: What kind of figure it is.
+        role: Words that name it, a regular expression.
+        window: Months that a count looks back over, or None.
+        count: Whether 0 rules its factor out.
+        factor: Code that its slot speaks of; may be a thing that is no factor.
+        label: How a prompt calls it that states facts line by line, or empty.
+    """
+
+    name: str
+    unit: Unit
+    role: str
+    window: int | None
+    count: bool
+    factor: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """Everything that a product lends to the checks.
+
+    Attributes:
+        factors: By code, in the catalogue's order.
+        facts: By name; the most specific role first.
+        purposes: Words that name each purpose, patterns.
+        purpose_field: Field of the application that holds the purpose.
+    """
+
+    factors: Mapping[str, FactorWords]
+    facts: Mapping[str, FactWords]
+    purposes: Mapping[str, tuple[str, ...]]
+    purpose_field: str
+
+    @cached_property
+    def units(self) -> dict[Unit, tuple[str, ...]]:
+        """Facts by the kind of their figure."""
+        kinds: tuple[Unit, ...] = ("money", "percent", "months", "days", "bare")
+        return {kind: tuple(one.name for one in self.facts.values() if one.unit == kind) for kind in kinds}
+
+    @cached_property
+    def windows(self) -> dict[str, float]:
+        """Months that counts look back over."""
+        return {one.name: float(one.window) for one in self.facts.values() if one.window}
+
+    @cached_property
+    def roles(self) -> re.Pattern[str]:
+        """Finds words that name a fact; the group says which."""
+        return re.compile("|".join(f"(?P<{one.name}>{one.role})" for one in self.facts.values()))
+
+    @cached_property
+    def counts(self) -> frozenset[str]:
+        """Facts whose 0 rules their factor out."""
+        return frozenset(one.name for one in self.facts.values() if one.count)
+
+    @cached_property
+    def spoken_of(self) -> dict[str, str]:
+        """What each slot speaks of, by its name."""
+        return {one.name: one.factor for one in self.facts.values() if one.factor}
+
+    @cached_property
+    def rests_on(self) -> dict[str, str]:
+        """The fact whose slot alone speaks of a factor, by its code."""
+        single: dict[str, list[str]] = {}
+        for name, code in self.spoken_of.items():
+            single.setdefault(code, []).append(name)
+        return {code: names[0] for code, names in single.items() if len(names) == 1}
+
+    def purpose(self, assessment: Assessment) -> str:
+        """What the loan is for, as the application has it."""
+        return str(value_of(assessment, self.purpose_field) or "")
+
+    def denied(self, code: str, side: str, assessment: Assessment) -> str:
+        """The fact that rules a factor out on this side, as text; empty if none does."""
+        entry = self.factors.get(code)
+        denial = entry.denied.get("favorable" if side == "favorable" else "adverse") if entry else None
+        if denial is None:
+            return ""
+        value = value_of(assessment, denial.fact)
+        return f"{denial.fact} = {'not known' if value is None else value}" if denial.holds(value) else ""
+
+
+def value_of(assessment: Assessment, name: str) -> Any:
+    """A fact of the application or of the assessment by its name, or None."""
+    return getattr(assessment.applicant, name, getattr(assessment, name, None))
+
+
+@cache
+def words() -> Words:
+    """The words of the consumer product."""
+    return words_of(table())
+
+
+def words_of(read: Mapping[str, Any]) -> Words:
+    """Words from the tables ``factors``, ``facts`` and ``purpose`` of ``lexicon.toml``'s form."""
+    return Words(
+        factors={code: _factor(code, entry) for code, entry in read["factors"].items()},
+        facts={
+            name: FactWords(
+                name=name,
+                unit=entry["unit"],
+                role=entry["role"],
+                window=entry.get("window"),
+                count=entry.get("count", False),
+                factor=entry.get("factor", ""),
+                label=entry.get("label", ""),
+            )
+            for name, entry in read["facts"].items()
+        },
+        purposes={name: tuple(said) for name, said in read["purpose"]["words"].items()},
+        purpose_field=read["purpose"]["field"],
+    )
+
+
+def _factor(code: str, entry: Mapping[str, Any]) -> FactorWords:
+    return FactorWords(
+        code=code,
+        adverse=tuple(entry.get("adverse", ())),
+        favourable=tuple(entry.get("favourable", ())),
+        neutral=tuple(entry.get("neutral", ())),
+        more_is_adverse=entry["more"] == "adverse",
+        levelled=entry.get("levelled", True),
+        slots=catalogue()[code].slots,
+        denied={side: Denial(*one) for side, one in entry.get("denied", {}).items()},
+    )
