@@ -37,7 +37,6 @@ class Lexicon:
         decision: Groups ``declined``, ``approve``, ``approval_noun``, ``counteroffer``, ``incomplete``.
         forbidden: Groups named after rules.
         rules: Message and fact of each rule in ``forbidden``.
-        more_is_adverse: Codes for which "high", "many" or "long" speak against the applicant.
         turning: Words that turn the meaning of what stands beside them.
     """
 
@@ -49,7 +48,6 @@ class Lexicon:
     decision: re.Pattern[str]
     forbidden: re.Pattern[str]
     rules: dict[str, Forbidden]
-    more_is_adverse: frozenset[str]
     turning: frozenset[str]
 
 
@@ -75,9 +73,6 @@ def lexicon() -> Lexicon:
         rules={
             rule: Forbidden(entry["message"], entry["fact"]) for rule, entry in lists["forbidden"].items()
         },
-        more_is_adverse=frozenset(
-            code for code, entry in lists["factors"].items() if entry["more"] == "adverse"
-        ),
         turning=frozenset(word for words in lists["turning"].values() for word in words),
     )
 

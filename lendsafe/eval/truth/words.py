@@ -6,7 +6,7 @@ the consumer product.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal
 
@@ -49,17 +49,25 @@ class FactorWords:
         more_is_adverse: Whether "high", "many" and "long" speak against.
         levelled: Whether it can be high or low at all; else it holds or does not.
         slots: Facts that may be shown for it.
+        standing: Whether its phrases hold a negation of their own ("no credit file").
+        of: Words for what it measures, where it holds two things against each other; an expression.
+        beside: Words for what that is held against.
+        yields_to: Factors whose presence in a clause means that its commonest words are theirs.
         denied: What rules it out, by side (``adverse``, ``favorable``).
     """
 
     code: str
-    adverse: tuple[str, ...]
-    favourable: tuple[str, ...]
-    neutral: tuple[str, ...]
     more_is_adverse: bool
-    levelled: bool
-    slots: tuple[str, ...]
-    denied: Mapping[str, Denial]
+    adverse: tuple[str, ...] = ()
+    favourable: tuple[str, ...] = ()
+    neutral: tuple[str, ...] = ()
+    levelled: bool = True
+    slots: tuple[str, ...] = ()
+    standing: bool = False
+    of: str = ""
+    beside: str = ""
+    yields_to: tuple[str, ...] = ()
+    denied: Mapping[str, Denial] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +82,23 @@ class FactWords:
         count: Whether 0 rules its factor out.
         factor: Code that its slot speaks of; may be a thing that is no factor.
         label: How a prompt calls it that states facts line by line, or empty.
+        instead: What the role's words mean beside a figure of another kind.
+        otherwise: What they mean where this fact has no value, or empty.
+        bound: Whether it may be named as a bound ("no more than").
+        bare: Whether its figure carries no noun.
     """
 
     name: str
     unit: Unit
     role: str
-    window: int | None
-    count: bool
-    factor: str
-    label: str
+    window: int | None = None
+    count: bool = False
+    factor: str = ""
+    label: str = ""
+    instead: Mapping[str, str] = field(default_factory=dict)
+    otherwise: str = ""
+    bound: bool = False
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,12 +110,14 @@ class Words:
         facts: By name; the most specific role first.
         purposes: Words that name each purpose, patterns.
         purpose_field: Field of the application that holds the purpose.
+        good_in_numbers: Things that are no factor of which more is better.
     """
 
     factors: Mapping[str, FactorWords]
     facts: Mapping[str, FactWords]
     purposes: Mapping[str, tuple[str, ...]]
     purpose_field: str
+    good_in_numbers: frozenset[str] = frozenset()
 
     @cached_property
     def units(self) -> dict[Unit, tuple[str, ...]]:
@@ -164,31 +182,23 @@ def words_of(read: Mapping[str, Any]) -> Words:
     """Words from the tables ``factors``, ``facts`` and ``purpose`` of ``lexicon.toml``'s form."""
     return Words(
         factors={code: _factor(code, entry) for code, entry in read["factors"].items()},
-        facts={
-            name: FactWords(
-                name=name,
-                unit=entry["unit"],
-                role=entry["role"],
-                window=entry.get("window"),
-                count=entry.get("count", False),
-                factor=entry.get("factor", ""),
-                label=entry.get("label", ""),
-            )
-            for name, entry in read["facts"].items()
-        },
+        facts={name: FactWords(name=name, **entry) for name, entry in read["facts"].items()},
         purposes={name: tuple(said) for name, said in read["purpose"]["words"].items()},
         purpose_field=read["purpose"]["field"],
+        good_in_numbers=frozenset(read["good_in_numbers"]["things"]),
     )
 
 
 def _factor(code: str, entry: Mapping[str, Any]) -> FactorWords:
+    plain = ("levelled", "standing", "of", "beside")
     return FactorWords(
         code=code,
+        more_is_adverse=entry["more"] == "adverse",
         adverse=tuple(entry.get("adverse", ())),
         favourable=tuple(entry.get("favourable", ())),
         neutral=tuple(entry.get("neutral", ())),
-        more_is_adverse=entry["more"] == "adverse",
-        levelled=entry.get("levelled", True),
         slots=catalogue()[code].slots,
+        yields_to=tuple(entry.get("yields_to", ())),
         denied={side: Denial(*one) for side, one in entry.get("denied", {}).items()},
+        **{name: entry[name] for name in plain if name in entry},
     )
