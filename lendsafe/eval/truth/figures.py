@@ -27,7 +27,7 @@ _OPERATORS = (
     ("<=", re.compile(r"\b(?:at most|up to|no more than|not more than|a maximum of)\s*$")),
 )  # fmt: skip
 _COUNT_OF_FACTORS = re.compile(
-    r"^\s+(?:main |principal |key |chief |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?|facts?|matters?|counts|parts?|areas?)\b"
+    r"^\s+(?:main |principal |key |chief |minor |major |small |smaller |lesser |big |bigger |slight |further |more |additional |important |primary |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?|facts?|matters?|counts|parts?|areas?)\b"
 )
 _ALL = re.compile(
     r"\b(?:all|these|those|both|other|of the|reason|reason number|point|number|item)\s+$"
@@ -235,6 +235,8 @@ def _same_time(one: Quantity, fact: float) -> bool:
 
 def _operator(one: Quantity, sentence: str) -> str:
     before = sentence[max(0, one.start - 24) : one.start]
+    if one.slot and words().facts[one.slot].spans and before.endswith("over "):
+        return ""
     return next((name for name, pattern in _OPERATORS if pattern.search(before)), "")
 
 

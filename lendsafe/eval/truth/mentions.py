@@ -72,7 +72,7 @@ class Reading:
 _MASKED = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
     r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
-    r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
+    r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba few\b|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
     r"\b(?:small|less|minor|light|larg|bigg|great|major|slight|strong|clear|big|main|heavy|heavi|considerable|significant|substantial|modest|moderate)(?:er|est|e)?\b"
     r"(?= (?:\w+ )?(?:reasons?|part|factors?|weight|role|points?|share|measure|extent|degree|way|ground|deal|support|harm|effect|bearing|say))|"
     r"\bt(?:ake|akes|aking|ook|aken) (?:\w+ )?account(?: of)?|\bon account of|"
@@ -171,11 +171,15 @@ def mask(sentence: str) -> str:
     )
 
 
+def _slot_kind(code: str) -> str:
+    return "slot" if code in words().factors else "foreign"  # a fact of no factor says nothing by itself
+
+
 def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
     items = [
-        _Item(match.start(), match.end(), words().spoken_of[match[1]], "slot", _clause(match.start(), bounds))
+        _Item(match.start(), match.end(), code, _slot_kind(code), _clause(match.start(), bounds))
         for match in SLOT.finditer(sentence)
-        if match[1] in words().spoken_of
+        if (code := words().spoken_of.get(match[1]))
     ]
     for match in lexicon().factors.finditer(plain):
         code, _, kind = list_of(match).partition("__")
@@ -403,6 +407,8 @@ def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned
     did = {_tone(cue) for cue in own if cue.kind in ("helped", "hurt")}
     if len(did) != 1 or item.kind == "foreign":
         return False
+    if _CONCERNED.search(plain[: item.start]):
+        return False
     neighbours = [one for one in items if one.clause == item.clause]
     verdicts = [
         cue.start
@@ -427,6 +433,10 @@ def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned
     return is_ - {0} == {-one for one in did}
 
 
+# "which raises concern about on-time repayment"
+_CONCERNED = re.compile(
+    r"\b(?:concern\w*|doubts?|worr\w+|questions?|pause|caution) (?:about|over|regarding|as to|with) (?:\w+ ){0,3}$"
+)
 _PERSON = re.compile(r"\b(?:you|your|yours|applicants?|applicant's)\b|[{$\d]")
 # "we have no way to see how you have paid other lenders"
 _SEEN = re.compile(

@@ -52,6 +52,7 @@ class FactorWords:
         standing: Whether its phrases hold a negation of their own ("no credit file").
         of: Words for what it measures, where it holds two things against each other; an expression.
         beside: Words for what that is held against.
+        verb: Words for what was done or not done where it holds or does not ("verify"); an expression.
         yields_to: Factors whose presence in a clause means that its commonest words are theirs.
         denied: What rules it out, by side (``adverse``, ``favorable``).
     """
@@ -66,6 +67,7 @@ class FactorWords:
     standing: bool = False
     of: str = ""
     beside: str = ""
+    verb: str = ""
     yields_to: tuple[str, ...] = ()
     denied: Mapping[str, Denial] = field(default_factory=dict)
 
@@ -86,6 +88,8 @@ class FactWords:
         otherwise: What they mean where this fact has no value, or empty.
         bound: Whether it may be named as a bound ("no more than").
         bare: Whether its figure carries no noun.
+        yearly: Whether it is an amount of a year.
+        spans: Whether "over" before it is no comparison.
     """
 
     name: str
@@ -99,6 +103,8 @@ class FactWords:
     otherwise: str = ""
     bound: bool = False
     bare: bool = False
+    yearly: bool = False
+    spans: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,11 @@ class Words:
     def roles(self) -> re.Pattern[str]:
         """Finds words that name a fact; the group says which."""
         return re.compile("|".join(f"(?P<{one.name}>{one.role})" for one in self.facts.values()))
+
+    @cached_property
+    def all_purposes(self) -> re.Pattern[str]:
+        """Finds words that name a purpose; the group says which."""
+        return _either(self.purposes)
 
     @cached_property
     def counts(self) -> frozenset[str]:
@@ -172,6 +183,11 @@ def value_of(assessment: Assessment, name: str) -> Any:
     return getattr(assessment.applicant, name, getattr(assessment, name, None))
 
 
+def _either(lists: Mapping[str, tuple[str, ...]]) -> re.Pattern[str]:
+    parts = (f"(?P<{name}>{'|'.join(said)})" for name, said in lists.items())
+    return re.compile(rf"\b(?:{'|'.join(parts)})(?!\w)".replace(" ?", r"[\s-]?").replace(" ", r"[\s-]+"))
+
+
 @cache
 def words() -> Words:
     """The words of the consumer product."""
@@ -190,7 +206,7 @@ def words_of(read: Mapping[str, Any]) -> Words:
 
 
 def _factor(code: str, entry: Mapping[str, Any]) -> FactorWords:
-    plain = ("levelled", "standing", "of", "beside")
+    plain = ("levelled", "standing", "of", "beside", "verb")
     return FactorWords(
         code=code,
         more_is_adverse=entry["more"] == "adverse",
