@@ -33,11 +33,14 @@ class Part:
 
     Attributes:
         kind: ``decision``, ``factor`` or ``end``; ``turn`` is no part of its own but what may stand at
-            the head of the first factor that weighed against an approval.
-        code: The factor's code; of the other kinds, the decision.
+            the head of a factor's: a sentence, or a word such as "Next,".
+        code: The factor's code; of the decision and the end, the decision; of a turn, where it may stand:
+            ``first``, ``middle``, ``last`` of the factors, or ``against``, the first that weighed against
+            an approval.
         side: Of a factor: ``adverse`` (a reason of a decision that is adverse), ``against`` (weighed
             against an approval), ``favorable`` (helped).
-        strength: Of a factor: ``slight``, ``moderate``, ``strong``.
+        strength: Of a factor: ``slight``, ``moderate``, ``strong``. Of the other kinds, where a wording
+            depends on the number of the factors: ``one``, ``several``; parts that are opened have none.
     """
 
     kind: Kind

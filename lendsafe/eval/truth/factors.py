@@ -8,6 +8,7 @@ from lendsafe.eval.truth.figures import Limit
 from lendsafe.eval.truth.mentions import Mention, mentions
 from lendsafe.eval.truth.ranks import ranks, wrong
 from lendsafe.eval.truth.unknown import unknown_factors
+from lendsafe.eval.truth.words import words
 from lendsafe.reasons import catalogue
 from lendsafe.records import Assessment, Finding, Style
 
@@ -90,35 +91,23 @@ def check_reasons(case: Case) -> list[Finding]:
     return found + _misranked(case, everything, held) + _directions(everything, adverse, favourable)
 
 
-# factor -> the fact that it rests on; a count of none rules it out, a limit of the policy if it is met
-_RESTS_ON = {
-    "delinquency": "delinquencies_24m", "inquiries": "inquiries_6m", "collections": "collections",
-    "bankruptcy": "bankruptcies", "new_accounts": "accounts_opened_24m", "credit_score": "credit_score",
-    "debt_to_income": "debt_to_income", "utilization": "revolving_utilization",
-    "credit_history": "oldest_account_months", "employment_length": "employment_months",
-}  # fmt: skip
-_COUNTS = frozenset(
-    {"delinquencies_24m", "inquiries_6m", "collections", "bankruptcies", "accounts_opened_24m"}
-)
-
-
 def check_ruled_out(case: Case) -> list[Finding]:
     """G3 and G4: factors that the facts rule out, for a text whose reasons are not known."""
     found, seen = [], set()
     for one in mentions(case.plain, approved=case.approved):
-        name = _RESTS_ON.get(one.code, "")
+        name = words().rests_on.get(one.code, "")
         value = case.facts.values.get(name)
-        limit = case.facts.limits.get(name) or (Limit(high=0) if name in _COUNTS else None)
+        limit = case.facts.limits.get(name) or (Limit(high=0) if name in words().counts else None)
         if (one.code, one.sign) in seen or not one.asserted or value is None or limit is None:
             continue
         seen.add((one.code, one.sign))
         fact = f"{name} = {case.facts.shown[name]}"
-        if name not in _COUNTS:
+        if name not in words().counts:
             fact += f"; the lender's limit is {limit.low or limit.high:g}"
         if one.sign < 0 and limit.met(value):
             message = f"Gives as a reason what the facts rule out: {_named(one.code)}."
             found.append(Finding("G3", message, one.start, one.end, fact))
-        elif one.sign > 0 and one.explicit and name not in _COUNTS and not limit.met(value):
+        elif one.sign > 0 and one.explicit and name not in words().counts and not limit.met(value):
             message = f"Speaks well of what the facts speak against: {_named(one.code)}."
             found.append(Finding("G4", message, one.start, one.end, fact))
     return found

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lendsafe import slots
-from lendsafe.eval.truth.numbers import UNIT_FACTS, Quantity, Read, read, role_of
+from lendsafe.eval.truth.numbers import Quantity, Read, read, role_of
+from lendsafe.eval.truth.words import value_of, words
 from lendsafe.records import Assessment, Finding
 
 _PAST = re.compile(
@@ -26,7 +27,7 @@ _OPERATORS = (
     ("<=", re.compile(r"\b(?:at most|up to|no more than|not more than|a maximum of)\s*$")),
 )  # fmt: skip
 _COUNT_OF_FACTORS = re.compile(
-    r"^\s+(?:main |principal |key |chief |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?|facts?|matters?|counts|parts?|areas?)\b"
+    r"^\s+(?:main |principal |key |chief |minor |major |small |smaller |lesser |big |bigger |slight |further |more |additional |important |primary |specific |separate |other |adverse |positive |favou?rable |such |clear )*(?:reasons?|factors?|strengths?|points?|things|concerns?|issues?|considerations?|grounds?|findings?|items?|facts?|matters?|counts|parts?|areas?)\b"
 )
 _ALL = re.compile(
     r"\b(?:all|these|those|both|other|of the|reason|reason number|point|number|item)\s+$"
@@ -39,7 +40,6 @@ _CITATION = re.compile(
 _FOR = re.compile(r"\bfor\s+(?:the\s+)?$")
 _WINDOWED = re.compile(r"\b(?:payments?|paid|on time|late|inquir\w+|opened)\b")
 _WINDOW = re.compile(r"\s*(?:period|window)")
-WINDOWS = {"inquiries_6m": 6.0, "delinquencies_24m": 24.0, "accounts_opened_24m": 24.0}
 _ALLOWED_DAYS = (30.0, 60.0)  # a payment counts as late from day 30; rights run for 60 days
 _SCORE_RANGE = (300.0, 850.0)
 _APPROXIMATE = 0.05
@@ -78,9 +78,7 @@ class Facts:
 
 def facts_of(assessment: Assessment, limits: Mapping[str, Limit] | None = None) -> Facts:
     """The facts of an assessment."""
-    names = {name for group in UNIT_FACTS.values() for name in group} - {"counteroffer_amount"}
-    values = {name: getattr(assessment.applicant, name) for name in names}
-    values["counteroffer_amount"] = assessment.counteroffer_amount
+    values = {name: value_of(assessment, name) for name in words().facts}
     reasons, strengths = len(assessment.reasons), len(assessment.strengths)
     return Facts(
         {name: float(value) for name, value in values.items() if value is not None},
@@ -137,14 +135,23 @@ def _slot_problem(one: Quantity, known: Read, shown: Mapping[str, str]) -> Probl
     return None
 
 
+def _has_noun(name: str) -> bool:
+    """Whether a count carries its noun: ``5 inquiries``, not ``612``."""
+    entry = words().facts.get(name)
+    return entry is None or not entry.bare
+
+
 def _clash(one: Quantity, role: str, touching: bool, roles: Sequence[re.Match[str]]) -> bool:
     """Whether a role that the words name excludes the figure's own."""
     if touching:
         # a count carries its own noun, so words that only follow or precede it name something else
-        return one.unit != "bare" or one.slot == "credit_score" or role == "credit_score"
+        return one.unit != "bare" or not _has_noun(one.slot) or not _has_noun(role)
     named = {match.lastgroup for match in roles}
     return (
-        role in UNIT_FACTS[one.unit] and one.slot not in named and one.unit != "bare" and one.unit != "money"
+        role in words().units[one.unit]
+        and one.slot not in named
+        and one.unit != "bare"
+        and one.unit != "money"
     )
 
 
@@ -174,11 +181,11 @@ def _counts(one: Quantity, known: Read, facts: Facts) -> bool:
 
 
 def _fact_problem(one: Quantity, role: str, touching: bool, known: Read, facts: Facts) -> Problem | None:
-    candidates = UNIT_FACTS[one.unit]
+    candidates = words().units[one.unit]
     if one.unit == "bare" and one.value >= 1000:
-        candidates += UNIT_FACTS["money"]
-    if role == "counteroffer_amount" and role not in facts.values:
-        role = "loan_amount"  # "we can lend you the $25,000"
+        candidates += words().units["money"]
+    if role not in facts.values and role in words().facts:
+        role = words().facts[role].otherwise or role  # "we can lend you the $25,000"
     if touching and role not in candidates and _agrees_elsewhere(one, known, candidates, facts):
         return None
     if role and (role in candidates or touching):
@@ -204,7 +211,7 @@ def _agrees(one: Quantity, fact: float, operator: str, name: str) -> bool:
     if one.high > one.value:
         return one.value <= fact <= one.high
     equal = _same_time(one, fact) if one.unit == "months" else _rounds_to(one, fact)
-    if name in ("loan_amount", "counteroffer_amount") and equal:
+    if equal and words().facts[name].bound:
         return True
     compare = {
         "": equal,
@@ -228,6 +235,8 @@ def _same_time(one: Quantity, fact: float) -> bool:
 
 def _operator(one: Quantity, sentence: str) -> str:
     before = sentence[max(0, one.start - 24) : one.start]
+    if one.slot and words().facts[one.slot].spans and before.endswith("over "):
+        return ""
     return next((name for name, pattern in _OPERATORS if pattern.search(before)), "")
 
 
@@ -240,7 +249,7 @@ def _is_limit(one: Quantity, sentence: str) -> bool:
 
 def _limit_problem(one: Quantity, role: str, facts: Facts) -> Problem | None:
     if role not in facts.limits:
-        role = next((name for name in UNIT_FACTS[one.unit] if name in facts.limits), role)
+        role = next((name for name in words().units[one.unit] if name in facts.limits), role)
     limit, shown = facts.limits.get(role), facts.shown
     if not limit or one.value not in (limit.low, limit.high):
         return "no such limit is a fact of the assessment", _stated(role, shown) if role in shown else ""
@@ -264,13 +273,13 @@ def _is_constant(one: Quantity, known: Read) -> bool:
         return one.value in _ALLOWED_DAYS
     if (one.value, one.high) == _SCORE_RANGE or (one.value <= 9 and _is_list_number(before, after)):
         return True
-    if one.unit != "months" or one.value not in WINDOWS.values():
+    if one.unit != "months" or one.value not in words().windows.values():
         return False
     lasting = _FOR.search(before) and _WINDOWED.search(known.sentence)
     if not lasting and not _PAST.search(before) and not _WINDOW.match(after):
         return False
     named = {match.lastgroup for match in known.roles} | {quantity.slot for quantity in known.figures}
-    windows = {months for name, months in WINDOWS.items() if name in named}
+    windows = {months for name, months in words().windows.items() if name in named}
     return not windows or one.value in windows
 
 
@@ -281,7 +290,7 @@ def _is_list_number(before: str, after: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    return name.replace("_24m", "").replace("_6m", "").replace("_months", "").replace("_", " ")
+    return re.sub(r"_(?:\d+m|months)$", "", name).replace("_", " ")
 
 
 def _stated(name: str, shown: Mapping[str, str]) -> str:

@@ -37,7 +37,7 @@ class Lexicon:
         decision: Groups ``declined``, ``approve``, ``approval_noun``, ``counteroffer``, ``incomplete``.
         forbidden: Groups named after rules.
         rules: Message and fact of each rule in ``forbidden``.
-        more_is_adverse: Codes for which "high", "many" or "long" speak against the applicant.
+        turning: Words that turn the meaning of what stands beside them.
     """
 
     factors: re.Pattern[str]
@@ -48,28 +48,32 @@ class Lexicon:
     decision: re.Pattern[str]
     forbidden: re.Pattern[str]
     rules: dict[str, Forbidden]
-    more_is_adverse: frozenset[str]
+    turning: frozenset[str]
+
+
+@cache
+def table() -> dict[str, Any]:
+    """The lists as they are written."""
+    return tomllib.loads((files("lendsafe.eval.truth") / "lexicon.toml").read_text("utf-8"))
 
 
 @cache
 def lexicon() -> Lexicon:
     """Read and compile the lists."""
-    table = tomllib.loads((files("lendsafe.eval.truth") / "lexicon.toml").read_text("utf-8"))
-    cues = dict(table["cues"])
+    lists = table()
+    cues = dict(lists["cues"])
     return Lexicon(
-        factors=_groups(_factor_lists(table["factors"])),
-        foreign=_groups(table["foreign"]),
+        factors=_groups(_factor_lists(lists["factors"])),
+        foreign=_groups(lists["foreign"]),
         negation=phrases(cues.pop("negation")),
         wish=phrases(cues.pop("wish")),
         cues=_groups({name: cues[name] for name in CUE_ORDER}),
-        decision=_groups(table["decision"]),
-        forbidden=_groups({rule: entry["patterns"] for rule, entry in table["forbidden"].items()}),
+        decision=_groups(lists["decision"]),
+        forbidden=_groups({rule: entry["patterns"] for rule, entry in lists["forbidden"].items()}),
         rules={
-            rule: Forbidden(entry["message"], entry["fact"]) for rule, entry in table["forbidden"].items()
+            rule: Forbidden(entry["message"], entry["fact"]) for rule, entry in lists["forbidden"].items()
         },
-        more_is_adverse=frozenset(
-            code for code, entry in table["factors"].items() if entry["more"] == "adverse"
-        ),
+        turning=frozenset(word for words in lists["turning"].values() for word in words),
     )
 
 

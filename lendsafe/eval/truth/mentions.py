@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.lexicon import lexicon, list_of
 from lendsafe.eval.truth.sentences import Span
-from lendsafe.reasons import catalogue
+from lendsafe.eval.truth.words import FactorWords, words
 from lendsafe.slots import SLOT
 
 
@@ -72,7 +72,7 @@ class Reading:
 _MASKED = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
     r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
-    r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
+    r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba few\b|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
     r"\b(?:small|less|minor|light|larg|bigg|great|major|slight|strong|clear|big|main|heavy|heavi|considerable|significant|substantial|modest|moderate)(?:er|est|e)?\b"
     r"(?= (?:\w+ )?(?:reasons?|part|factors?|weight|role|points?|share|measure|extent|degree|way|ground|deal|support|harm|effect|bearing|say))|"
     r"\bt(?:ake|akes|aking|ook|aken) (?:\w+ )?account(?: of)?|\bon account of|"
@@ -85,8 +85,6 @@ _HYPOTHETICAL = re.compile(
     r"\b(?:lower|higher|longer|shorter|fewer|less|smaller|more|larger|stronger|better|lighter|steadier)\b.*\b(?:would|could|might)\b"
     r"|\b(?:would|could(?! not)|might|if)\b.*\b(?:been|were|better|lower|fewer|shorter|longer|stronger)\b"
 )
-_AMOUNT = re.compile(r"\b(?:amounts?|loans?|requests?|requested|sum|borrow\w*|asked|credit|payments?)\b")
-_INCOME = re.compile(r"\b(?:(?:a|per) year|incomes?|earnings|earn|salary|wages|pay|paycheck|you make)\b")
 _WORD = re.compile(r"[\w'{}$%]+")
 _PASSIVE = re.compile(r"\b(?:is|was|are|were|been|being|be)\s+(?:\w+\s+)?$")
 
@@ -103,10 +101,6 @@ _SUBJECT = re.compile(
 _ADJACENT = 2  # characters between two neighbouring words
 _WIDE = 45  # the same where nothing contradicts it
 _NEAR = 28  # characters between a factor and a word that sets its level
-_WITHOUT_LEVEL = ("unverified_income", "no_credit_file")  # they hold or they do not
-_SLOT_CODES = {
-    slot: entry.code for entry in catalogue().values() for slot in entry.slots if slot != "loan_amount"
-} | {"credit_score": "credit_score", "open_accounts": "account_mix", "loan_term_months": "loan_terms"}
 
 
 def mentions(text: str, *, approved: bool) -> list[Mention]:
@@ -177,11 +171,15 @@ def mask(sentence: str) -> str:
     )
 
 
+def _slot_kind(code: str) -> str:
+    return "slot" if code in words().factors else "foreign"  # a fact of no factor says nothing by itself
+
+
 def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
     items = [
-        _Item(match.start(), match.end(), _SLOT_CODES[match[1]], "slot", _clause(match.start(), bounds))
+        _Item(match.start(), match.end(), code, _slot_kind(code), _clause(match.start(), bounds))
         for match in SLOT.finditer(sentence)
-        if match[1] in _SLOT_CODES
+        if (code := words().spoken_of.get(match[1]))
     ]
     for match in lexicon().factors.finditer(plain):
         code, _, kind = list_of(match).partition("__")
@@ -238,7 +236,7 @@ def _turned(
         for item in items:
             if item.start <= match.start() < item.end and item.kind in ("adverse", "favourable"):
                 # "no credit file" is adverse as it stands; "payments were not late" is turned
-                if item.name != "no_credit_file" and item.start < match.start():
+                if not _factor(item).standing and item.start < match.start():
                     turned_items.add(item)
                 break
         else:
@@ -289,9 +287,7 @@ def _without_idle_weak(items: list[_Item], cues: list[_Cue]) -> list[_Item]:
     cued = {cue.clause for cue in cues if cue.kind in _SIGNED}
     named = any(cue.kind == "cause" for cue in cues) or (not strong and bool(cued))
     # "how much of your income goes to debt", "the income that we could not verify": another factor's words
-    other = any(
-        item.kind != "weak" and item.name in ("debt_to_income", "unverified_income") for item in items
-    )
+    others = {item.name for item in items if item.kind != "weak"}
     return [
         item
         for item in items
@@ -299,7 +295,7 @@ def _without_idle_weak(items: list[_Item], cues: list[_Cue]) -> list[_Item]:
         or (
             item.clause not in strong
             and (item.clause in cued or named)
-            and not (other and item.name == "income_for_amount")
+            and not others & set(_factor(item).yields_to)
         )
     ]
 
@@ -310,21 +306,28 @@ def _tone(cue: _Cue) -> int:
 
 def _level(cue: _Cue, item: _Item, plain: str) -> int:
     """Sign of "high" or "low" for a factor."""
-    if item.name in _WITHOUT_LEVEL:
+    entry = _factor(item)
+    if not entry.levelled:
         return 0
     level = cue.sign if cue.kind == "more" else -cue.sign
-    if item.name == "income_for_amount":
-        return level * _of_income(cue, plain)
-    foreign = item.kind == "foreign" and item.name != "credit_score"
-    return -level if item.name in lexicon().more_is_adverse or foreign else level
+    if entry.of and entry.beside:
+        return level * _of_which(cue, plain, entry)
+    return -level if entry.more_is_adverse else level
 
 
-def _of_income(cue: _Cue, plain: str) -> int:
-    """1 if "high" speaks of the income, -1 if it speaks of the amount that was asked for."""
+def _factor(item: _Item) -> FactorWords:
+    """What is known of a factor; a thing that is none is bad in numbers, unless it is known better."""
+    return words().factors.get(item.name) or FactorWords(
+        code=item.name, more_is_adverse=item.name not in words().good_in_numbers
+    )
 
-    def distance(noun: re.Pattern[str]) -> int:
-        before = [cue.start - match.end() for match in noun.finditer(plain, 0, cue.start)]
-        after = [match.start() - cue.end for match in noun.finditer(plain, cue.end)]
+
+def _of_which(cue: _Cue, plain: str, entry: FactorWords) -> int:
+    """1 if "high" speaks of what a factor measures (income), -1 if of what it is held against (the amount)."""
+
+    def distance(noun: str) -> int:
+        before = [cue.start - match.end() for match in re.finditer(noun, plain[: cue.start])]
+        after = [match.start() for match in re.finditer(noun, plain[cue.end :])]
         subject = [
             gap
             for gap in before
@@ -333,7 +336,7 @@ def _of_income(cue: _Cue, plain: str) -> int:
         # "the amount is large for your income": a copula ties an adjective to what stands before it
         return min([*after, *(gap - 100 for gap in subject), *before], default=1000)
 
-    return 1 if distance(_INCOME) <= distance(_AMOUNT) else -1
+    return 1 if distance(entry.of) <= distance(entry.beside) else -1
 
 
 def _own(item: _Item, items: list[_Item], cues: Iterable[_Cue], plain: str) -> int:
@@ -385,7 +388,7 @@ def _sign(
     if item.kind in ("adverse", "favourable") and not _counted(item, plain):
         return (1 if (item.kind == "favourable") != turned else -1), True
     if turned and item.kind in ("neutral", "weak"):
-        return (1 if item.name in lexicon().more_is_adverse else -1), True
+        return (1 if _factor(item).more_is_adverse else -1), True
     if any(cue.kind == "concession" and cue.clause == item.clause and cue.start < item.start for cue in cues):
         return -outcome, True
     if around := _around(item, items, cues, len(bounds), plain):
@@ -403,6 +406,8 @@ def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned
     own = [cue for cue in cues if cue.clause == item.clause]
     did = {_tone(cue) for cue in own if cue.kind in ("helped", "hurt")}
     if len(did) != 1 or item.kind == "foreign":
+        return False
+    if _CONCERNED.search(plain[: item.start]):
         return False
     neighbours = [one for one in items if one.clause == item.clause]
     verdicts = [
@@ -428,6 +433,10 @@ def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned
     return is_ - {0} == {-one for one in did}
 
 
+# "which raises concern about on-time repayment"
+_CONCERNED = re.compile(
+    r"\b(?:concern\w*|doubts?|worr\w+|questions?|pause|caution) (?:about|over|regarding|as to|with) (?:\w+ ){0,3}$"
+)
 _PERSON = re.compile(r"\b(?:you|your|yours|applicants?|applicant's)\b|[{$\d]")
 # "we have no way to see how you have paid other lenders"
 _SEEN = re.compile(

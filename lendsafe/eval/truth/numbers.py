@@ -8,11 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from lendsafe import slots
-
-Unit = Literal["money", "percent", "months", "days", "bare"]
+from lendsafe.eval.truth.words import Unit, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +36,9 @@ class Quantity:
     slot: str = ""
 
 
-UNIT_FACTS: dict[Unit, tuple[str, ...]] = {
-    "money": ("loan_amount", "annual_income", "counteroffer_amount"),
-    "percent": ("debt_to_income", "revolving_utilization"),
-    "months": ("employment_months", "oldest_account_months", "loan_term_months"),
-    "days": (),
-    "bare": ("credit_score", "delinquencies_24m", "inquiries_6m", "collections", "bankruptcies",
-             "open_accounts", "accounts_opened_24m"),
-}  # fmt: skip
-
-# words that name a fact, most specific first
-_ROLES: dict[str, str] = {
-    "counteroffer_amount": r"instead|counter[ -]?offer\w*|(?:smaller|lower|lesser|reduced) (?:loan|amount|sum)|we can (?:offer|lend|approve)",
-    "loan_term_months": r"terms?\b(?! of)|(?:re)?pa(?:y|id|ying)\b (?:\w+ ){0,3}?(?:back |off )?(?:over|in|within|across)|loan period|repayment period",
-    "debt_to_income": r"debt[ -]to[ -]income(?: ratio)?|\bdti\b|obligations?|debts?(?: payments?)?|debt load|commitments|(?:share|percent|part|portion|%) of (?:\w+ ){0,3}?(?:income|pay|earnings|what you earn)|owed?\b",
-    "revolving_utilization": r"utili[sz]\w+|revolving(?: \w+)?|(?:credit )?cards?(?: balances?| limits?| use| usage)?|balances?|credit (?:limits?|lines?)|available credit|\blimits?",
-    "oldest_account_months": r"(?:accounts?|card|loan|line) (?:\w+ ){0,4}?longest|oldest (?:\w+ )?(?:accounts?|card|loan|line)|(?:credit|borrowing) (?:history|experience|record|file|age)|(?:your|the) history|first account|(?:using|used|had|with|managing) credit",
-    "accounts_opened_24m": r"(?:new|newly opened|recently opened|recent) (?:\w+ )?(?:accounts?|cards?|lines?)|accounts? (?:\w+ ){0,3}?opened|opened (?:\w+ ){0,2}?accounts?|opened",
-    "open_accounts": r"open (?:credit )?accounts?|accounts? (?:\w+ )?open\b",
-    "delinquencies_24m": r"(?:late|missed|overdue|past[ -]due|delinquent|slow) (?:\w+ )?(?:payments?|accounts?|bills?|instal?lments?)|delinquenc\w+|payments? (?:\w+ ){0,6}?(?:late|missed|past[ -]due|overdue|delinquent)|(?:paid|pay) late|late marks?|times late",
-    "inquiries_6m": r"lenders? (?:\w+ ){0,3}?(?:asked|pulled|checked|looked|requested|saw)|(?:credit )?inquir\w+|enquir\w+|credit (?:checks?|pulls?|searches|applications)|hard (?:checks?|pulls?)|(?:applications|requests) for (?:\w+ )?(?:credit|loans?)|applied for|appl(?:y|ying) for (?:\w+ )?credit|checked your credit",
-    "collections": r"collections?|judge?ments?|collectors?",
-    "bankruptcies": r"bankrupt\w*",
-    "credit_score": r"(?:credit |fico |bureau )?scores?\b|\bfico\b",
-    "annual_income": r"(?:annual |yearly |gross |stated )?incomes?|earnings|\bearn(?:s|ing)?\b|salary|wages|a year|per year|per annum|annually|yearly|you make",
-    "employment_months": r"(?:present |current |same )?(?:job|employer|employment|position|workplace|role)|tenure|work(?:ed|ing)?\b|employed|on the job",
-    "loan_amount": r"loans?\b|(?:turn\w*|com(?:e|ing)|came) to us for|asking us for|request(?:s|ed)?\b|asked(?: us)? for|amounts?\b(?! to)|borrow\w*|credit of|applied for|apply for|application|financing|\blend\b",
-}  # fmt: skip
 _PURPOSE = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)"
 )
-_ROLE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _ROLES.items()))
 
 _ONES = {word: value for value, word in enumerate(
     ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])}  # fmt: skip
@@ -130,7 +100,7 @@ def read(sentence: str) -> Read:
     if not found:
         return _NOTHING
     joined = _joined(sorted(found, key=lambda one: one.start), plain)
-    return Read(sentence, tuple(joined), tuple(_ROLE.finditer(plain)))
+    return Read(sentence, tuple(joined), tuple(words().roles.finditer(plain)))
 
 
 def _quantity(match: re.Match[str], plain: str) -> Quantity | None:
@@ -184,7 +154,7 @@ def _spoken(text: str) -> float:
 
 
 def _slot_unit(name: str) -> Unit:
-    return next((unit for unit, names in UNIT_FACTS.items() if name in names), "bare")
+    return words().facts[name].unit if name in words().facts else "bare"
 
 
 def _joined(found: list[Quantity], plain: str) -> list[Quantity]:
@@ -233,12 +203,8 @@ def _is_range(first: Quantity, between: str, plain: str) -> bool:
 def role_of(one: Quantity, known: Read) -> tuple[str, bool]:
     """The fact that the words around a figure name, and whether they touch it."""
     role, touching = _nearest_role(one, known.sentence, known.roles)
-    if one.unit == "months" and role in ("accounts_opened_24m", "open_accounts"):
-        role = "oldest_account_months"  # "opened 14 months ago" is an age, not a count
-    if one.unit == "money" and role == "inquiries_6m":
-        role = "loan_amount"  # "you applied for $25,000"
-    # "30% of your income": a share of the income is the debt-to-income ratio
-    return ("debt_to_income" if role == "annual_income" and one.unit == "percent" else role), touching
+    entry = words().facts.get(role)
+    return (entry.instead.get(one.unit, role) if entry else role), touching
 
 
 def _nearest_role(one: Quantity, sentence: str, roles: Sequence[re.Match[str]]) -> tuple[str, bool]:
@@ -253,7 +219,7 @@ def _nearest_role(one: Quantity, sentence: str, roles: Sequence[re.Match[str]]) 
         return right.lastgroup or "", True
     if touching_left:
         return before[-1].lastgroup or "", True
-    candidates = [match for match in roles if match.lastgroup in UNIT_FACTS[one.unit]]
+    candidates = [match for match in roles if match.lastgroup in words().units[one.unit]]
     if not candidates:
         return "", False
     return min(candidates, key=lambda match: _distance(one, match, sentence)).lastgroup or "", False

@@ -4,29 +4,23 @@
 """
 
 import re
+from functools import cache
 
+from lendsafe.eval.truth.words import words
 from lendsafe.records import Applicant, Assessment, Decision
 
 _LINE = r"^\W*(?:{label})\b[^:=\n]*[:=]\s*\$?\s*(?P<value>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>years?|yrs?)?"
-_LABELS = {
-    "loan_amount": r"(?:loan |requested )?amount(?: requested)?|loan request",
-    "annual_income": r"(?:annual |yearly |gross )?income",
-    "employment_months": r"(?:employment|job)(?: length| tenure| history)?|time in (?:present )?job",
-    "debt_to_income": r"debt[ -]to[ -]income(?: ratio)?|dti(?: ratio)?",
-    "credit_score": r"(?:credit |fico )?score|fico",
-    "delinquencies_24m": r"delinquencies|late payments",
-    "collections": r"collections",
-    "bankruptcies": r"bankruptcies",
-    "inquiries_6m": r"(?:credit )?inquiries",
-    "oldest_account_months": r"oldest account|credit history(?: length)?",
-    "open_accounts": r"open accounts",
-    "accounts_opened_24m": r"(?:new accounts|accounts opened)",
-    "revolving_utilization": r"(?:revolving |credit )?utili[sz]ation",
-}
-_FIELDS = {
-    name: re.compile(_LINE.format(label=label), re.IGNORECASE | re.MULTILINE)
-    for name, label in _LABELS.items()
-}
+
+
+@cache
+def _fields() -> dict[str, re.Pattern[str]]:
+    return {
+        one.name: re.compile(_LINE.format(label=one.label), re.IGNORECASE | re.MULTILINE)
+        for one in words().facts.values()
+        if one.label
+    }
+
+
 _DECISIONS: dict[str, Decision] = {
     "approved": "approved", "approve": "approved", "accepted": "approved",
     "declined": "declined", "rejected": "declined", "denied": "declined", "reject": "declined",
@@ -48,7 +42,7 @@ def stated(prompt: str, decision: str | None, name: str) -> Assessment | None:
         DataError: If a fact is out of its range.
     """
     outcome = _DECISIONS.get((decision or "").strip().lower())
-    found = {key: match for key, pattern in _FIELDS.items() if (match := pattern.search(prompt))}
+    found = {key: match for key, pattern in _fields().items() if (match := pattern.search(prompt))}
     if outcome is None or "loan_amount" not in found:
         return None
     values = {key: _value(key, match) for key, match in found.items()}
@@ -58,10 +52,7 @@ def stated(prompt: str, decision: str | None, name: str) -> Assessment | None:
 
 def _value(key: str, match: re.Match[str]) -> float | int:
     value = float(match["value"].replace(",", ""))
-    if match["unit"] and key.endswith("_months"):
+    unit = words().facts[key].unit
+    if match["unit"] and unit == "months":
         value *= 12
-    return (
-        value
-        if key in ("loan_amount", "annual_income", "debt_to_income", "revolving_utilization")
-        else int(value)
-    )
+    return value if unit in ("money", "percent") else int(value)
