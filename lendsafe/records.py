@@ -227,27 +227,40 @@ class Finding:
     fact: str = ""
 
 
+Source = Literal["model", "template", "held"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A narrative that has passed every check, and how it came about.
+    """A narrative, and how it came about.
 
     Attributes:
         assessment: What it explains.
         style: How it was asked to be worded.
-        slot_text: As written, facts as ``{slots}``.
-        text: With the facts filled in.
-        source: Who wrote it.
+        slot_text: The reply in labelled parts, facts as ``{slots}``.
+        text: As it is sent: without labels, with the facts filled in.
+        source: Who wrote it: the model, the product's fixed words (``template``), or a model whose text waits for
+            a person and is not to be sent (``held``).
         tries: Narratives generated before one passed, or all that failed.
         findings: What the checks found in the tries that failed.
+        language: Digest of the approved language that the text was held against; empty if none is known.
+        why: Why it is not the model's own text, in a few words; empty if it is, or if no model was asked.
     """
 
     assessment: Assessment
     style: Style
     slot_text: str
     text: str
-    source: Literal["model", "template"]
+    source: Source
     tries: int = 0
     findings: tuple[Finding, ...] = field(default=())
+    language: str = ""
+    why: str = ""
+
+    @property
+    def fallback(self) -> bool:
+        """Whether a model was asked and its text is not what is sent."""
+        return self.source != "model" and bool(self.why)
 
 
 def narrative_type(assessment: Assessment, style: Style) -> NarrativeType:

@@ -5,10 +5,13 @@ factors of ``lendsafe.prompts`` in their order, shows their facts as slots, and 
 and nothing about how the lender worked, so it passes the checks by construction.
 """
 
+import itertools
+from collections.abc import Iterator
 from typing import cast
 
 from lendsafe import parts, slots
 from lendsafe.errors import DataError
+from lendsafe.product import Product
 from lendsafe.records import Assessment, Register, Style
 
 _OPENINGS: dict[str, dict[Register, str]] = {
@@ -99,6 +102,8 @@ _ABOUT: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 _TURN = ("This point weighed against the request.", "These points weighed against the request.")
+_NEEDED, _ONCE_THERE = "We still need these details from you: {}.", "We can decide once we have them."
+_SOME_NEEDED = "Some of the details that we need are missing."
 _ENOUGH_WORDS = 78  # far enough above 60 whatever the facts
 _MANY = 6  # with more factors than this, only the decision stands before them
 
@@ -146,6 +151,37 @@ def template_parts(assessment: Assessment, style: Style) -> tuple[str, ...]:
     return (" ".join([*opening, *lead]), *factors, " ".join(closing))
 
 
+def wordings(product: Product) -> Iterator[tuple[parts.Part, str]]:
+    """Every sentence that the standard text of a product can hold, with the part that it is for.
+
+    ``<missing>`` stands for the list of what an application lacks.
+    """
+    numbers = (("one", 0), ("several", 1))
+    amounts = [f"{{{product.request.amount}}}", "credit"] if product.request.amount else ["credit"]
+    for decision, openings in _OPENINGS.items():
+        for text, amount in itertools.product(openings.values(), amounts):
+            yield parts.Part("decision", decision), text.replace("{amount}", amount)
+        for number, at in numbers:
+            if decision in _LEADS:
+                yield parts.Part("decision", decision, "", number), _LEADS[decision][at]
+            for about in _ABOUT["favorable" if decision == "approved" else "adverse"]:
+                yield parts.Part("decision", decision, "", number), about[at]
+        for text in itertools.chain.from_iterable(_CLOSINGS.values()):
+            yield parts.Part("end", decision), text
+    yield parts.Part("decision", "incomplete"), _NEEDED.format("<missing>")
+    yield parts.Part("decision", "incomplete"), _SOME_NEEDED
+    yield parts.Part("decision", "incomplete"), _ONCE_THERE
+    for number, at in numbers:
+        yield parts.Part("turn", "against", "", number), _TURN[at]
+    for (code, one), (side, sizes) in itertools.product(product.reasons.items(), _WEIGHTS.items()):
+        against, in_favor, fact = one.template
+        for strength, weight in sizes.items():
+            part = parts.Part("factor", code, cast(parts.Side, side), strength)
+            yield part, f"{weight} is {in_favor if side == 'favorable' else against}."
+            if fact:
+                yield part, fact
+
+
 def _refuse_without_grounds(assessment: Assessment) -> None:
     if assessment.decision in ("declined", "counteroffer") and not assessment.reasons:
         raise DataError(
@@ -176,10 +212,10 @@ def _block(assessment: Assessment, part: parts.Part, before: parts.Part) -> str:
 def _request_for(assessment: Assessment) -> list[str]:
     items = needed(assessment)
     if not items:
-        return ["Some of the details that we need are missing."]
+        return [_SOME_NEEDED]
     items = [one[:1].lower() + one[1:] for one in items]
     several = f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else items[0]
-    return [f"We still need these details from you: {several}.", "We can decide once we have them."]
+    return [_NEEDED.format(several), _ONCE_THERE]
 
 
 def needed(assessment: Assessment) -> list[str]:

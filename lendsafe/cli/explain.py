@@ -7,23 +7,42 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lendsafe.cli.options import settings, settings_options
-from lendsafe.errors import ConfigError, DataError, RefusedError
+from lendsafe.errors import ConfigError, DataError, GateError, RefusedError
 from lendsafe.pipeline.settings import GenerateConfig
 from lendsafe.records import Style
 
 if TYPE_CHECKING:
-    from lendsafe.pipeline.applications import Application
+    from lendsafe.pipeline.applications import Application, Read
     from lendsafe.pipeline.letters import Explainer, Outcome
 
 PATH = click.Path(path_type=Path)
 MOST_SHOWN = 20
 
 
+class _Share(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.2
+    """A share: ``5%`` or ``0.05``."""
+
+    name = "SHARE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            found = float(value[:-1]) / 100 if str(value).endswith("%") else float(value)
+        except ValueError:
+            found = -1.0
+        if not 0 <= found <= 1:
+            self.fail(f"{value!r} is no share; expected 5% or 0.05", param, ctx)
+        return found
+
+
+_SHARE = _Share()
+
+
 @click.command("explain")
 @click.argument("applications", type=PATH, required=False)
 @click.option("--risk", type=PATH, help="Folder of the risk model.")
+@click.option("--product", help="Product in use; the one that the model was trained with by default.")
 @click.option("--adapter", type=PATH, help="Run folder of the fine-tuned model.")
-@click.option("--model", help="A base without adapter instead; with neither, the template writes.")
+@click.option("--model", help="A base without adapter instead; with neither, the product's fixed words.")
 @click.option("--lender", type=PATH, help="TOML file of the lender; without it, letters are specimens.")
 @click.option("--notice", type=PATH, help="File of the letter: .pdf, .html or .txt; a folder with --out.")
 @click.option(
@@ -38,6 +57,9 @@ MOST_SHOWN = 20
     help="Of letters with --out.  [default: pdf]",
 )
 @click.option("--table", type=PATH, help="With --out: the lines as CSV for a spreadsheet, too.")
+@click.option(
+    "--fail-on-fallback", type=_SHARE, help="With --out: exit 10 if more of the model's texts are not sent, such as 5%."
+)
 @click.option("--verify", type=PATH, help="Check that no byte of a record has changed; nothing else is done.")
 @click.option(
     "--example-lender", is_flag=True, help="Print a lender's file to fill in; nothing else is done."
@@ -46,20 +68,14 @@ MOST_SHOWN = 20
 @settings_options(Style)
 @settings_options(GenerateConfig)
 def command(applications: Path | None, **given: Any) -> None:
-    """Decide and explain APPLICATIONS (JSON, JSON lines or CSV) and write their letters.
+    """Decide and explain APPLICATIONS, a raw file as the product reads it, and write their letters.
+
+    CSV, XLSX, JSON or JSON lines, with the product's columns or fields; contact, dates and key factors from the
+    columns that the product names. A CSV file has semicolons between the entries of a cell.
 
     \b
-    {"applicant_id": "A-1", "loan_amount": 12000, "loan_term_months": 36,
-     "loan_purpose": "vehicle", "annual_income": 41000, "income_verified": true,
-     "employment_months": 14, "debt_to_income": 46.5, "credit_score": 612,
-     "delinquencies_24m": 3, "collections": 0, "bankruptcies": 0,
-     "inquiries_6m": 5, "oldest_account_months": 30, "open_accounts": 6,
-     "accounts_opened_24m": 4, "revolving_utilization": 91.0,
-     "received": "2026-11-02", "score_created": "2026-11-03",
-     "key_factors": ["Too many inquiries"],
+    {"applicant_id": "A-1", "received": "2026-11-02", ...,
      "contact": {"name": "Jordan Sample", "address": ["1 Elm St", "Ohio"]}}
-
-    A CSV file has columns contact.name and contact.address, and semicolons between the entries of a cell.
     """  # noqa: D301  # click reads the control character
     from lendsafe.cli.output import as_json
 
@@ -73,17 +89,49 @@ def command(applications: Path | None, **given: Any) -> None:
         return
     if applications is None or given["risk"] is None:
         raise ConfigError("Name a file of applications and the risk model: lendsafe explain FILE --risk DIR.")
-    from lendsafe.pipeline.applications import read_applications
+    from lendsafe.pipeline.applications import listed, read_file
+    from lendsafe.pipeline.letters import in_use
+    from lendsafe.risk.model import RiskEngine
 
-    found = read_applications(applications)  # before anything heavy is loaded
+    product = in_use(RiskEngine.load(given["risk"]), given["product"]).features.product
+    found = read_file(applications, product)  # before a language model is loaded
+    if found.unmapped:
+        click.echo(f"Not in the product: {', '.join(found.unmapped)}", err=True)
     if given["out"]:
         result = _many(found, given)
-        shown = f"{given['out']}: {result['written']} lines written, {result['found']} were there"
+        shown = _summary(result, given["out"])
     else:
-        result, shown = _one(found, applications, given)
+        if found.rejects:
+            raise DataError(f"{applications}: {_listed(listed(found.rejects))}")
+        result, shown = _one(list(found.applications), applications, given)
     click.echo(as_json(result) if given["as_json"] else shown)
     if failed := result.get("failed"):
         raise DataError(f"{len(failed)} applications have no line in {given['out']}: " + _listed(failed))
+    _gate(result, given["fail_on_fallback"])
+
+
+def _summary(result: dict[str, Any], out: Path) -> str:
+    """What became of a batch: who wrote, and why not the model; what is late, waits, or was refused."""
+    lines = [f"{out}: {result['written']} lines written, {result['found']} were there"]
+    kinds = ", ".join(f"{count} {name}" for name, count in sorted(result["decisions"].items()))
+    lines.append(f"  {kinds}")
+    writers = {"model": "by the model", "template": "in the product's fixed words", "held": "held for a person"}
+    for source, count in result["sources"].items():
+        lines.append(f"  {count} {writers[source]}")
+    lines += [f"    {count} because {why}" for why, count in result["whys"].items()]
+    if result["late"]:
+        lines.append(f"  {result['late']} late")
+    if result["failed"]:
+        lines.append(f"  {len(result['failed'])} refused")
+    return "\n".join(lines)
+
+
+def _gate(result: dict[str, Any], most: float | None) -> None:
+    if most is None or "written" not in result:
+        return
+    asked = result["sources"].get("model", 0) + result["fallbacks"]
+    if asked and result["fallbacks"] > most * asked:
+        raise GateError(f"{result['fallbacks']} of {asked} texts of the model were not sent; at most {most:.1%} may be.")
 
 
 def _explainer(given: dict[str, Any]) -> "Explainer":
@@ -96,6 +144,7 @@ def _explainer(given: dict[str, Any]) -> "Explainer":
         lender = demo_config()
     return Explainer.load(
         given["risk"],
+        product=given["product"],
         adapter=given["adapter"],
         model=given["model"],
         lender=lender,
@@ -121,7 +170,7 @@ def _one(found: "list[Application]", path: Path, given: dict[str, Any]) -> tuple
     return result, _shown(outcome, result)
 
 
-def _many(found: "list[Application]", given: dict[str, Any]) -> dict[str, Any]:
+def _many(found: "Read", given: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from lendsafe.cli.progress import counter
@@ -165,9 +214,12 @@ def _shown(outcome: "Outcome", result: dict[str, Any]) -> str:
             lines += [heading, *(_factor(number, one) for number, one in enumerate(factors, start=1))]
     if assessment.missing:
         lines += ["Missing:", *(f"  {name}" for name in assessment.missing)]
-    how = f"the model, try {told.tries}" if told.source == "model" else "the template"
-    how += f" after {told.tries} tries that failed a check" if result["fallback"] else ""
-    lines += ["", told.text, "", f"Written by {how}; every check passed."]
+    how = {
+        "model": f"Written by the model, try {told.tries}; every sentence is approved and every check passed.",
+        "template": "In the product's fixed words" + (f", since {told.why}" if told.why else "") + "; every check passed.",
+        "held": f"The model's text, held for a person, since {told.why}. It is not sent.",
+    }[told.source]
+    lines += ["", told.text, "", how]
     if letter := result["letter"]:
         lines.append(f"Letter: {letter['kind']}, dated {letter['notice_date']}, due by {letter['deadline']}")
         lines += [f"{name.capitalize()}: {letter[name]}" for name in ("file", "record") if name in letter]

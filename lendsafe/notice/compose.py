@@ -4,11 +4,8 @@ The order follows Form C-1 (12 CFR 1002 appendix C): request, action, part I rea
 outside sources with the score, whom to ask, the ECOA notice.
 """
 
-import tomllib
 from collections.abc import Sequence
 from datetime import date
-from functools import cache
-from importlib.resources import files
 
 from lendsafe import slots
 from lendsafe.errors import ConfigError, DataError
@@ -16,7 +13,6 @@ from lendsafe.notice.characters import paragraphs, visible
 from lendsafe.notice.config import NoticeConfig
 from lendsafe.notice.letter import Block, Case, Contact, Dates, Kind, Letter, Row, Section
 from lendsafe.notice.templates import fill, templates
-from lendsafe.reasons import catalogue
 from lendsafe.records import Explanation
 
 TITLES: dict[Kind, str] = {
@@ -84,14 +80,10 @@ def slot_values(case: Case) -> dict[str, str]:
 def credit(case: Case) -> str:
     """The credit that was asked for, in words: amount, time, purpose."""
     applicant, facts = case.assessment.applicant, slots.facts(case.assessment)
-    purpose = {
-        "other": "",
-        "vehicle": " for a vehicle",
-        "medical": " for medical expenses",
-        "major_purchase": " for a major purchase",
-    }
-    ending = purpose.get(applicant.loan_purpose, f" for {applicant.loan_purpose.replace('_', ' ')}")
-    return f"a loan of {facts['loan_amount']} over {facts['loan_term_months']}{ending}"
+    request = applicant.product.request
+    amount = f"a loan of {facts[request.amount]}" if request.amount in facts else "a loan"
+    term = f" over {facts[request.term]}" if request.term in facts else ""
+    return f"{amount}{term} {applicant.purpose}".rstrip()
 
 
 def long_date(day: date) -> str:
@@ -99,11 +91,10 @@ def long_date(day: date) -> str:
     return f"{day:%B} {day.day}, {day.year}"
 
 
-@cache
-def information() -> dict[str, str]:
+def information(case: Case) -> dict[str, str]:
     """How a letter names what an applicant has to supply, by field."""
-    table: dict[str, str] = tomllib.loads((files("lendsafe.notice") / "information.toml").read_text("utf-8"))
-    return table
+    fields = case.assessment.applicant.product.fields
+    return {name: fields[name].ask or f"Your {fields[name].called}" for name in case.assessment.missing}
 
 
 def _refuse_incomplete_input(case: Case) -> None:
@@ -114,10 +105,6 @@ def _refuse_incomplete_input(case: Case) -> None:
         raise DataError("A counteroffer names an amount; set counteroffer_amount.")
     if case.kind == "incomplete" and not assessment.missing:
         raise DataError("A notice of incompleteness names what is missing; the assessment lists nothing.")
-    if unknown := [name for name in assessment.missing if name not in information()]:
-        raise DataError(
-            f"An applicant cannot supply {', '.join(unknown)}. Known: {', '.join(information())}."
-        )
     if case.adverse and case.report_used and config.bureau is None:
         raise ConfigError(
             "A consumer report was used, and the configuration has no [bureau] (15 USC 1681m(a)(3))."
@@ -165,11 +152,11 @@ def _body(case: Case) -> list[Section]:
         _block(ACTIONS[case.kind], case),
     ]
     if case.kind == "incomplete":
-        needed = [information()[name] for name in case.assessment.missing]
+        needed = list(dict.fromkeys(information(case).values()))
         first += [_block("information_needed", case, items=needed), _block("information_due", case)]
     sections = [Section(heading=TITLES[case.kind], blocks=tuple(first))]
     if case.adverse:
-        stated = [catalogue()[reason.code].statement for reason in case.assessment.reasons]
+        stated = [case.assessment.applicant.product.reasons[reason.code].statement for reason in case.assessment.reasons]
         heading = (
             "Principal reasons for credit denial"
             if case.kind == "denial"
@@ -187,7 +174,7 @@ def _offer(case: Case) -> list[Section]:
     if case.kind != "counteroffer":
         return []
     facts = slots.facts(case.assessment)
-    terms = [Row("Amount", facts["counteroffer_amount"]), Row("Time to repay", facts["loan_term_months"])]
+    terms = [Row("Amount", facts["counteroffer_amount"]), Row("Time to repay", facts.get(case.assessment.applicant.product.request.term, "as requested"))]
     where = (case.config.creditor.name, *case.config.creditor.address)
     blocks = (_block("counteroffer", case, rows=terms), _block("counteroffer_reply", case, items=where))
     return [Section(heading="What we can offer you", blocks=blocks)]

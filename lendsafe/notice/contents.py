@@ -6,7 +6,6 @@ from lendsafe import slots
 from lendsafe.notice.characters import paragraphs, visible
 from lendsafe.notice.compose import CENTRAL_SOURCE, credit, information, long_date
 from lendsafe.notice.letter import Case, Row
-from lendsafe.reasons import catalogue
 
 Items = tuple[str, ...]
 Rows = tuple[Row, ...]
@@ -20,7 +19,7 @@ def expected(name: str, case: Case) -> tuple[Items, Rows]:
 
 def statements(case: Case) -> Items:
     """The principal reasons in the words of the catalogue, in order."""
-    return tuple(catalogue()[reason.code].statement for reason in case.assessment.reasons)
+    return tuple(case.assessment.applicant.product.reasons[reason.code].statement for reason in case.assessment.reasons)
 
 
 def _creditor(case: Case) -> Items:
@@ -49,7 +48,7 @@ def _score_questions(case: Case) -> Items:
 
 
 def _needed(case: Case) -> Items:
-    return tuple(information().get(name, "") for name in case.assessment.missing)
+    return tuple(dict.fromkeys(information(case).values()))
 
 
 def _key_factors(case: Case) -> Items:
@@ -72,7 +71,7 @@ def _offer(case: Case) -> Rows:
     facts = slots.facts(case.assessment)
     return (
         Row("Amount", facts.get("counteroffer_amount", "")),
-        Row("Time to repay", facts["loan_term_months"]),
+        Row("Time to repay", facts.get(case.assessment.applicant.product.request.term, "as requested")),
     )
 
 

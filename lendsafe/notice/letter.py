@@ -20,17 +20,6 @@ Kind = Literal["approval", "denial", "counteroffer", "incomplete"]
 
 NOTICE_DAYS = 30  # 12 CFR 1002.9(a)(1)(i), (c)(1)
 RETENTION_MONTHS = 25  # 12 CFR 1002.12(b)(1)
-REPORT_FIELDS = (
-    "credit_score",
-    "delinquencies_24m",
-    "collections",
-    "bankruptcies",
-    "inquiries_6m",
-    "oldest_account_months",
-    "open_accounts",
-    "accounts_opened_24m",
-    "revolving_utilization",
-)
 _MOST_CHARACTERS, _MOST_LINES = 120, 6
 
 
@@ -120,7 +109,7 @@ class Case:
     def kind(self) -> Kind:
         """Which letter the decision asks for; less than was asked is a counteroffer (1002.2(c)(1)(i))."""
         assessment = self.assessment
-        offer, asked = assessment.counteroffer_amount, assessment.applicant.loan_amount
+        offer, asked = assessment.counteroffer_amount, assessment.applicant.amount or 0
         if assessment.decision == "approved":
             return "approval" if offer is None or offer >= asked else "counteroffer"
         return "denial" if assessment.decision == "declined" else assessment.decision
@@ -133,15 +122,19 @@ class Case:
     @property
     def report_used(self) -> bool:
         """Whether the decision rests on a consumer report; that there is no file is such information."""
-        known = any(getattr(self.assessment.applicant, name) is not None for name in REPORT_FIELDS)
-        return known or any(reason.code == "no_credit_file" for reason in self.assessment.reasons)
+        applicant = self.assessment.applicant
+        product = applicant.product
+        known = any(product.fields[name].origin == "consumer_report" for name in applicant.given)
+        flag = product.fields[product.no_file].reason if product.no_file else ""
+        return known or any(reason.code == flag for reason in self.assessment.reasons)
 
     @property
     def score(self) -> int | None:
         """The score that the lender's setting discloses, if there is one."""
         which = self.config.score_disclosed
         if which == "bureau":
-            return self.assessment.applicant.credit_score
+            value = self.assessment.applicant.values.get(self.assessment.applicant.product.score.field)
+            return int(value) if isinstance(value, int | float) else None
         return self.assessment.score if which == "proprietary" else None
 
     @property

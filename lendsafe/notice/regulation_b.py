@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from lendsafe.notice.contents import expected, statements
 from lendsafe.notice.letter import NOTICE_DAYS, RETENTION_MONTHS, Case, Letter, months_after
 from lendsafe.notice.rule import Flaw, Rule, adverse, find
-from lendsafe.reasons import catalogue
 
 _VAGUE = re.compile(
     r"internal (standards?|polic(y|ies)|criteria|guidelines?)"
@@ -78,7 +77,7 @@ def _right_component(letter: Letter) -> Iterator[Flaw]:
 
 
 def _knockouts_stated(letter: Letter) -> Iterator[Flaw]:
-    wanted = [catalogue()[r.code].statement for r in letter.case.assessment.reasons if r.knockout]
+    wanted = [letter.case.assessment.applicant.product.reasons[r.code].statement for r in letter.case.assessment.reasons if r.knockout]
     for block in find(letter, "reasons"):
         if any(statement not in block.items for statement in wanted):
             yield "reasons", "the factor that called for automatic denial is not stated"
@@ -118,7 +117,7 @@ def _less_is_a_counteroffer(letter: Letter) -> Iterator[Flaw]:
     assessment = letter.case.assessment
     less = (
         assessment.counteroffer_amount is not None
-        and assessment.counteroffer_amount < assessment.applicant.loan_amount
+        and assessment.counteroffer_amount < (assessment.applicant.amount or 0)
     )
     if less and find(letter, "action_approved"):
         yield "action_approved", "less than the amount requested is a counteroffer, not an approval"
@@ -127,7 +126,7 @@ def _less_is_a_counteroffer(letter: Letter) -> Iterator[Flaw]:
 
 
 def _in_its_words(letter: Letter) -> Iterator[Flaw]:
-    known = {code.statement for code in catalogue().values()}
+    known = set(letter.case.assessment.applicant.product.statements.values())
     for block in find(letter, "reasons"):
         if any(item not in known for item in block.items):
             yield "reasons", "a reason is not worded as in the catalogue"

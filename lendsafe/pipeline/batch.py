@@ -13,7 +13,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +24,11 @@ from typing import Any, BinaryIO
 
 from lendsafe.errors import DataError, ExistsError, RefusedError
 from lendsafe.files import csv_cell, disk_errors, refuse_existing, sync, write_atomically
-from lendsafe.pipeline.applications import Application
+from lendsafe.pipeline.applications import Application, Read, listed
 from lendsafe.pipeline.letters import Explainer, Outcome, keep, lacking, render
 from lendsafe.records import Explanation
 
+_LINE_START = b'{"applicant_id": '
 PART = 64  # applications narrated together; fixed, because it may change a narrative's last bits
 
 _COLUMNS = (
@@ -60,9 +62,12 @@ class Batch:
         out: File of JSON lines.
         written: Lines that this call added.
         found: Lines that were there before.
-        fallbacks: Narratives of this call in which the model failed every try.
+        fallbacks: Narratives of this call in which the model's text is not sent.
         late: Letters of this call that are late (12 CFR 1002.9(a)(1)).
         failed: What kept applications without a line, one sentence each.
+        decisions: Lines of this call by decision.
+        sources: Lines of this call by who wrote the text.
+        whys: Texts of this call that are not the model's, by the reason for it.
     """
 
     out: Path
@@ -71,11 +76,14 @@ class Batch:
     fallbacks: int
     late: int
     failed: tuple[str, ...]
+    decisions: Mapping[str, int]
+    sources: Mapping[str, int]
+    whys: Mapping[str, int]
 
 
 def run(
     explainer: Explainer,
-    applications: Sequence[Application],
+    read: Read,
     out: Path,
     delivery: Delivery,
     *,
@@ -87,7 +95,7 @@ def run(
 
     Args:
         explainer: What they are explained with.
-        applications: In the order of their file; identifiers differ.
+        read: Applications in the order of their file, and the rows that cannot be used.
         out: File of JSON lines.
         delivery: Where letters go.
         done: Called with lines written and lines to write.
@@ -98,6 +106,7 @@ def run(
         RefusedError: If the lines of ``out`` were made with something else, or from other applications.
         DiskError: If the disk fails; every line that was there still is.
     """
+    applications = read.applications
     if explainer.lender and (wrong := [one for a in applications if (one := lacking(a))]):
         raise DataError("; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if len(wrong) > 20 else ""))
     if delivery.folder and not out.exists():
@@ -131,7 +140,10 @@ def run(
         found=len(before),
         fallbacks=lines.fallbacks,
         late=lines.late,
-        failed=tuple(lines.failed),
+        failed=(*listed(read.rejects), *lines.failed),
+        decisions=dict(lines.decisions),
+        sources=dict(lines.sources),
+        whys=dict(lines.whys),
     )
 
 
@@ -178,6 +190,7 @@ class _Lines:
     ) -> None:
         self.file, self.path, self.delivery, self.total, self.done = file, path, delivery, total, done
         self.written = self.fallbacks = self.late = 0
+        self.decisions, self.sources, self.whys = Counter[str](), Counter[str](), Counter[str]()
         self.failed: list[str] = []
 
     def write(self, waiting: Sequence[Future[_Letter]]) -> None:
@@ -197,6 +210,9 @@ class _Lines:
             sync(self.path)
         self.written += len(tables)
         self.fallbacks += sum(one["fallback"] for one in tables)
+        self.decisions.update(one["decision"] for one in tables)
+        self.sources.update(one["source"] for one in tables)
+        self.whys.update(one["why"] for one in tables if one["why"])
         self.late += sum(bool(one["letter"] and one["letter"]["late"]) for one in tables)
         if self.done and tables:
             self.done(self.written, self.total)
@@ -244,8 +260,9 @@ def _before(
     with disk_errors(path):
         file.seek(0)
         content = file.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        file.truncate(len(whole))
+    whole = content[: content.rfind(b"\n") + 1]
+    if content[len(whole) :] and not (whole or content.startswith(_LINE_START)):
+        raise RefusedError(f"{path}: not a file of a batch; choose another --out. Nothing was changed.")
     known = {one.id: one for one in applications}
     wanted = {
         "letter": explainer.lender is not None,
@@ -272,4 +289,6 @@ def _before(
             )
         if application:
             found.add(application.id)
+    with disk_errors(path):  # only now: every whole line is one of this batch
+        file.truncate(len(whole))
     return found

@@ -18,8 +18,10 @@ from lendsafe.pipeline.applications import Application, application_from, read_a
 from lendsafe.pipeline.narrate import Narrator, Request, narrator
 from lendsafe.pipeline.narrate import explain as checked_narratives
 from lendsafe.pipeline.settings import GenerateConfig
-from lendsafe.reasons import catalogue
+from lendsafe.product import Product
+from lendsafe.product import load as load_product
 from lendsafe.records import Applicant, Assessment, Decision, Explanation, Reason, Style, to_json
+from lendsafe.risk.decision import Policy
 from lendsafe.risk.model.engine import RiskEngine
 
 # file ending -> how a letter is written
@@ -29,7 +31,8 @@ RENDERERS: dict[str, Callable[[Letter], bytes | str]] = {
     "txt": notice.render_text,
 }
 _LATE = ("B1", "")  # what the validator finds of a late letter as a whole; it is sent all the same
-_WORDING = ("prompts.py", "template.py", "reasons.toml")  # what the model is asked, and what stands in for it
+# what the model is asked, what stands in for it, and how figures are shown
+_WORDING = ("prompts.py", "template.py", "parts.py", "slots.py", "product/show.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +85,16 @@ class Outcome:
             "application_sha256": self.application.sha256,
             "decision": assessment.decision,
             "default_probability": round(assessment.default_probability, 6),
-            "reasons": [_factor(one, adverse=True) for one in assessment.reasons],
-            "strengths": [_factor(one, adverse=False) for one in assessment.strengths],
+            "reasons": [_factor(assessment, one, adverse=True) for one in assessment.reasons],
+            "strengths": [_factor(assessment, one, adverse=False) for one in assessment.strengths],
             "missing": list(assessment.missing),
             "counteroffer_amount": assessment.counteroffer_amount,
             "text": told.text,
             "source": told.source,
             "tries": told.tries,
-            "fallback": told.source == "template" and told.tries > 0,
+            "fallback": told.fallback,
+            "why": told.why,
+            "approved_language": told.language,
             "findings": [to_json(one) for one in told.findings],
             "letter": self.letter and _letter(self.letter),
             **self.identity,
@@ -121,8 +126,8 @@ class Explainer:
     def __post_init__(self) -> None:
         if self.lender and self._own_score and self.engine.config.score_disclosed != "proprietary":
             raise ConfigError(
-                "The lender's score_disclosed is 'proprietary', and the risk model's is 'bureau': it has no key "
-                "factors of its own score. Train it with --score-disclosed proprietary."
+                "The lender's score_disclosed is 'proprietary', and the risk model gives no key factors of its own "
+                "score. Train it with --score-disclosed proprietary."
             )
 
     @classmethod
@@ -130,6 +135,7 @@ class Explainer:
         cls,
         risk: Path | str,
         *,
+        product: Product | Path | str | None = None,
         adapter: Path | str | None = None,
         model: str | None = None,
         lender: NoticeConfig | Path | str | None = None,
@@ -140,6 +146,7 @@ class Explainer:
 
         Args:
             risk: Folder of the risk model.
+            product: Product in use, whose words may have changed since; the one it was trained with by default.
             adapter: Run folder; it names its base.
             model: A base without adapter, instead.
             lender: TOML file of the lender, or what was read from one.
@@ -154,7 +161,7 @@ class Explainer:
         if adapter is not None and not (Path(adapter) / adapters.CONFIG).is_file():
             raise ConfigError(f"{adapter}: no {adapters.CONFIG}; expected the folder of a run.")
         read = notice.read_config(Path(lender)) if isinstance(lender, Path | str) else lender
-        engine = RiskEngine.load(risk)
+        engine = in_use(RiskEngine.load(risk), product)
         name = str(adapter) if adapter is not None else model
         return cls(
             engine,
@@ -163,6 +170,11 @@ class Explainer:
             style or Style(),
             sha256(Path(adapter) / adapters.MLX_FILE) if adapter is not None else None,
         )
+
+    @property
+    def product(self) -> Product:
+        """What fields and reasons mean."""
+        return self.engine.features.product
 
     @cached_property
     def identity(self) -> dict[str, str | None]:
@@ -176,6 +188,11 @@ class Explainer:
             "template_sha256": notice.templates_sha256(),
             "wording_sha256": hashlib.sha256(wording).hexdigest(),
             "risk_model": self.engine.identity,
+            "product": self.product.name,
+            "product_sha256": self.product.sha256,
+            "language_sha256": self.writer.language.digest() if self.writer and self.writer.language else None,
+            "lender_sha256": hashlib.sha256(repr(self.lender).encode()).hexdigest() if self.lender else None,
+            "settings_sha256": hashlib.sha256(repr(self.writer.config).encode()).hexdigest() if self.writer else None,
             **to_json(self.style),
             "software": f"lendsafe {__version__}",
         }
@@ -223,7 +240,8 @@ class Explainer:
     ) -> Outcome:
         """Compose the letter, if there is a lender."""
         day = notice_date or date.today()
-        letter = compose(explanation, application, self.lender, day) if self.lender else None
+        sent = self.lender is not None and explanation.source != "held"  # a text that waits goes nowhere
+        letter = compose(explanation, application, self.lender, day) if self.lender and sent else None
         return Outcome(
             application=application, explanation=explanation, letter=letter, identity=self.identity
         )
@@ -238,6 +256,7 @@ def explain(
     application: Application | Applicant | Mapping[str, Any] | Path | str,
     *,
     risk: Path | str,
+    product: Product | Path | str | None = None,
     adapter: Path | str | None = None,
     model: str | None = None,
     lender: NoticeConfig | Path | str | None = None,
@@ -251,7 +270,8 @@ def explain(
     Args:
         application: A JSON file with one application, its values, or a record.
         risk: Folder of the risk model.
-        adapter: Run folder; without it and ``model``, the narrative is the deterministic template.
+        product: Product in use; the one that the model was trained with by default.
+        adapter: Run folder; without it and ``model``, the narrative is in the product's fixed words.
         model: A base without adapter, instead.
         lender: TOML file of the lender, or what was read from one.
         style: How the narrative is worded.
@@ -260,14 +280,32 @@ def explain(
     Raises:
         LendSafeError: If anything is missing, damaged or contradicts something else.
     """
+    loaded = Explainer.load(risk, product=product, adapter=adapter, model=model, lender=lender, style=style)
     if isinstance(application, Applicant):
-        application = application_from(to_json(application))
+        application = Application(applicant=application, source=to_json(application))
     elif isinstance(application, Mapping):
-        application = application_from(application)
+        application = application_from(application, loaded.product)
     elif not isinstance(application, Application):
-        application = only(read_applications(Path(application)), str(application))
-    loaded = Explainer.load(risk, adapter=adapter, model=model, lender=lender, style=style)
+        application = only(read_applications(Path(application), loaded.product), str(application))
     return loaded.explain([application], notice_date=notice_date)[0]
+
+
+def in_use(engine: RiskEngine, product: Product | Path | str | None) -> RiskEngine:
+    """The engine with the words of the product in use.
+
+    Raises:
+        ConfigError: If that product differs from the one it was trained with in what decides.
+    """
+    if product is None:
+        return engine
+    chosen = product if isinstance(product, Product) else load_product(product)
+    if chosen.decisive_sha256 != engine.features.product.decisive_sha256:
+        raise ConfigError(
+            f"The risk model was trained for product '{engine.features.product.name}', which differs from "
+            f"'{chosen.name}' in fields, reasons or policy. Train again with the product in use."
+        )
+    features = replace(engine.features, product=chosen)
+    return replace(engine, features=features, policy=Policy(features))
 
 
 def only(applications: Sequence[Application], where: str) -> Application:
@@ -356,11 +394,11 @@ def render(letter: Letter, medium: str) -> bytes | str:
     return RENDERERS[medium](letter)
 
 
-def _factor(reason: Reason, *, adverse: bool) -> dict[str, Any]:
-    code = catalogue()[reason.code]
+def _factor(assessment: Assessment, reason: Reason, *, adverse: bool) -> dict[str, Any]:
+    code = assessment.applicant.product.reasons[reason.code]
     return {
         "code": reason.code,
-        "statement": code.statement if adverse else code.favourable,
+        "statement": code.statement if adverse else code.favorable,
         "strength": reason.strength,
         "contribution": round(reason.contribution, 6),
         "knockout": reason.knockout,

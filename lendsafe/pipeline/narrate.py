@@ -1,22 +1,28 @@
-"""Assessment in, checked narrative out: generate, check, try again, fall back to the template."""
+"""Assessment in, checked narrative out: generate, examine, try again, fall back to the product's words.
+
+Closed by default: where it is not known what language was approved, nothing that a model wrote is sent
+without a person.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lendsafe import prompts, slots, template
+from lendsafe import parts, prompts, slots, template
+from lendsafe.errors import DataError, RefusedError
 from lendsafe.eval.truth.checks import check
-from lendsafe.eval.truth.vocabulary import Vocabulary
-from lendsafe.files import disk_errors
+from lendsafe.eval.truth.examine import Examination, examine
+from lendsafe.eval.truth.language import Language
 from lendsafe.mlx_lora.exchange import adapter, loading
 from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.runs import record
 from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.pipeline.settings import GenerateConfig as GenerateConfig
-from lendsafe.records import Assessment, Explanation, Finding, Message, Style
+from lendsafe.records import Assessment, Explanation, Finding, Message, Source, Style
 
-VOCABULARY = "vocabulary.txt"  # in a run folder: what the replies hold that it was trained on
+LANGUAGE = "language.txt"  # in a run folder: what may be sent without a person
 WRITTEN_BY_MODEL = ("approved", "declined")  # other decisions get the template: no model was taught them
+NOT_APPROVED = "no approved language is known for this model"
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,12 @@ class Narrator:
     Attributes:
         base: The model.
         config: How to generate.
-        vocabulary: What it was taught; None where that is not known.
+        language: What of its sentences may be sent; None where that is not known, and then none is.
     """
 
     base: loading.Base
     config: GenerateConfig = field(default_factory=GenerateConfig)
-    vocabulary: Vocabulary | None = None
+    language: Language | None = None
 
     def write(
         self,
@@ -71,24 +77,35 @@ def narrator(name: str, config: GenerateConfig | None = None) -> Narrator:
     Args:
         name: A run folder, ``granite-tiny``, ``granite-3.1-3b``, a local model folder, or a Hub id.
         config: How to generate.
+
+    Raises:
+        RefusedError: If a run's approved language is missing or was changed.
     """
-    folder, taught = Path(name), None
+    folder, approved = Path(name), None
     if (folder / "adapter_config.json").exists():
         trained, model, _ = record.read_settings(folder)
         base = loading.load(model, precision=trained.precision, quantize=trained.quantize)
         adapter.load(folder, base)
-        taught = read_vocabulary(folder)
+        approved = read_language(folder)
     else:
         base = loading.load(name)
     base.model.eval()
-    return Narrator(base, config or GenerateConfig(), taught)
+    return Narrator(base, config or GenerateConfig(), approved)
 
 
-def read_vocabulary(run: Path) -> Vocabulary | None:
-    """What the texts hold that a run was trained on; None where it kept nothing."""
-    path = run / VOCABULARY
-    with disk_errors(path):
-        return Vocabulary.from_lines(path.read_text("utf-8")) if path.exists() else None
+def read_language(run: Path) -> Language | None:
+    """What may be sent of a run's texts; None for an adapter that never had a language.
+
+    Raises:
+        RefusedError: If the run names one and the file is missing, or is another.
+    """
+    wanted = record.approved_language(run)
+    found = Language.read(run / LANGUAGE)
+    if wanted and found is None:
+        raise RefusedError(f"{run / LANGUAGE}: missing; the run was trained with an approved language. Copy the run again.")
+    if wanted and found is not None and found.digest() != wanted:
+        raise RefusedError(f"{run / LANGUAGE}: not the approved language that the run was trained with. Copy the run again.")
+    return found if wanted else None
 
 
 def explain(
@@ -98,22 +115,26 @@ def explain(
     first: Sequence[str] | None = None,
     done: Callable[[int], None] | None = None,
 ) -> list[Explanation]:
-    """Narratives that pass every check, one a request.
+    """Narratives that may be sent, one a request.
 
-    The model's first try is greedy; a narrative that fails a check is generated again, with another seed; then
-    the deterministic template, which passes by construction, takes its place.
+    The model's first try is greedy; a narrative of which a sentence is not supported, or that fails a check, is
+    generated again, with another seed; then the product's fixed words take its place, or (``unreviewed`` is
+    ``hold``) the text waits for a person. Without an approved language no try of a model is sent.
 
     Args:
         requests: What to explain.
-        writer: Language model; None takes the template for all.
+        writer: Language model; None takes the product's words for all.
         first: What the model wrote at the first try, one a request, if it has been asked already.
         done: Called with the number of narratives finished so far.
     """
     finished: dict[int, Explanation] = {}
     failed: dict[int, tuple[Finding, ...]] = {}
+    last: dict[int, Examination] = {}
     tries: dict[int, int] = {}
-    pending = [i for i, r in enumerate(requests) if writer and r.assessment.decision in WRITTEN_BY_MODEL]
-    for attempt in range(1 + writer.config.retries if writer else 0):
+    asked = [i for i, r in enumerate(requests) if writer and r.assessment.decision in WRITTEN_BY_MODEL]
+    closed = writer is not None and writer.language is None
+    pending = [] if closed and writer and writer.config.unreviewed == "template" else list(asked)
+    for attempt in range(1 if closed else 1 + writer.config.retries if writer else 0):
         if not pending or writer is None:
             break
         if first is not None and attempt == 0:
@@ -127,18 +148,60 @@ def explain(
             )
         for i, text in zip(pending, texts, strict=True):
             tries[i] = attempt + 1
-            about, style = requests[i].assessment, requests[i].style
-            found = tuple(check(text, about, style=style, vocabulary=writer.vocabulary))
-            if found:
-                failed[i] = failed.get(i, ()) + found
+            last[i] = examine(text, requests[i].assessment, requests[i].style, writer.language)
+            if last[i].sent:
+                finished[i] = _explanation(requests[i], text, last[i], "model", tries[i], failed.get(i, ()))
             else:
-                finished[i] = _explanation(requests[i], text, "model", tries[i], failed.get(i, ()))
+                failed[i] = failed.get(i, ()) + faults(last[i])
         pending = [i for i in pending if i not in finished]
     for i, request in enumerate(requests):
-        if i not in finished:
-            text = template.template(request.assessment, request.style)
-            finished[i] = _explanation(request, text, "template", tries.get(i, 0), failed.get(i, ()))
+        if i in finished:
+            continue
+        why = "" if i not in asked else NOT_APPROVED if closed else "no try could be sent"
+        if writer is not None and why and writer.config.unreviewed == "hold" and i in last:
+            finished[i] = _explanation(request, last[i].narrative, last[i], "held", tries[i], failed.get(i, ()), why)
+        else:
+            finished[i] = fixed(request, tries.get(i, 0), failed.get(i, ()), why)
     return [finished[i] for i in range(len(requests))]
+
+
+def fixed(
+    request: Request, tries: int = 0, findings: tuple[Finding, ...] = (), why: str = ""
+) -> Explanation:
+    """The product's fixed words, which go through every check as they are sent.
+
+    Raises:
+        DataError: If they do not pass: the product's own words contradict the assessment or each other.
+    """
+    about, style = request.assessment, request.style
+    texts = template.template_parts(about, style)
+    narrative = parts.narrative(texts)
+    text = slots.render(narrative, slots.facts(about))
+    if wrong := check(text, about, style=style, rendered=True):
+        raise DataError(
+            f"Application '{about.applicant.applicant_id}': the product's own words do not pass: "
+            f"{wrong[0].rule}: {wrong[0].message}"
+        )
+    return Explanation(
+        assessment=about,
+        style=style,
+        slot_text=parts.join(texts, parts.of(about, style)),
+        text=text,
+        source="template",
+        tries=tries,
+        findings=findings,
+        why=why,
+    )
+
+
+def faults(found: Examination) -> tuple[Finding, ...]:
+    """Everything that keeps a reply from being sent: its form, sentences that are not supported, checks."""
+    sentences = [
+        Finding(one.kind, f"{one.why}: {found.narrative[one.start : one.end]}", one.start, one.end, one.fact)
+        for one in found.verdicts
+        if one.kind != "supported"
+    ]
+    return (*found.findings, *sentences)
 
 
 def _counted(done: Callable[[int], None] | None, before: int) -> Callable[[int], None] | None:
@@ -146,14 +209,22 @@ def _counted(done: Callable[[int], None] | None, before: int) -> Callable[[int],
 
 
 def _explanation(
-    request: Request, slot_text: str, source: str, tries: int, findings: tuple[Finding, ...]
+    request: Request,
+    slot_text: str,
+    found: Examination,
+    source: Source,
+    tries: int,
+    findings: tuple[Finding, ...],
+    why: str = "",
 ) -> Explanation:
     return Explanation(
         assessment=request.assessment,
         style=request.style,
         slot_text=slot_text,
-        text=slots.render(slot_text, slots.facts(request.assessment)),
-        source="model" if source == "model" else "template",
+        text=found.text,
+        source=source,
         tries=tries,
         findings=findings,
+        language=found.language,
+        why=why,
     )

@@ -1,6 +1,7 @@
 """Settings of generating and scoring narratives; light to import, so that ``--help`` is quick."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lendsafe.corpus import contradictions
 from lendsafe.eval.truth.figures import Limit
@@ -16,6 +17,9 @@ class GenerateConfig:
     retry_temperature: float = knob(0.5, "Sampling temperature of further tries.", low=0, high=2)
     retries: int = knob(2, "Further tries after a narrative that fails a check.", low=0, high=10)
     generation_seed: int = knob(0, "Seed of sampling.", low=0)
+    unreviewed: Literal["template", "hold"] = knob(
+        "template", "What becomes of a text that may not be sent: the product's words, or it waits for a person."
+    )
     generation_batch: int = knob(32, "Narratives generated side by side.", low=1, high=1024)
 
 

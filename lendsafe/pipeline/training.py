@@ -1,17 +1,22 @@
 """Data in, run out: everything about the data is checked before a model is loaded."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from lendsafe import parts
+from lendsafe.corpus import approved
 from lendsafe.corpus import load as corpus
+from lendsafe.corpus.load import Example
 from lendsafe.errors import DataError
-from lendsafe.eval.truth.vocabulary import vocabulary
-from lendsafe.files import disk_errors, write_atomically
+from lendsafe.eval.truth.examine import examine
+from lendsafe.eval.truth.language import Language
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.runs import run as runs
-from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.pipeline import planning
-from lendsafe.pipeline.narrate import VOCABULARY
+from lendsafe.pipeline.narrate import LANGUAGE
+from lendsafe.records import Style
 
 
 def train(
@@ -47,9 +52,40 @@ def train(
     )
     config = planning.settled(model, config, [row.messages for row in train_rows])
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
-    result = runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
-    taught = vocabulary((row.reply for row in train_rows), [row.reply for row in valid_rows])
-    if taught and Parallel().leads:
-        with disk_errors(out):
-            write_atomically(out / VOCABULARY, taught.lines())
-    return result
+    if (language := approved_language(train_rows)) is not None:
+        dataset = replace(dataset, beside={LANGUAGE: language.lines()}, language=language.digest())
+    return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
+
+
+def approved_language(rows: Sequence[Example]) -> Language | None:
+    """What may be sent of a run's texts: its product's words, and what its training replies say.
+
+    A reply counts only if it is its parts, no check finds anything in it and nothing in it is contradicted; so
+    a data set that is not true of its applicants certifies nothing.
+
+    Returns:
+        None where no row says what it explains: nothing is then known to be approved.
+    """
+    products = {row.assessment.applicant.product for row in rows if row.assessment}
+    if len(products) != 1:
+        return None
+    (product,) = products
+    own = approved.language(product)
+    more = [pair for row in rows for pair in _of_reply(row, own)]
+    if not more:
+        return own
+    return Language.from_wordings([*approved.wordings(product), *more], approved.purposes(product), approved.items(product))
+
+
+def _of_reply(row: Example, own: Language) -> Iterator[tuple[parts.Part, str]]:
+    """Sentences of a training reply that nothing approved says yet, if the reply passes."""
+    if row.assessment is None:
+        return
+    style = row.style or Style()
+    found = examine(row.reply, row.assessment, style, own)
+    if found.findings or any(one.kind == "contradicted" for one in found.verdicts):
+        return
+    opened = parts.of(row.assessment, style)
+    for one in found.verdicts:
+        if one.kind == "unsupported":
+            yield opened[one.part], found.narrative[one.start : one.end]

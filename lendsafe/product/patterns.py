@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Protocol
 
 # Each alternative is drawn this much more seldom than the one before it. At 1 every wording is as
@@ -120,10 +121,17 @@ def first(pattern: Pattern, *, several: bool = False) -> str:
     return say(pattern, _First(), several=several)
 
 
-def every(pattern: Pattern) -> Iterator[str]:
-    """Every wording of a pattern, for one and for several."""
-    parts = [""]
-    for part in pattern:
-        options = [part] if isinstance(part, str) else [text for one in part.options for text in every(one)]
-        parts = [start + one for start in parts for one in options]
-    yield from dict.fromkeys(parts)
+def every(pattern: Pattern, *, several: bool = False) -> Iterator[str]:
+    """Every wording of a pattern.
+
+    Args:
+        pattern: What :func:`parse` returned.
+        several: Whether ``[one|several]`` takes its second alternative.
+    """
+    options = [[part] if isinstance(part, str) else list(_every(part, several=several)) for part in pattern]
+    yield from map("".join, product(*options))
+
+
+def _every(choice: Choice, *, several: bool) -> Iterator[str]:
+    for option in [choice.options[several]] if choice.by_count else choice.options:
+        yield from every(option, several=several)

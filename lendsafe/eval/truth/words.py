@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import Any, Literal
 
 from lendsafe.eval.truth.lexicon import table
-from lendsafe.reasons import catalogue
+from lendsafe.product import consumer
 from lendsafe.records import Assessment
 
 Unit = Literal["money", "percent", "months", "days", "bare"]
@@ -213,7 +213,7 @@ def _factor(code: str, entry: Mapping[str, Any]) -> FactorWords:
         adverse=tuple(entry.get("adverse", ())),
         favourable=tuple(entry.get("favourable", ())),
         neutral=tuple(entry.get("neutral", ())),
-        slots=catalogue()[code].slots,
+        slots=consumer().reasons[code].slots,
         yields_to=tuple(entry.get("yields_to", ())),
         denied={side: Denial(*one) for side, one in entry.get("denied", {}).items()},
         **{name: entry[name] for name in plain if name in entry},

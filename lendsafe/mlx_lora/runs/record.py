@@ -58,6 +58,16 @@ def read_settings(run: Path) -> tuple[TrainConfig, str, str]:
         raise RefusedError(f"{run / 'run.json'}: not a run's record: {problem}") from problem
 
 
+def approved_language(run: Path) -> str:
+    """Digest of the language that was approved for a run's texts; empty if none was.
+
+    Raises:
+        RefusedError: If the folder is not a run.
+    """
+    data = read(run).get("data", {})
+    return str(data.get("language", "")) if isinstance(data, dict) else ""
+
+
 def versions() -> dict[str, str]:
     """Versions that a result depends on."""
     from importlib.metadata import version
@@ -93,6 +103,8 @@ def differences(stored: dict[str, Any], now: dict[str, Any]) -> list[str]:
         parts = ["base"]
     if stored.get("data", {}).get("identity") != now["data"]["identity"]:
         parts.append("data")
+    if stored.get("data", {}).get("language", "") != now["data"]["language"]:
+        parts.append("approved language")
     changed = [f"the {part} has changed" for part in parts]
     before, after = stored.get("settings", {}), now["settings"]
     return changed + [

@@ -7,7 +7,7 @@ The run folder holds ``run.json`` (settings, versions, identities), ``metrics.js
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,7 +57,9 @@ class Dataset:
             numbers if empty.
         valid_names: The same for validation.
         source: Where it was read from; recorded, so that a run can be resumed by its folder alone.
-        identity: SHA-256 of both.
+        beside: Files that go into the run folder before its first step, by name.
+        language: Digest of the language that is approved for its texts; empty if none is.
+        identity: SHA-256 of the conversations.
     """
 
     train: Sequence[record.Conversation]
@@ -65,6 +67,8 @@ class Dataset:
     train_names: Sequence[str] = ()
     valid_names: Sequence[str] = ()
     source: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    language: str = ""
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -187,6 +191,8 @@ class _Run:
     def _begin(self) -> None:
         if self.parallel.leads:
             checkpoint.clean(self.out)
+            for name, content in self.data.beside.items():
+                write_atomically(self.out / name, content)
             write_json(self.out / "run.json", self._identity())
             write_atomically(
                 self.out / "training_rows.txt", "\n".join(map(record.row_hash, self.data.train)) + "\n"
@@ -461,6 +467,7 @@ class _Run:
             "data": {
                 "source": self.data.source,
                 "identity": self.data.identity,
+                "language": self.data.language,
                 "train": len(self.data.train),
                 "valid": len(self.data.valid),
             },
