@@ -56,6 +56,11 @@ class Known:
         factors = {part.code: part for part in opened if part.kind == "factor"}
         return cls(assessment, words, factors, slots.facts(assessment))
 
+    @property
+    def rests_on_files(self) -> bool:
+        """Whether a fact is behind any factor."""
+        return any(self.words.factors[code].slots for code in self.factors)
+
     def held(self) -> str:
         """The factors as text."""
         return (
@@ -105,7 +110,7 @@ def _courteous() -> re.Pattern[str]:
 def _stated(sentence: Sentence, known: Known) -> Iterator[Claim]:
     """Comparisons with others, hedges, false orders, hidden reasons."""
     for name, (pattern, why) in _claims().items():
-        if name in ("void", "hedge"):
+        if name in ("void", "hedge") or (name == "unread" and not known.rests_on_files):
             continue
         for match in pattern.finditer(sentence.masked):
             yield Claim(why, match.start(), match.end(), known.held())
@@ -117,6 +122,39 @@ def _hedged(sentence: Sentence, known: Known) -> Iterator[Claim]:
         match := pattern.search(sentence.masked)
     ):
         yield Claim(why, match.start(), match.end(), known.held())
+
+
+# "we may be unable to approve": an outcome is stated, not guessed
+_UNDECIDED = re.compile(
+    r"\b(?:may|might|perhaps|probably|possibly|likely|for now|for the time being|in principle|provisional\w*|conditional\w*|tentative\w*)\b(?: \w+){0,3}? (?:unable|able to approve|declin\w+|approved?|den(?:y|ied))\b"
+    r"|\b(?:declin\w+|approved?|approval|den(?:y|ied))\b(?: [\w{}]+){0,6}? (?:for now|for the time being|in principle|provisionally|conditionally|tentatively|subject to|as long as|on condition|provided that|pending|so far|yet)\b"
+)
+
+
+def _undecided(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """A decision that is hedged or hangs on something."""
+    if known.assessment.decision != "incomplete" and (match := _UNDECIDED.search(sentence.masked)):
+        yield Claim(
+            "decision: it is made", match.start(), match.end(), f"decision = {known.assessment.decision}"
+        )
+
+
+_SPOTLESS = re.compile(
+    r"\b(?:record|report|file|history|past)\b(?: \w+){0,3}? (?:clean|spotless|clear|flawless|perfect|excellent|unblemished|free (?:of|from)|without (?:\w+ )?(?:problems?|blemish\w*|marks?|issues?|trouble))\b"
+    r"|\b(?:clean|spotless|clear|flawless|perfect|unblemished) (?:\w+ )?(?:record|report|file|history)\b"
+)
+
+
+def _spotless(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """A clean record, where what counted against the applicant is on it."""
+    marks = [one.code for one in known.factors.values() if one.side != "favorable"]
+    bad = [code for code in marks if known.words.rests_on.get(code) in known.words.counts]
+    if (
+        bad
+        and (match := _SPOTLESS.search(sentence.masked))
+        and not _TURN.search(sentence.masked[: match.start()])
+    ):
+        yield Claim("direction: the record is not clean", match.start(), match.end(), known.held())
 
 
 def _void(sentence: Sentence, known: Known) -> Iterator[Claim]:
@@ -241,6 +279,9 @@ _PERIOD = re.compile(
 _YEARLY = re.compile(
     r"\b(?:a|per|each|every|the|in a|over the|this|last|past)? ?(?:year|annum)\b|\bannual\w*|\byearly\b"
 )
+_PAST = re.compile(
+    r"\b(?:in|over|within|during|for|this|fell in)\b (?:just |only )?(?:the |this |your )?(?:past|last|previous|recent|whole|entire)?[^.,;{]{0,16}?\b(?P<unit>day|week|month|quarter|year|decade|life|lifetime)s?\b(?! (?:old|long))"
+)
 _LIFE = re.compile(r"\b(?:life|lifetime|history|career)\b")
 _LASTING = {"day": 1 / 30, "week": 1 / 4, "month": 1, "quarter": 3, "year": 12, "decade": 120}
 _NUMBER = re.compile(
@@ -256,22 +297,38 @@ def _period(sentence: Sentence, known: Known) -> Iterator[Claim]:
         match = _PERIOD.match(sentence.plain, figure.end)
         if fact is None or match is None:
             continue
-        if fact.window and _LIFE.search(match[0]):
+        if fact.window and not _is_window(match, fact.window):
             yield Claim(
                 "period: another one", match.start(), match.end(), f"{fact.name}: {fact.window} months"
             )
-        elif fact.window and match["unit"]:
-            months = _months(match[0], match["unit"])
-            if months != fact.window:
-                yield Claim(
-                    "period: another one", match.start(), match.end(), f"{fact.name}: {fact.window} months"
-                )
         elif fact.yearly and not _YEARLY.search(match[0]):
             yield Claim("period: the amount is of a year", match.start(), match.end(), f"{fact.name}: a year")
 
 
+def _window(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """The same where no figure stands before it: "all of them fell in the past month"."""
+    counted = [
+        known.words.facts[fact]
+        for one in sentence.mentions
+        if one.code in known.factors
+        and (fact := known.words.rests_on.get(one.code, "")) in known.words.windows
+    ]
+    match = _PAST.search(sentence.masked)
+    if counted and match and not any(_is_window(match, fact.window or 0) for fact in counted):
+        fact = counted[0]
+        yield Claim("period: another one", match.start(), match.end(), f"{fact.name}: {fact.window} months")
+
+
+def _is_window(match: re.Match[str], window: float) -> bool:
+    if _LIFE.search(match[0]):
+        return False
+    return not match["unit"] or _months(match[0], match["unit"]) == window
+
+
 def _months(said: str, unit: str) -> float:
     number = _NUMBER.search(said)
+    if unit not in _LASTING:
+        return 0.0
     count = 1.0 if number is None else float(number["digits"] or _VALUES[number["word"]])
     return count * _LASTING[unit]
 
@@ -295,7 +352,9 @@ def _doubly_negated(sentence: Sentence, known: Known) -> Iterator[Claim]:
 
 # ---------------------------------------------------------------- figures in other clothes
 
-_ROMAN = re.compile(r"(?<![\w.])(?=[IVXLC]{1,6}\s)(?:X{0,3})(?:IX|IV|V?I{0,3})(?=\s[a-z])")
+_ROMAN = re.compile(
+    r"(?<![\w.])(?:X{0,3}(?:IX|IV|VI{0,3}|I{2,3})|X{1,3}|x{0,3}(?:ix|iv|vi{1,3}|i{2,3})|x{2,3})(?=\s[a-z])"
+)
 _TOO_SOON = re.compile(
     r"\b(?:yesterday|tomorrow|(?:last|next|this|coming) (?:week|month|spring|summer|fall|autumn|winter|quarter|monday|tuesday|wednesday|thursday|friday)|(?:a|one|two|few|couple of) (?:days?|weeks?) ago|(?:in|since) (?:january|february|march|april|may|june|july|august|september|october|november|december|(?:19|20)\d\d))\b"
 )
@@ -303,7 +362,7 @@ _TOO_SOON = re.compile(
 
 def _roman(sentence: Sentence, _: Known) -> Iterator[Claim]:
     for match in _ROMAN.finditer(sentence.raw):
-        if match[0] and match[0] != "I":
+        if match[0] not in ("V", "X"):
             yield Claim(f"figure: {match[0]}", match.start(), match.end(), "a figure is written in digits")
 
 
@@ -381,6 +440,6 @@ def _spell(sentence: Sentence, known: Known) -> Iterator[Claim]:
 
 
 _READERS: tuple[Reader, ...] = (
-    _foreign, _stated, _hedged, _void, _weight, _caused, _purpose, _party, _period, _doubly_negated, _roman, _dated, _fraction, _spell,
+    _foreign, _stated, _hedged, _undecided, _spotless, _void, _weight, _caused, _purpose, _party, _period, _window, _doubly_negated, _roman, _dated, _fraction, _spell,
     _denied,
 )  # fmt: skip
