@@ -56,6 +56,11 @@ class Known:
         factors = {part.code: part for part in opened if part.kind == "factor"}
         return cls(assessment, words, factors, slots.facts(assessment))
 
+    def unknown(self, code: str) -> bool:
+        """Whether the fact behind a factor is not known; that denies nothing in a text of others."""
+        fact = self.words.rests_on.get(code)
+        return fact is not None and fact not in self.shown
+
     @property
     def rests_on_files(self) -> bool:
         """Whether a fact is behind any factor."""
@@ -110,10 +115,22 @@ def _courteous() -> re.Pattern[str]:
 def _stated(sentence: Sentence, known: Known) -> Iterator[Claim]:
     """Comparisons with others, hedges, false orders, hidden reasons."""
     for name, (pattern, why) in _claims().items():
-        if name in ("void", "hedge") or (name == "unread" and not known.rests_on_files):
+        if not _at_stake(name, known):
             continue
         for match in pattern.finditer(sentence.masked):
             yield Claim(why, match.start(), match.end(), known.held())
+
+
+def _at_stake(name: str, known: Known) -> bool:
+    """Whether a claim of this kind is untrue of this assessment as it stands."""
+    weights = {part.strength for part in known.factors.values()}
+    return {
+        "void": False,
+        "hedge": False,
+        "unread": known.rests_on_files,
+        "equal": len(weights) > 1,
+        "alone": len(known.factors) > 1,
+    }.get(name, True)
 
 
 def _hedged(sentence: Sentence, known: Known) -> Iterator[Claim]:
@@ -125,9 +142,11 @@ def _hedged(sentence: Sentence, known: Known) -> Iterator[Claim]:
 
 
 # "we may be unable to approve": an outcome is stated, not guessed
+_OPEN = r"for now|for the time being|in principle|provisional\w*|conditional\w*|tentative\w*"
 _UNDECIDED = re.compile(
-    r"\b(?:may|might|perhaps|probably|possibly|likely|for now|for the time being|in principle|provisional\w*|conditional\w*|tentative\w*)\b(?: \w+){0,3}? (?:unable|able to approve|declin\w+|approved?|den(?:y|ied))\b"
-    r"|\b(?:declin\w+|approved?|approval|den(?:y|ied))\b(?: [\w{}]+){0,6}? (?:for now|for the time being|in principle|provisionally|conditionally|tentatively|subject to|as long as|on condition|provided that|pending|so far|yet)\b"
+    rf"\b(?:may|might|perhaps|probably|possibly|likely|{_OPEN})\b(?:\s+\w+){{0,3}}?\s+(?:unable|able to approve|declin\w+|approved?|den(?:y|ied))\b"
+    rf"|\b(?:declin\w+|approved?|approval|den(?:y|ied))\b(?:\s+\w+){{0,5}}?\s+(?:{_OPEN}|subject to|as long as|on condition|provided that|pending|so far|yet|until)\b"
+    r"|\bon hold\b|\bnot\s+(?:that\s+)?(?:we\s+)?(?:have\s+|been\s+|yet\s+|really\s+)*declined\b"
 )
 
 
@@ -155,6 +174,54 @@ def _spotless(sentence: Sentence, known: Known) -> Iterator[Claim]:
         and not _TURN.search(sentence.masked[: match.start()])
     ):
         yield Claim("direction: the record is not clean", match.start(), match.end(), known.held())
+
+
+_NOT_THE_FACT = re.compile(r"\b(?:not|never|\w+n't)\b(?!\s+(?:only|just))(?:\s+[\w']+){1,6}?\s*$")
+_PASSED_OVER = re.compile(r"\b(?:look|see|get|overlook|ignore|set|leave|forget|disregard)\b")
+
+
+def _not_the_fact(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """A fact that is denied: "your report does not show {...}"."""
+    for one in sentence.figures:
+        fact = known.words.facts.get(one.slot)
+        match = _NOT_THE_FACT.search(sentence.plain, max(0, one.start - _SCOPE), one.start)
+        if fact and fact.factor in known.factors and match and not _PASSED_OVER.search(match[0]):
+            yield Claim(
+                "negation: the fact is so",
+                match.start(),
+                one.end,
+                f"{one.slot} = {known.shown.get(one.slot)}",
+            )
+
+
+_SCOPE = 60  # characters before a fact in which a negation turns it
+_TREND = re.compile(
+    r"\b(?:rose|risen|grew|grown|increas\w+|decreas\w+|climb\w*|doubl\w+|tripl\w+|shr[ai]nk\w*|improv\w+|worsen\w*|fell to|fallen to|dropp\w+|went (?:up|down)|gone (?:up|down)|(?:up|down) from|used to)\b"
+    r"|\bthan (?:before|ever|last|they were|it was|you (?:did|were|had)|in the past|a year ago|previously|earlier|usual)\b"
+)
+
+
+def _trend(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """What a fact was before."""
+    match = _TREND.search(sentence.masked)
+    if match and any(one.code in known.factors for one in sentence.mentions):
+        yield Claim("time: no earlier value is known", match.start(), match.end(), known.held())
+
+
+_NOUN_BEHIND = re.compile(
+    r"\s+(?!(?:in|on|of|at|and|or|but|over|within|during|for|from|to|with|as|is|was|are|were|that|which|reported|listed|shown|recorded|there|this|these|so|because|since|while|when|we|you|old|ago|a|an|the|per|each|every|already|now|today|total|counted|against|by|alone|helped|gave|weighed|worked|has|have|had|may|can|could|also|still|then|appear\w*|came|count)\b)[a-z]+s\b"
+)
+
+
+def _noun_behind(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """A count that brings its noun, before the noun of something else: "3 late payments lenders"."""
+    for one in sentence.figures:
+        fact = known.words.facts.get(one.slot)
+        match = _NOUN_BEHIND.match(sentence.plain, one.end)
+        if fact and fact.unit == "bare" and not fact.bare and match:
+            yield Claim(
+                f"role: counts{match[0]}", one.start, match.end(), f"{one.slot} = {known.shown.get(one.slot)}"
+            )
 
 
 def _void(sentence: Sentence, known: Known) -> Iterator[Claim]:
@@ -210,12 +277,19 @@ _OF_DECISION = re.compile(r"\b(?:decision|declin\w+|approv\w+|den\w+|unable|cann
 
 def _caused(sentence: Sentence, known: Known) -> Iterator[Claim]:
     """One factor as the cause of another, or of anything but the decision."""
-    match = _CAUSED.search(sentence.masked)
+    match = _CAUSED.search(sentence.masked) or _GROUND.search(sentence.masked)
     if match is None:
         return
-    before = [one for one in sentence.mentions if one.end <= match.start()]
-    if before and not _OF_DECISION.search(sentence.masked, 0, match.start()):
+    before = {one.code for one in sentence.mentions if one.end <= match.start()}
+    after = {one.code for one in sentence.mentions if one.start >= match.end()}
+    two = len((before | after) & set(known.factors)) > 1
+    if _GROUND.match(match[0]) and not two:
+        return
+    if (before or two) and not _OF_DECISION.search(sentence.masked):
         yield Claim("cause: no cause of it is known", match.start(), match.end(), known.held())
+
+
+_GROUND = re.compile(r"\b(?:because|since|as we|so that)\b(?! of)")
 
 
 # ---------------------------------------------------------------- purpose
@@ -307,16 +381,12 @@ def _period(sentence: Sentence, known: Known) -> Iterator[Claim]:
 
 def _window(sentence: Sentence, known: Known) -> Iterator[Claim]:
     """The same where no figure stands before it: "all of them fell in the past month"."""
-    counted = [
-        known.words.facts[fact]
-        for one in sentence.mentions
-        if one.code in known.factors
-        and (fact := known.words.rests_on.get(one.code, "")) in known.words.windows
-    ]
+    facts = [known.words.rests_on.get(one.code, "") for one in sentence.mentions if one.code in known.factors]
+    counted = {name: window for name, window in known.words.windows.items() if name in facts}
     match = _PAST.search(sentence.masked)
-    if counted and match and not any(_is_window(match, fact.window or 0) for fact in counted):
-        fact = counted[0]
-        yield Claim("period: another one", match.start(), match.end(), f"{fact.name}: {fact.window} months")
+    if counted and match and not any(_is_window(match, window) for window in counted.values()):
+        name, window = next(iter(counted.items()))
+        yield Claim("period: another one", match.start(), match.end(), f"{name}: {window:g} months")
 
 
 def _is_window(match: re.Match[str], window: float) -> bool:
@@ -376,7 +446,9 @@ def _denied(sentence: Sentence, known: Known) -> Iterator[Claim]:
     """A factor that the facts rule out, whoever lists it."""
     for one in sentence.mentions:
         part = known.factors.get(one.code)
-        if part and one.asserted and (fact := known.words.denied(one.code, part.side, known.assessment)):
+        if part is None or not one.asserted or known.unknown(one.code):
+            continue
+        if fact := known.words.denied(one.code, part.side, known.assessment):
             yield Claim(f"facts: they deny {one.code}", one.start, one.end, fact)
 
 
@@ -422,7 +494,7 @@ def _agrees(how: str | None, value: float, fact: float) -> bool:
 
 
 _SPELL = re.compile(
-    r"\b(?:for|only|just|barely|about|hardly|over|nearly|almost|than) (?:a|an|one) (?P<unit>day|week|month|year|decade)\b(?! (?:or|and|ago))"
+    r"\b(?:for|only|just|barely|about|hardly|nearly|almost|(?P<how>less than|more than|over|under)) (?:a|an|one) (?P<unit>day|week|month|year|decade)\b(?! (?:or|and|ago))"
 )
 
 
@@ -433,13 +505,38 @@ def _spell(sentence: Sentence, known: Known) -> Iterator[Claim]:
             fact = known.words.rests_on.get(code, "")
             if fact in known.shown and known.words.facts[fact].unit == "months":
                 value, unit = float(value_of(known.assessment, fact)), _LASTING[match["unit"]]
-                if not unit <= value < 2 * unit:
+                if not _lasts(match["how"], value, unit):
                     yield Claim(
                         f"figure: {match[0]}", match.start(), match.end(), f"{fact} = {known.shown[fact]}"
                     )
 
 
+def _lasts(how: str | None, value: float, unit: float) -> bool:
+    if how in ("less than", "under"):
+        return value < unit
+    return value > unit if how else unit <= value < 2 * unit
+
+
+_FUTURE = re.compile(
+    r"\b(?P<who>[a-z]+) (?:will|shall|won't|(?:is|are|am) going to)\b(?: not)?|\b(?P<short>you|we|it|they)'ll\b"
+)
+
+
+def _future(sentence: Sentence, _: Known) -> Iterator[Claim]:
+    """What will be is no fact."""
+    for match in _FUTURE.finditer(sentence.masked):
+        if not _allowed().match(sentence.masked, match.end() + 1):
+            yield Claim(
+                "promise: what will be is no fact", match.start(), match.end(), "facts are of the day"
+            )
+
+
+@cache
+def _allowed() -> re.Pattern[str]:
+    return phrases(table()["future"]["allowed"])
+
+
 _READERS: tuple[Reader, ...] = (
-    _foreign, _stated, _hedged, _undecided, _spotless, _void, _weight, _caused, _purpose, _party, _period, _window, _doubly_negated, _roman, _dated, _fraction, _spell,
+    _foreign, _stated, _hedged, _undecided, _not_the_fact, _trend, _noun_behind, _spotless, _void, _weight, _caused, _purpose, _party, _period, _window, _doubly_negated, _roman, _dated, _fraction, _spell, _future,
     _denied,
 )  # fmt: skip
