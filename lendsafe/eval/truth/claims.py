@@ -56,6 +56,16 @@ class Known:
         factors = {part.code: part for part in opened if part.kind == "factor"}
         return cls(assessment, words, factors, slots.facts(assessment))
 
+    def unknown(self, code: str) -> bool:
+        """Whether the fact behind a factor is not known; that denies nothing in a text of others."""
+        fact = self.words.rests_on.get(code)
+        return fact is not None and fact not in self.shown
+
+    @property
+    def rests_on_files(self) -> bool:
+        """Whether a fact is behind any factor."""
+        return any(self.words.factors[code].slots for code in self.factors)
+
     def held(self) -> str:
         """The factors as text."""
         return (
@@ -105,10 +115,22 @@ def _courteous() -> re.Pattern[str]:
 def _stated(sentence: Sentence, known: Known) -> Iterator[Claim]:
     """Comparisons with others, hedges, false orders, hidden reasons."""
     for name, (pattern, why) in _claims().items():
-        if name in ("void", "hedge"):
+        if not _at_stake(name, known):
             continue
         for match in pattern.finditer(sentence.masked):
             yield Claim(why, match.start(), match.end(), known.held())
+
+
+def _at_stake(name: str, known: Known) -> bool:
+    """Whether a claim of this kind is untrue of this assessment as it stands."""
+    weights = {part.strength for part in known.factors.values()}
+    return {
+        "void": False,
+        "hedge": False,
+        "unread": known.rests_on_files,
+        "equal": len(weights) > 1,
+        "alone": len(known.factors) > 1,
+    }.get(name, True)
 
 
 def _hedged(sentence: Sentence, known: Known) -> Iterator[Claim]:
@@ -117,6 +139,89 @@ def _hedged(sentence: Sentence, known: Known) -> Iterator[Claim]:
         match := pattern.search(sentence.masked)
     ):
         yield Claim(why, match.start(), match.end(), known.held())
+
+
+# "we may be unable to approve": an outcome is stated, not guessed
+_OPEN = r"for now|for the time being|in principle|provisional\w*|conditional\w*|tentative\w*"
+_UNDECIDED = re.compile(
+    rf"\b(?:may|might|perhaps|probably|possibly|likely|{_OPEN})\b(?:\s+\w+){{0,3}}?\s+(?:unable|able to approve|declin\w+|approved?|den(?:y|ied))\b"
+    rf"|\b(?:declin\w+|approved?|approval|den(?:y|ied))\b(?:\s+\w+){{0,5}}?\s+(?:{_OPEN}|subject to|as long as|on condition|provided that|pending|so far|yet|until)\b"
+    r"|\bon hold\b|\bnot\s+(?:that\s+)?(?:we\s+)?(?:have\s+|been\s+|yet\s+|really\s+)*declined\b"
+)
+
+
+def _undecided(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """A decision that is hedged or hangs on something."""
+    if known.assessment.decision != "incomplete" and (match := _UNDECIDED.search(sentence.masked)):
+        yield Claim(
+            "decision: it is made", match.start(), match.end(), f"decision = {known.assessment.decision}"
+        )
+
+
+_SPOTLESS = re.compile(
+    r"\b(?:record|report|file|history|past)\b(?: \w+){0,3}? (?:clean|spotless|clear|flawless|perfect|excellent|unblemished|free (?:of|from)|without (?:\w+ )?(?:problems?|blemish\w*|marks?|issues?|trouble))\b"
+    r"|\b(?:clean|spotless|clear|flawless|perfect|unblemished) (?:\w+ )?(?:record|report|file|history)\b"
+)
+
+
+def _spotless(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """A clean record, where what counted against the applicant is on it."""
+    marks = [one.code for one in known.factors.values() if one.side != "favorable"]
+    bad = [code for code in marks if known.words.rests_on.get(code) in known.words.counts]
+    if (
+        bad
+        and (match := _SPOTLESS.search(sentence.masked))
+        and not _TURN.search(sentence.masked[: match.start()])
+    ):
+        yield Claim("direction: the record is not clean", match.start(), match.end(), known.held())
+
+
+_NOT_THE_FACT = re.compile(r"\b(?:not|never|\w+n't)\b(?!\s+(?:only|just))(?:\s+[\w']+){1,6}?\s*$")
+_PASSED_OVER = re.compile(r"\b(?:look|see|get|overlook|ignore|set|leave|forget|disregard)\b")
+
+
+def _not_the_fact(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """A fact that is denied: "your report does not show {...}"."""
+    for one in sentence.figures:
+        fact = known.words.facts.get(one.slot)
+        match = _NOT_THE_FACT.search(sentence.plain, max(0, one.start - _SCOPE), one.start)
+        if fact and fact.factor in known.factors and match and not _PASSED_OVER.search(match[0]):
+            yield Claim(
+                "negation: the fact is so",
+                match.start(),
+                one.end,
+                f"{one.slot} = {known.shown.get(one.slot)}",
+            )
+
+
+_SCOPE = 60  # characters before a fact in which a negation turns it
+_TREND = re.compile(
+    r"\b(?:rose|risen|grew|grown|increas\w+|decreas\w+|climb\w*|doubl\w+|tripl\w+|shr[ai]nk\w*|improv\w+|worsen\w*|fell to|fallen to|dropp\w+|went (?:up|down)|gone (?:up|down)|(?:up|down) from|used to)\b"
+    r"|\bthan (?:before|ever|last|they were|it was|you (?:did|were|had)|in the past|a year ago|previously|earlier|usual)\b"
+)
+
+
+def _trend(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """What a fact was before."""
+    match = _TREND.search(sentence.masked)
+    if match and any(one.code in known.factors for one in sentence.mentions):
+        yield Claim("time: no earlier value is known", match.start(), match.end(), known.held())
+
+
+_NOUN_BEHIND = re.compile(
+    r"\s+(?!(?:in|on|of|at|and|or|but|over|within|during|for|from|to|with|as|is|was|are|were|that|which|reported|listed|shown|recorded|there|this|these|so|because|since|while|when|we|you|old|ago|a|an|the|per|each|every|already|now|today|total|counted|against|by|alone|helped|gave|weighed|worked|has|have|had|may|can|could|also|still|then|appear\w*|came|count)\b)[a-z]+s\b"
+)
+
+
+def _noun_behind(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """A count that brings its noun, before the noun of something else: "3 late payments lenders"."""
+    for one in sentence.figures:
+        fact = known.words.facts.get(one.slot)
+        match = _NOUN_BEHIND.match(sentence.plain, one.end)
+        if fact and fact.unit == "bare" and not fact.bare and match:
+            yield Claim(
+                f"role: counts{match[0]}", one.start, match.end(), f"{one.slot} = {known.shown.get(one.slot)}"
+            )
 
 
 def _void(sentence: Sentence, known: Known) -> Iterator[Claim]:
@@ -172,12 +277,19 @@ _OF_DECISION = re.compile(r"\b(?:decision|declin\w+|approv\w+|den\w+|unable|cann
 
 def _caused(sentence: Sentence, known: Known) -> Iterator[Claim]:
     """One factor as the cause of another, or of anything but the decision."""
-    match = _CAUSED.search(sentence.masked)
+    match = _CAUSED.search(sentence.masked) or _GROUND.search(sentence.masked)
     if match is None:
         return
-    before = [one for one in sentence.mentions if one.end <= match.start()]
-    if before and not _OF_DECISION.search(sentence.masked, 0, match.start()):
+    before = {one.code for one in sentence.mentions if one.end <= match.start()}
+    after = {one.code for one in sentence.mentions if one.start >= match.end()}
+    two = len((before | after) & set(known.factors)) > 1
+    if _GROUND.match(match[0]) and not two:
+        return
+    if (before or two) and not _OF_DECISION.search(sentence.masked):
         yield Claim("cause: no cause of it is known", match.start(), match.end(), known.held())
+
+
+_GROUND = re.compile(r"\b(?:because|since|as we|so that)\b(?! of)")
 
 
 # ---------------------------------------------------------------- purpose
@@ -241,6 +353,9 @@ _PERIOD = re.compile(
 _YEARLY = re.compile(
     r"\b(?:a|per|each|every|the|in a|over the|this|last|past)? ?(?:year|annum)\b|\bannual\w*|\byearly\b"
 )
+_PAST = re.compile(
+    r"\b(?:in|over|within|during|for|this|fell in)\b (?:just |only )?(?:the |this |your )?(?:past|last|previous|recent|whole|entire)?[^.,;{]{0,16}?\b(?P<unit>day|week|month|quarter|year|decade|life|lifetime)s?\b(?! (?:old|long))"
+)
 _LIFE = re.compile(r"\b(?:life|lifetime|history|career)\b")
 _LASTING = {"day": 1 / 30, "week": 1 / 4, "month": 1, "quarter": 3, "year": 12, "decade": 120}
 _NUMBER = re.compile(
@@ -256,22 +371,34 @@ def _period(sentence: Sentence, known: Known) -> Iterator[Claim]:
         match = _PERIOD.match(sentence.plain, figure.end)
         if fact is None or match is None:
             continue
-        if fact.window and _LIFE.search(match[0]):
+        if fact.window and not _is_window(match, fact.window):
             yield Claim(
                 "period: another one", match.start(), match.end(), f"{fact.name}: {fact.window} months"
             )
-        elif fact.window and match["unit"]:
-            months = _months(match[0], match["unit"])
-            if months != fact.window:
-                yield Claim(
-                    "period: another one", match.start(), match.end(), f"{fact.name}: {fact.window} months"
-                )
         elif fact.yearly and not _YEARLY.search(match[0]):
             yield Claim("period: the amount is of a year", match.start(), match.end(), f"{fact.name}: a year")
 
 
+def _window(sentence: Sentence, known: Known) -> Iterator[Claim]:
+    """The same where no figure stands before it: "all of them fell in the past month"."""
+    facts = [known.words.rests_on.get(one.code, "") for one in sentence.mentions if one.code in known.factors]
+    counted = {name: window for name, window in known.words.windows.items() if name in facts}
+    match = _PAST.search(sentence.masked)
+    if counted and match and not any(_is_window(match, window) for window in counted.values()):
+        name, window = next(iter(counted.items()))
+        yield Claim("period: another one", match.start(), match.end(), f"{name}: {window:g} months")
+
+
+def _is_window(match: re.Match[str], window: float) -> bool:
+    if _LIFE.search(match[0]):
+        return False
+    return not match["unit"] or _months(match[0], match["unit"]) == window
+
+
 def _months(said: str, unit: str) -> float:
     number = _NUMBER.search(said)
+    if unit not in _LASTING:
+        return 0.0
     count = 1.0 if number is None else float(number["digits"] or _VALUES[number["word"]])
     return count * _LASTING[unit]
 
@@ -295,7 +422,9 @@ def _doubly_negated(sentence: Sentence, known: Known) -> Iterator[Claim]:
 
 # ---------------------------------------------------------------- figures in other clothes
 
-_ROMAN = re.compile(r"(?<![\w.])(?=[IVXLC]{1,6}\s)(?:X{0,3})(?:IX|IV|V?I{0,3})(?=\s[a-z])")
+_ROMAN = re.compile(
+    r"(?<![\w.])(?:X{0,3}(?:IX|IV|VI{0,3}|I{2,3})|X{1,3}|x{0,3}(?:ix|iv|vi{1,3}|i{2,3})|x{2,3})(?=\s[a-z])"
+)
 _TOO_SOON = re.compile(
     r"\b(?:yesterday|tomorrow|(?:last|next|this|coming) (?:week|month|spring|summer|fall|autumn|winter|quarter|monday|tuesday|wednesday|thursday|friday)|(?:a|one|two|few|couple of) (?:days?|weeks?) ago|(?:in|since) (?:january|february|march|april|may|june|july|august|september|october|november|december|(?:19|20)\d\d))\b"
 )
@@ -303,7 +432,7 @@ _TOO_SOON = re.compile(
 
 def _roman(sentence: Sentence, _: Known) -> Iterator[Claim]:
     for match in _ROMAN.finditer(sentence.raw):
-        if match[0] and match[0] != "I":
+        if match[0] not in ("V", "X"):
             yield Claim(f"figure: {match[0]}", match.start(), match.end(), "a figure is written in digits")
 
 
@@ -317,7 +446,9 @@ def _denied(sentence: Sentence, known: Known) -> Iterator[Claim]:
     """A factor that the facts rule out, whoever lists it."""
     for one in sentence.mentions:
         part = known.factors.get(one.code)
-        if part and one.asserted and (fact := known.words.denied(one.code, part.side, known.assessment)):
+        if part is None or not one.asserted or known.unknown(one.code):
+            continue
+        if fact := known.words.denied(one.code, part.side, known.assessment):
             yield Claim(f"facts: they deny {one.code}", one.start, one.end, fact)
 
 
@@ -363,7 +494,7 @@ def _agrees(how: str | None, value: float, fact: float) -> bool:
 
 
 _SPELL = re.compile(
-    r"\b(?:for|only|just|barely|about|hardly|over|nearly|almost|than) (?:a|an|one) (?P<unit>day|week|month|year|decade)\b(?! (?:or|and|ago))"
+    r"\b(?:for|only|just|barely|about|hardly|nearly|almost|(?P<how>less than|more than|over|under)) (?:a|an|one) (?P<unit>day|week|month|year|decade)\b(?! (?:or|and|ago))"
 )
 
 
@@ -374,13 +505,38 @@ def _spell(sentence: Sentence, known: Known) -> Iterator[Claim]:
             fact = known.words.rests_on.get(code, "")
             if fact in known.shown and known.words.facts[fact].unit == "months":
                 value, unit = float(value_of(known.assessment, fact)), _LASTING[match["unit"]]
-                if not unit <= value < 2 * unit:
+                if not _lasts(match["how"], value, unit):
                     yield Claim(
                         f"figure: {match[0]}", match.start(), match.end(), f"{fact} = {known.shown[fact]}"
                     )
 
 
+def _lasts(how: str | None, value: float, unit: float) -> bool:
+    if how in ("less than", "under"):
+        return value < unit
+    return value > unit if how else unit <= value < 2 * unit
+
+
+_FUTURE = re.compile(
+    r"\b(?P<who>[a-z]+) (?:will|shall|won't|(?:is|are|am) going to)\b(?: not)?|\b(?P<short>you|we|it|they)'ll\b"
+)
+
+
+def _future(sentence: Sentence, _: Known) -> Iterator[Claim]:
+    """What will be is no fact."""
+    for match in _FUTURE.finditer(sentence.masked):
+        if not _allowed().match(sentence.masked, match.end() + 1):
+            yield Claim(
+                "promise: what will be is no fact", match.start(), match.end(), "facts are of the day"
+            )
+
+
+@cache
+def _allowed() -> re.Pattern[str]:
+    return phrases(table()["future"]["allowed"])
+
+
 _READERS: tuple[Reader, ...] = (
-    _foreign, _stated, _hedged, _void, _weight, _caused, _purpose, _party, _period, _doubly_negated, _roman, _dated, _fraction, _spell,
+    _foreign, _stated, _hedged, _undecided, _not_the_fact, _trend, _noun_behind, _spotless, _void, _weight, _caused, _purpose, _party, _period, _window, _doubly_negated, _roman, _dated, _fraction, _spell, _future,
     _denied,
 )  # fmt: skip

@@ -28,6 +28,10 @@ _OPEN = re.compile(
 _UNHINDERED = re.compile(
     r"\b(?:no|not|none|nothing|never|\w+n't)\b(?: \w+){0,4}? (?:prevent\w*|stop\w*|ke(?:ep|pt)\w*|barr?(?:ed)?|stood|stand|change[ds]?)\b"
 )
+# "it is not that we are unable to": a negation of a negation
+_TWICE = re.compile(
+    r"\b(?:no|not|never|nothing|\w+n't)\b(?: \w+){0,4}? (?:unable|cannot|impossible|unwilling|fail\w*|refus\w*|without)\b"
+)
 _LESS = re.compile(r"\b(?:smaller|lower|lesser|reduced)\b")
 _RESOLVED = re.compile(r"\b(?:came|come|decided|had|have|chose|chosen) to $")
 _GAP = re.compile(r"[;:\u2014]|\bbut\b|\bso\b|\band (?:we|it|this|your)\b|,")
@@ -59,7 +63,7 @@ def _outcome(match: re.Match[str], sentence: str) -> str:
     before = before[max((gap.end() for gap in _GAP.finditer(before)), default=0) :]
     if kind in ("counteroffer", "incomplete"):
         return kind
-    negated = bool(_NO.search(before)) and not _UNHINDERED.search(before)
+    negated = bool(_NO.search(before)) and not _UNHINDERED.search(before) and not _TWICE.search(before)
     open_ = _OPEN.search(before) and not _RESOLVED.search(before)
     if kind == "declined":
         return "" if negated or open_ else "declined"

@@ -1,20 +1,22 @@
 """A verdict on each sentence of a text that somebody else wrote, without parts and without approval.
 
-*supported*     everything that was read in it is so, and everything was read
+*supported*     approved wordings of the part that it would stand in say it
 *contradicted*  something in it is not so; the verdict names the fact
-*unsupported*   something in it was not read; that accuses nobody
+*unsupported*   neither; that accuses nobody
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lendsafe import parts
 from lendsafe.eval.truth.case import lowered
 from lendsafe.eval.truth.checks import check
 from lendsafe.eval.truth.claims import Claim, Known, claims
 from lendsafe.eval.truth.figures import Limit
+from lendsafe.eval.truth.language import Language
 from lendsafe.eval.truth.sentence import Sentence, sentences_of
-from lendsafe.eval.truth.support import Verdict
+from lendsafe.eval.truth.support import Verdict, places
 from lendsafe.eval.truth.words import words
 from lendsafe.records import Assessment, Finding, Style
 
@@ -50,6 +52,7 @@ def judge(
     assessment: Assessment,
     style: Style | None = None,
     *,
+    language: Language | None = None,
     untrusted: Sequence[str] = (),
     limits: Mapping[str, Limit] | None = None,
 ) -> Judgement:
@@ -59,6 +62,7 @@ def judge(
         text: With slots or with figures.
         assessment: What it should be true of.
         style: How it was asked to be worded, if that is known.
+        language: What is approved; without it nothing is supported, and what is contradicted still is.
         untrusted: Free text of the applicant that must not be echoed.
         limits: Bounds of the lender's policy that the text may cite.
     """
@@ -68,10 +72,11 @@ def judge(
         if one.rule not in FORM or one.start < one.end
     ]
     known = Known.of(assessment, words())
+    approved = _Approved(known, language)
     seen: set[str] = set()
     verdicts = []
     for sentence in sentences_of(text, lowered(text), approved=assessment.decision == "approved"):
-        verdicts.append(_verdict(sentence, known, findings, again=sentence.plain in seen))
+        verdicts.append(_verdict(sentence, known, findings, again=sentence.plain in seen, approved=approved))
         seen.add(sentence.plain)
     absent = [one for one in findings if one.start == one.end]
     verdicts += [
@@ -81,7 +86,9 @@ def judge(
     return Judgement(tuple(verdicts))
 
 
-def _verdict(sentence: Sentence, known: Known, findings: Sequence[Finding], *, again: bool) -> Verdict:
+def _verdict(
+    sentence: Sentence, known: Known, findings: Sequence[Finding], *, again: bool, approved: "_Approved"
+) -> Verdict:
     start, end = sentence.start, sentence.start + len(sentence.raw)
     for one in findings:
         if start <= one.start < one.end <= end and not _of_form(one, sentence):
@@ -98,7 +105,28 @@ def _verdict(sentence: Sentence, known: Known, findings: Sequence[Finding], *, a
     if sentence.outside:
         said = ", ".join(sentence.plain[a:b] for a, b in sentence.outside)
         return Verdict("unsupported", start, end, f"not read: {said}")
-    return Verdict("supported", start, end, "so")
+    if approved(sentence.raw):
+        return Verdict("supported", start, end, "approved")
+    return Verdict("unsupported", start, end, "not approved")
+
+
+class _Approved:
+    """Whether a sentence is approved for a part that the assessment opens."""
+
+    def __init__(self, known: Known, language: Language | None) -> None:
+        self.language, self.assessment = language, known.assessment
+        self.purpose = known.words.purpose(known.assessment)
+        opened = parts.of(known.assessment, Style(detail="detailed"))
+        self.allowed = {part for place in places(opened) for part in (*place.parts(), *place.turns)}
+
+    def __call__(self, sentence: str) -> bool:
+        if self.language is None:
+            return False
+        plain = self.language.masked(sentence, self.purpose, self.assessment.missing)
+        owners = self.language.owners(plain) or self.language.owners(
+            plain[len(self.language.opener(plain)) :]
+        )
+        return not self.allowed.isdisjoint(owners)
 
 
 def _of_form(one: Finding, sentence: Sentence) -> bool:

@@ -154,7 +154,7 @@ def read_sentence(sentence: str, outcome: int) -> Reading:
                 item.end,
                 sign or outcome,
                 explicit,
-                _asserted(item, cues, explicit),
+                _asserted(item, cues, plain, explicit),
                 _mixed(item, items, cues, plain, item in turned[0]),
                 _aside(item, items, cues, plain, bounds),
             )
@@ -172,7 +172,7 @@ def mask(sentence: str) -> str:
 
 
 def _slot_kind(code: str) -> str:
-    return "slot" if code in words().factors else "foreign"  # a fact of no factor says nothing by itself
+    return "slot" if code in words().factors else "fact"  # a fact of no factor says nothing by itself
 
 
 def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
@@ -405,7 +405,7 @@ def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned
         return False
     own = [cue for cue in cues if cue.clause == item.clause]
     did = {_tone(cue) for cue in own if cue.kind in ("helped", "hurt")}
-    if len(did) != 1 or item.kind == "foreign":
+    if len(did) != 1 or item.kind in ("foreign", "fact"):
         return False
     if _CONCERNED.search(plain[: item.start]):
         return False
@@ -436,6 +436,9 @@ def _mixed(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, turned
 # "which raises concern about on-time repayment"
 _CONCERNED = re.compile(
     r"\b(?:concern\w*|doubts?|worr\w+|questions?|pause|caution) (?:about|over|regarding|as to|with) (?:\w+ ){0,3}$"
+)
+_SUPPOSED = re.compile(
+    r"\b(?:we|i) (?:know|understand|see|realize) (?:that )?you (?:may|might) (?:\w+ )?(?:be|have) (?:\w+ )?$"
 )
 _PERSON = re.compile(r"\b(?:you|your|yours|applicants?|applicant's)\b|[{$\d]")
 # "we have no way to see how you have paid other lenders"
@@ -493,8 +496,12 @@ def _around(item: _Item, items: list[_Item], cues: list[_Cue], clauses: int, pla
     return 0
 
 
-def _asserted(item: _Item, cues: list[_Cue], explicit: bool) -> bool:
+def _asserted(item: _Item, cues: list[_Cue], plain: str, explicit: bool) -> bool:
     kinds = {cue.kind for cue in cues}
+    if item.kind == "fact":
+        return any(cue.clause == item.clause and cue.kind in TONES for cue in cues)
+    if _SUPPOSED.search(plain[: item.start]):
+        return False
     if item.kind == "foreign":
         near = {cue.kind for cue in cues if cue.clause == item.clause}
         return bool(near & _SIGNED or kinds & {"cause"} or (explicit and kinds & set(TONES)))

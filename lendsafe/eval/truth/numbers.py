@@ -41,7 +41,7 @@ _PURPOSE = re.compile(
 )
 
 _ONES = {word: value for value, word in enumerate(
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])}  # fmt: skip
+    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])} | {"dozen": 12}  # fmt: skip
 _TENS = {
     word: 10 * value
     for value, word in enumerate(
@@ -50,7 +50,7 @@ _TENS = {
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORD = "|".join([*_TENS, *sorted(_ONES, key=len, reverse=True), *_SCALES])
-_WORDS = rf"\b(?:a (?:hundred|thousand|million)|{_NUMBER_WORD})\b(?:(?:[\s-]+|(?<=hundred)\s+and\s+|(?<=thousand)\s+and\s+)(?:{_NUMBER_WORD})\b)*(?: point (?:(?:{_NUMBER_WORD})\s?)+)?"
+_WORDS = rf"\b(?:a (?:dozen|hundred|thousand|million)|{_NUMBER_WORD})\b(?:(?:[\s-]+|(?<=hundred)\s+and\s+|(?<=thousand)\s+and\s+)(?:{_NUMBER_WORD})\b)*(?: point (?:(?:{_NUMBER_WORD})\s?)+)?"
 _NUMBER = re.compile(
     rf"(?P<sign>\$\s?|usd\s)?(?:(?<![\w.])(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d*\.?\d+)|(?P<words>{_WORDS}))"
     r"(?P<scale>\s?k\b|\s(?:thousand|million)\b)?"
@@ -64,7 +64,7 @@ _LEAD = (
 )
 _CONNECT = re.compile(rf"^{_LEAD}$")
 _FOLLOW = re.compile(
-    r"^(?:\s|-|of|in|on|recent|credit|new|open|such|more|or|a|an|the|your|this|that|total|as|for|[)%])*$"
+    r"^(?:\s|-|of|in|on|monthly|yearly|annual|gross|available|recent|credit|new|open|such|more|or|a|an|the|your|this|that|total|as|for|[)%])*$"
 )
 _RANGE = re.compile(r"\s*(?:-|\u2013|to|and)\s*$")
 _CLAUSE_END = re.compile(r"[;:\u2014]|,(?!\d)|\b(?:but|while|and|which|although|though|because|so)\b")
@@ -143,6 +143,8 @@ def _spoken(text: str) -> float:
     for word in re.split(r"[\s-]+", whole):
         if word in _SCALES and word != "hundred":
             total, current = total + max(current, 1) * _SCALES[word], 0
+        elif word == "dozen":
+            current = max(current, 1) * 12
         elif word == "hundred":
             current = max(current, 1) * 100
         elif word in _TENS or word in _ONES:

@@ -14,7 +14,7 @@ _WEIGH = r"(?:count|weigh|matter|influenc|affect|hurt|help)(?:s|ed)?(?: (?:for|i
 _FIRST = re.compile(
     rf"\bthe (?:single )?(?:leading|main|chief|principal|primary|biggest|largest|strongest|heaviest|weightiest|greatest|top|number one|foremost|first and main) {_NOUN}\b"
     rf"|\b(?:most|more) (?:important|weighty|decisive|serious) (?:\w+ )?of (?:all|these|them)|\bmost (?:important|weighty|decisive|serious)(?: \w+)? {_NOUN}\b|{_WEIGH} (?:the )?most\b"
-    r"|\bmost of all\b|\babove (?:all|everything)\b|\b(?:at|on) the (?:very )?top of (?:the|our) list|\b(?:came|comes|ranks?|ranked|stood|stands) (?:first|highest|foremost)\b"
+    r"|\bmost of all\b|\b(?:above|before) (?:all|everything)\b|\b(?:at|on) the (?:very )?top of (?:the|our) list|\b(?:came|comes|ranks?|ranked|stood|stands) (?:first|highest|foremost)\b"
     r"|\bfirst (?:in|by) (?:weight|importance|order)|\bnumber one\b|\bfirst and foremost\b|\bmore than (?:anything|any other|all (?:the )?(?:others?|rest))\b|\boutweighed (?:everything|all)\b"
 )
 _LAST = re.compile(
@@ -22,10 +22,10 @@ _LAST = re.compile(
     rf"|\bleast of all\b|{_WEIGH} (?:the )?least\b|\b(?:at|on) the (?:very )?bottom of (?:the|our) list|\b(?:came|ranks?|ranked|stood|stands) (?:last|lowest)\b|\bless than (?:anything|any other|all (?:the )?(?:others?|rest))\b"
 )
 _OVER = re.compile(
-    rf"\b{_WEIGH} more (?:\w+ )?than\b|\bmore (?:important|weighty|decisive|serious) (?:\w+ )?than\b|\boutranked\b|\bahead of\b|\b(?:came|ranks?|ranked|stood|placed|put) (?:above|before|over)\b|\b(?:heavier|bigger|weightier|stronger) (?:\w+ )?{_NOUN} than\b"
+    rf"\b{_WEIGH} more (?:\w+ )?than\b|\bmore (?:important|weighty|decisive|serious) (?:\w+ )?than\b|\boutranked\b|\bahead of\b|\b(?:came|comes?|ranks?|ranked|stood|placed|put) (?:above|before|over)\b|\b(?:heavier|bigger|weightier|stronger) (?:\w+ )?{_NOUN} than\b"
 )
 _UNDER = re.compile(
-    rf"\b{_WEIGH} less (?:\w+ )?than\b|\bless (?:important|weighty|decisive|serious) (?:\w+ )?than\b|\b(?:came|ranks?|ranked|stood|placed|put) (?:below|behind|after|under)\b|\b(?:came |ranked |was )?second(?:ary)? to\b|,\s*behind\b|\b(?:lighter|smaller|weaker|lesser) (?:\w+ )?{_NOUN} than\b|\bnext after\b"
+    rf"\b{_WEIGH} less (?:\w+ )?than\b|\bless (?:important|weighty|decisive|serious) (?:\w+ )?than\b|\b(?:came|comes?|ranks?|ranked|stood|placed|put) (?:below|behind|after|under)\b|\b(?:came |ranked |was )?second(?:ary)? to\b|,\s*behind\b|\b(?:lighter|smaller|weaker|lesser) (?:\w+ )?{_NOUN} than\b|\bnext after\b"
 )
 # "compared with A, B had little weight"
 _BESIDE = re.compile(r"\b(?:compared (?:with|to)|next to|beside|measured against|set against)\b")

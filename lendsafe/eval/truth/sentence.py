@@ -27,7 +27,7 @@ _IRREGULAR = {
     "spoke": "speak", "spoken": "speak",
 }  # fmt: skip
 _ENDINGS = (
-    ("'s", ("",)), ("ies", ("y",)), ("es", ("", "e")), ("s", ("",)), ("ied", ("y",)), ("ed", ("", "e")),
+    ("'s", ("",)), ("'re", ("",)), ("'ve", ("",)), ("'d", ("",)), ("'ll", ("",)), ("ies", ("y",)), ("es", ("", "e")), ("s", ("",)), ("ied", ("y",)), ("ed", ("", "e")),
     ("ing", ("", "e")), ("ier", ("y",)), ("er", ("", "e")), ("iest", ("y",)), ("est", ("", "e")),
     ("ly", ("",)),
 )  # fmt: skip
@@ -64,7 +64,7 @@ class Sentence:
     @property
     def outside(self) -> tuple[Span, ...]:
         """Words of no field that an explanation is about."""
-        return _outside(self.plain, self.masked)
+        return _outside(self.plain, self.masked, self.outcome)
 
 
 def sentences_of(text: str, plain: str, *, approved: bool) -> Iterator[Sentence]:
@@ -92,7 +92,7 @@ def _pieces(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _outside(plain: str, masked: str) -> tuple[Span, ...]:
+def _outside(plain: str, masked: str, outcome: int) -> tuple[Span, ...]:
     known = [match.span() for match in lexicon().factors.finditer(masked)]
     known += [match.span() for match in lexicon().decision.finditer(masked)]
     known += [match.span() for match in lexicon().cues.finditer(masked)]
@@ -102,18 +102,21 @@ def _outside(plain: str, masked: str) -> tuple[Span, ...]:
     return tuple(
         match.span()
         for match in _WORD.finditer(masked)
-        if not _is_common(match[0]) and not any(a <= match.start() and match.end() <= b for a, b in known)
+        if not _is_common(match[0], outcome)
+        and not any(a <= match.start() and match.end() <= b for a, b in known)
     )
 
 
 @cache
-def _common() -> frozenset[str]:
-    return frozenset(word for words_ in table()["common"].values() for word in words_)
+def _common(outcome: int) -> frozenset[str]:
+    """Words of the fields; papers to sign are a matter of an approval alone."""
+    fields = table()["common"].items()
+    return frozenset(word for name, field in fields if name != "papers" or outcome > 0 for word in field)
 
 
 @lru_cache(maxsize=1 << 14)
-def _is_common(word: str) -> bool:
-    common = _common()
+def _is_common(word: str, outcome: int) -> bool:
+    common = _common(outcome)
     return len(word) == 1 or any(base in common for base in _bases(word))
 
 
