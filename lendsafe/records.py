@@ -5,7 +5,6 @@ Applicant -> Assessment -> list[Message] -> Explanation (-> letter)
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
 from lendsafe.errors import DataError
@@ -56,7 +55,7 @@ class Applicant:
             raise DataError("; ".join(map(str, wrong)))
         object.__setattr__(self, "applicant_id", applicant_id)
         object.__setattr__(self, "product", chosen)
-        object.__setattr__(self, "values", MappingProxyType(found | derived(found, chosen)))
+        object.__setattr__(self, "values", found | derived(found, chosen))
 
     def __getitem__(self, name: str) -> Value:
         """The value of a field; None if it is not known.
@@ -71,7 +70,7 @@ class Applicant:
     def __hash__(self) -> int:
         return hash((self.applicant_id, tuple(sorted(self.values.items(), key=str))))
 
-    def __reduce__(self) -> Any:  # a mapping proxy cannot be copied
+    def __reduce__(self) -> Any:  # checked again where it arrives
         return Applicant, (self.applicant_id, self.given, self.product)
 
     @property

@@ -67,19 +67,19 @@ _CLOSINGS: dict[Register, tuple[str, ...]] = {
     "plain": (
         "If anything here looks wrong, please let us know.",
         "You can ask us about any part of this.",
-        "You can do so in writing or by telephone.",
+        "You can write to us or call us.",
         "Thank you for your request.",
     ),
     "formal": (
         "Please contact us if anything stated here is not correct.",
         "Questions about any part of this explanation are welcome.",
-        "They can be put to us in writing or by telephone.",
+        "They can be put to us in writing or in a call.",
         "Thank you for the request.",
     ),
     "warm": (
         "If anything here looks wrong to you, please let us know.",
         "We are glad to talk through any part of this with you.",
-        "You can reach us in writing or by telephone.",
+        "You can write to us or call us.",
         "Thank you again for coming to us.",
     ),
 }

@@ -14,7 +14,7 @@ from lendsafe.errors import DataError
 from lendsafe.notice.characters import visible
 from lendsafe.notice.config import NoticeConfig
 from lendsafe.notice.templates import Shape, templates_sha256
-from lendsafe.records import Assessment
+from lendsafe.records import Assessment, to_json
 
 Kind = Literal["approval", "denial", "counteroffer", "incomplete"]
 
@@ -224,7 +224,7 @@ class Letter:
     @property
     def input_sha256(self) -> str:
         """Hash of everything the letter was made from, the templates included."""
-        plain = {"case": asdict(self.case), "templates": templates_sha256()}
+        plain = {"case": to_json(self.case), "templates": templates_sha256()}
         return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
 
 

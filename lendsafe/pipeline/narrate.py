@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lendsafe import parts, prompts, slots, template
 from lendsafe.errors import DataError, RefusedError
-from lendsafe.eval.truth.checks import check
+from lendsafe.eval.truth.checks import check_sent
 from lendsafe.eval.truth.examine import Examination, examine
 from lendsafe.eval.truth.language import Language
 from lendsafe.mlx_lora.exchange import adapter, loading
@@ -177,7 +177,7 @@ def fixed(
     texts = template.template_parts(about, style)
     narrative = parts.narrative(texts)
     text = slots.render(narrative, slots.facts(about))
-    if wrong := check(text, about, style=style, rendered=True):
+    if wrong := check_sent(text, about, prose=False):  # its words are the product's, and stand as they are
         raise DataError(
             f"Application '{about.applicant.applicant_id}': the product's own words do not pass: "
             f"{wrong[0].rule}: {wrong[0].message}"

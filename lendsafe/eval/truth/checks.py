@@ -34,6 +34,7 @@ from lendsafe.eval.truth.factors import check_reasons, check_ruled_out
 from lendsafe.eval.truth.figures import Limit, check_figures, facts_of, judged
 from lendsafe.eval.truth.lexicon import lexicon, list_of
 from lendsafe.eval.truth.vocabulary import Vocabulary
+from lendsafe.eval.truth.words import of_its_product
 from lendsafe.records import Assessment, Finding, Style
 
 MIN_WORDS, MAX_WORDS, MAX_GRADE = 60, 180, 9.0
@@ -47,6 +48,7 @@ RULES = {
 CLAIM_RULES = tuple(rule for rule in RULES if rule not in ("G12", "G14"))  # that check_claims looks at
 
 
+@of_its_product
 def check(
     text: str,
     assessment: Assessment,
@@ -78,6 +80,27 @@ def check(
     return found if vocabulary is None else found + _untaught(case, vocabulary)
 
 
+@of_its_product
+def check_sent(
+    text: str, assessment: Assessment, *, untrusted: Sequence[str] = (), prose: bool = True
+) -> list[Finding]:
+    """G5 to G13 of a text as it is sent, with its facts filled in.
+
+    What it says of decision, facts and factors (G1 to G4) is held part by part against what is approved
+    (:mod:`lendsafe.eval.truth.support`).
+
+    Args:
+        text: With figures in.
+        assessment: What it explains.
+        untrusted: Free text of the applicant that must not be echoed.
+        prose: Whether its length and reading ease count (G11, G12); fixed words stand as they are.
+    """
+    case = case_of(text, assessment, slotted=False, untrusted=untrusted)
+    rules = (_forbidden, _tone, _personal_data, *((_form, _readable) if prose else (_markup,)), _injected)
+    return [finding for rule in rules for finding in rule(case)]
+
+
+@of_its_product
 def check_claims(text: str, assessment: Assessment, limits: Mapping[str, Limit]) -> list[Finding]:
     """Find what is wrong with a text of whose assessment only decision and facts are known.
 
@@ -95,6 +118,7 @@ def check_claims(text: str, assessment: Assessment, limits: Mapping[str, Limit])
     return [finding for rule in rules for finding in rule(case)]
 
 
+@of_its_product
 def figures_judged(
     text: str, assessment: Assessment, limits: Mapping[str, Limit] | None = None
 ) -> list[bool]:

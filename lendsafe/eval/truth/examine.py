@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lendsafe import parts, slots
-from lendsafe.eval.truth.checks import check
-from lendsafe.eval.truth.figures import Limit
+from lendsafe.eval.truth.checks import check_sent
 from lendsafe.eval.truth.language import Language
 from lendsafe.eval.truth.support import Verdict, support
+from lendsafe.eval.truth.words import of_its_product
 from lendsafe.records import Assessment, Finding, Style
 
 
@@ -44,6 +44,7 @@ class Examination:
         return {kind: kinds.count(kind) for kind in ("supported", "contradicted", "unsupported")}
 
 
+@of_its_product
 def examine(
     reply: str,
     assessment: Assessment,
@@ -51,7 +52,6 @@ def examine(
     language: Language | None,
     *,
     untrusted: Sequence[str] = (),
-    limits: Mapping[str, Limit] | None = None,
 ) -> Examination:
     """Hold a reply against its parts, what is approved, and every check, as it would be sent.
 
@@ -61,7 +61,6 @@ def examine(
         style: How it was asked to be worded.
         language: What is approved; None if that is not known, and then nothing may be sent.
         untrusted: Free text of the applicant that must not be echoed.
-        limits: Bounds of the lender's policy that the text may cite.
     """
     opened = parts.of(assessment, style)
     wrong = list(parts.faults(reply, opened))
@@ -69,6 +68,6 @@ def examine(
     narrative, values = parts.narrative(texts), slots.facts(assessment)
     text = slots.render(narrative, values) if set(slots.names(narrative)) <= set(values) else narrative
     verdicts = support(texts, assessment, style, language) if not wrong else []
-    wrong += check(text, assessment, style=style, rendered=True, untrusted=untrusted, limits=limits)
+    wrong += check_sent(text, assessment, untrusted=untrusted)
     digest = language.digest() if language else ""
     return Examination(narrative, text, tuple(verdicts), tuple(wrong), digest)

@@ -9,7 +9,6 @@ from lendsafe.eval.truth.mentions import Mention, mentions
 from lendsafe.eval.truth.ranks import ranks, wrong
 from lendsafe.eval.truth.unknown import unknown_factors
 from lendsafe.eval.truth.words import words
-from lendsafe.reasons import catalogue
 from lendsafe.records import Assessment, Finding, Style
 
 
@@ -182,10 +181,8 @@ def _first_of_each(found: Sequence[Mention]) -> list[Mention]:
 
 
 def _named(code: str, *, favourable: bool = False) -> str:
-    entry = catalogue().get(code)
-    if entry is None:
-        return code.replace("_", " ")
-    return (entry.favourable if favourable else entry.statement).lower()
+    entry = words().factors.get(code)
+    return (entry.favorable if favourable else entry.statement).lower() if entry else code.replace("_", " ")
 
 
 def _listed(factors: Sequence[object]) -> str:

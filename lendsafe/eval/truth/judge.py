@@ -17,7 +17,7 @@ from lendsafe.eval.truth.figures import Limit
 from lendsafe.eval.truth.language import Language
 from lendsafe.eval.truth.sentence import Sentence, sentences_of
 from lendsafe.eval.truth.support import Verdict, places
-from lendsafe.eval.truth.words import words
+from lendsafe.eval.truth.words import of_its_product, words
 from lendsafe.records import Assessment, Finding, Style
 
 FORM = frozenset({"G11", "G12"})  # how a narrative of ours is written, not whether it is so
@@ -47,6 +47,7 @@ class Judgement:
         return Counter(one.why.partition(":")[0] for one in self.verdicts if one.kind == "contradicted")
 
 
+@of_its_product
 def judge(
     text: str,
     assessment: Assessment,

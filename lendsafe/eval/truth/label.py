@@ -9,7 +9,7 @@ from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.case import lowered
 from lendsafe.eval.truth.language import Language
 from lendsafe.eval.truth.mentions import mentions
-from lendsafe.eval.truth.words import words
+from lendsafe.eval.truth.words import of_its_product, words
 from lendsafe.parts import Part
 from lendsafe.records import Assessment, Finding, Style
 
@@ -33,6 +33,7 @@ class Labelled:
     unplaced: tuple[Finding, ...]
 
 
+@of_its_product
 def label(reply: str, assessment: Assessment, style: Style, language: Language | None = None) -> Labelled:
     """Put labels to a reply.
 

@@ -28,7 +28,6 @@ class Lexicon:
     """Compiled phrase lists; the name of the matching group says which list matched.
 
     Attributes:
-        factors: Groups ``CODE__adverse``, ``CODE__favourable``, ``CODE__neutral``, ``CODE__weak``.
         foreign: Groups named after things that are no factor of the catalogue.
         cues: Groups ``hurt``, ``helped``, ``bad``, ``good``, ``more``, ``less``, ``cause``, ``process``,
             ``contrast``, ``concession``.
@@ -40,7 +39,6 @@ class Lexicon:
         turning: Words that turn the meaning of what stands beside them.
     """
 
-    factors: re.Pattern[str]
     foreign: re.Pattern[str]
     cues: re.Pattern[str]
     negation: re.Pattern[str]
@@ -63,13 +61,12 @@ def lexicon() -> Lexicon:
     lists = table()
     cues = dict(lists["cues"])
     return Lexicon(
-        factors=_groups(_factor_lists(lists["factors"])),
-        foreign=_groups(lists["foreign"]),
+        foreign=groups(lists["foreign"]),
         negation=phrases(cues.pop("negation")),
         wish=phrases(cues.pop("wish")),
-        cues=_groups({name: cues[name] for name in CUE_ORDER}),
-        decision=_groups(lists["decision"]),
-        forbidden=_groups({rule: entry["patterns"] for rule, entry in lists["forbidden"].items()}),
+        cues=groups({name: cues[name] for name in CUE_ORDER}),
+        decision=groups(lists["decision"]),
+        forbidden=groups({rule: entry["patterns"] for rule, entry in lists["forbidden"].items()}),
         rules={
             rule: Forbidden(entry["message"], entry["fact"]) for rule, entry in lists["forbidden"].items()
         },
@@ -91,7 +88,7 @@ def list_of(match: re.Match[str]) -> str:
     return (match.lastgroup or "").rpartition(_BUCKET)[0]
 
 
-def _groups(lists: dict[str, list[str]]) -> re.Pattern[str]:
+def groups(lists: dict[str, list[str]]) -> re.Pattern[str]:
     """One expression over several lists, the first list that matches wins; see :func:`list_of`.
 
     Patterns that begin with the same letter share a branch, so that at a word only those of its letter are
@@ -167,13 +164,3 @@ def _spaced(pattern: str) -> str:
 
 def _fixed(match: re.Match[str]) -> str:
     return match[0].replace(" ", r"[\s-]")  # a look-behind needs a fixed width
-
-
-def _factor_lists(table: dict[str, Any]) -> dict[str, list[str]]:
-    # intrinsic phrases of every code come before neutral ones, and weak words last
-    return {
-        f"{code}__{kind}": entry[kind]
-        for kind in ("adverse", "favourable", "neutral", "weak")
-        for code, entry in table.items()
-        if entry.get(kind)
-    }

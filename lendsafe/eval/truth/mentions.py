@@ -7,13 +7,12 @@ words around a phrase (good, bad, much, little, negated, conceded, outweighed) g
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.lexicon import lexicon, list_of
 from lendsafe.eval.truth.sentences import Span
-from lendsafe.eval.truth.words import FactorWords, words
+from lendsafe.eval.truth.words import FactorWords, remembered, words
 from lendsafe.slots import SLOT
 
 
@@ -128,7 +127,7 @@ def mentions(text: str, *, approved: bool) -> list[Mention]:
     return found
 
 
-@lru_cache(maxsize=1 << 16)
+@remembered(1 << 16)
 def read_sentence(sentence: str, outcome: int) -> Reading:
     """Mentions of a lower-case sentence, under a decision (1 approved, -1 not)."""
     plain = mask(sentence)
@@ -181,7 +180,7 @@ def _items(sentence: str, plain: str, bounds: list[Span]) -> list[_Item]:
         for match in SLOT.finditer(sentence)
         if (code := words().spoken_of.get(match[1]))
     ]
-    for match in lexicon().factors.finditer(plain):
+    for match in words().named.finditer(plain):
         code, _, kind = list_of(match).partition("__")
         items.append(_Item(match.start(), match.end(), code, kind, _clause(match.start(), bounds)))
     for match in lexicon().foreign.finditer(plain):

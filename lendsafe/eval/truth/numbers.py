@@ -7,10 +7,9 @@ as figures whose role is their name.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from lendsafe import slots
-from lendsafe.eval.truth.words import Unit, words
+from lendsafe.eval.truth.words import Unit, remembered, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Read:
 _NOTHING = Read("", (), ())
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered(1 << 14)
 def read(sentence: str) -> Read:
     """Figures and slots of a lower-case sentence; parts of one duration or range are joined."""
     if not _HINT.search(sentence):

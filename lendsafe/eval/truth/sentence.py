@@ -10,7 +10,7 @@ from lendsafe.eval.truth.lexicon import lexicon, table
 from lendsafe.eval.truth.mentions import Mention, read_sentence
 from lendsafe.eval.truth.numbers import Quantity, read
 from lendsafe.eval.truth.sentences import Span
-from lendsafe.eval.truth.words import words
+from lendsafe.eval.truth.words import remembered, words
 from lendsafe.slots import SLOT
 
 LONGEST = 1_200  # characters that are read as one sentence; what is longer is read in pieces
@@ -91,9 +91,9 @@ def _pieces(text: str, start: int, end: int) -> Iterator[Span]:
     yield start, end
 
 
-@lru_cache(maxsize=1 << 16)
+@remembered(1 << 16)
 def _outside(plain: str, masked: str, outcome: int) -> tuple[Span, ...]:
-    known = [match.span() for match in lexicon().factors.finditer(masked)]
+    known = [match.span() for match in words().named.finditer(masked)]
     known += [match.span() for match in lexicon().decision.finditer(masked)]
     known += [match.span() for match in lexicon().cues.finditer(masked)]
     known += [(one.start, one.end) for one in read(plain).figures]

@@ -14,7 +14,7 @@ from typing import Literal
 from lendsafe import parts, slots
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.language import Language, key
-from lendsafe.eval.truth.words import Words, words
+from lendsafe.eval.truth.words import Words, of_its_product, words
 from lendsafe.parts import Part
 from lendsafe.records import Assessment, Style
 
@@ -88,6 +88,7 @@ def places(opened: Sequence[Part]) -> list[Place]:
     return found
 
 
+@of_its_product
 def support(
     texts: Sequence[str],
     assessment: Assessment,

@@ -1,10 +1,10 @@
 """Factors that are in no list: "your recent holiday weighed against you"."""
 
 import re
-from functools import lru_cache
 
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.lexicon import lexicon, list_of
+from lendsafe.eval.truth.words import remembered
 from lendsafe.eval.truth.mentions import TONES, Mention, mask, read_sentence
 from lendsafe.eval.truth.sentences import Span
 
@@ -33,7 +33,7 @@ def unknown_factors(text: str, *, approved: bool) -> list[Mention]:
     return found
 
 
-@lru_cache(maxsize=1 << 16)
+@remembered(1 << 16)
 def _unknown(sentence: str, outcome: int) -> tuple[Span, ...]:
     if any(one.asserted for one in read_sentence(sentence, outcome).mentions):
         return ()
