@@ -1,4 +1,4 @@
-"""Facts as named slots: ``{debt_to_income}`` in a narrative, ``38.2%`` when rendered.
+"""Facts as named slots: ``{income}`` in a narrative, ``$41,000`` when rendered.
 
 The language model writes the name, never the figure; each fact is formatted once, by its product.
 """

@@ -47,6 +47,14 @@ def check(product: str, file: Path | None, as_json: bool) -> None:
     from lendsafe.product.check import check as checked
 
     found = checked(product, file)
+    if found.product is not None:
+        from dataclasses import replace
+
+        from lendsafe.pipeline.products import unsendable
+        from lendsafe.product.read import Flaw
+
+        more = tuple(Flaw(0, "words", one) for one in unsendable(found.product))
+        found = replace(found, doubts=(*more, *found.doubts))
     if as_json:
         click.echo(
             to_json(

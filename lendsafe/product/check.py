@@ -98,8 +98,8 @@ def _doubts(product: Product, text: str) -> Iterator[Flaw]:
         path = ("fields", one.name)
         if not one.risk and one.kind not in ("category",):
             yield _at(text, (*path, "risk"), "has no sign, so the model is free in its direction")
-        if not one.when_missing and one.formula is None and not one.ask:
-            yield _at(text, path, "names no reason when missing and says no way to ask for it: without it an application is incomplete, and the letter asks for it by its label")
+        if not one.when_missing and one.formula is None and not one.ask and one.origin != "applicant":
+            yield _at(text, path, "names no reason when missing: without it an application is incomplete, and the applicant is asked for it")
         if one.kind == "count" and not one.noun:
             yield _at(text, path, "is a count without a noun for one and for many")
         if one.numeric and one.formula is None and (one.low is None or one.high is None):

@@ -1,4 +1,4 @@
-"""Checked arithmetic over fields, such as ``100 * monthly_debt / (annual_income / 12)``.
+"""Checked arithmetic over fields, such as ``100 * debt / (income / 12)``.
 
 The text is parsed by Python's own grammar and only names of fields, numbers, ``+ - * /``, comparisons,
 ``and or not``, ``min``, ``max`` and ``unknown(...)`` are let through; nothing is ever executed as code.

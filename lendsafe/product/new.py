@@ -31,6 +31,7 @@ FEWEST_REPEATS = 2  # rows a level at least, or it is free text
 SHARE_READ = 0.97  # of the known cells that a parser has to read; the rest is said
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "None", "none", "NULL", "Null", "null", "Missing", "missing",
            "-", "--", ".", "?", "unknown", "Unknown", "(blank)")  # fmt: skip
+RATIO = "debt_ratio"  # name of the field that is made of monthly debt and income
 MOST_PERCENT = 1_000  # what is above is no percentage
 AGE_BANDS = "[25, 35, 45, 62]"
 
@@ -273,13 +274,13 @@ class _Draft:
         if code == "purpose" and kind == "category":
             self.purposes = {level: purpose_words(level) for level in one.levels}
             one.entry["words"] = {k: v.removeprefix("for ") or "another purpose" for k, v in self.purposes.items()}
-        if code == "credit_score" and not self.score:
+        if kind == "score" and not self.score:
             self.score = one.key
         if code == "obligations" and kind == "money":
             one.entry |= {"role": "kept", "label": "monthly debt payments"}
             one.entry |= range_of(kind, _values(one, kind, {}) or [0.0])
             one.entry["ask"] = "Your monthly debt payments"
-            one.comment.append("used by debt_to_income")
+            one.comment.append(f"used by {RATIO}")
             return True
         return False
 
@@ -311,8 +312,10 @@ class _Draft:
             return
         origin = one.entry.get("origin", "applicant")
         if origin == "consumer_report":
-            self.reasons.setdefault("unverified_credit", "Unable to verify credit references")
-            one.entry["when_missing"] = "unverified_credit"
+            unverified = concepts.of_statement("Unable to verify credit references")
+            assert unverified is not None  # it is one of Form C-1
+            self.reasons.setdefault(unverified.code, unverified.statement)
+            one.entry["when_missing"] = unverified.code
         elif origin == "applicant":
             one.entry["ask"] = f"Your {words_of(one, known)}"
             self.required.append(one.key)
@@ -323,7 +326,7 @@ class _Draft:
     def _debt_to_income(self) -> None:
         debt = next((one for one in self.columns if one.entry.get("label") == "monthly debt payments"), None)
         income = next((one for one in self.columns if one.entry.get("reason") == "income"), None)
-        if debt is None or income is None or "debt_to_income" in {one.key for one in self.columns}:
+        if debt is None or income is None or RATIO in {one.key for one in self.columns}:
             return
         yearly = "month" not in parts(income.name)
         per_month = f"({income.key} / 12)" if yearly else income.key
@@ -332,7 +335,7 @@ class _Draft:
             "formula": f"100 * {debt.key} / {per_month}", "kind": "percent", "risk": "+", "reason": "obligations",
             "label": "share of monthly income that goes to debt payments",
         }  # fmt: skip
-        self.extra.append(("debt_to_income", entry, f"review: {income.name} taken as {'yearly' if yearly else 'monthly'}"))
+        self.extra.append((RATIO, entry, f"review: {income.name} taken as {'yearly' if yearly else 'monthly'}"))
 
     # ------------------------------------------------------------ the text
 

@@ -145,7 +145,10 @@ class _Reader:
     def product(self) -> Product | None:
         for key, value in self.table.items():
             if key not in SECTIONS:
-                self.wrong((key,), f"unknown key.{did_you_mean(key, list(SECTIONS))}")
+                hint = did_you_mean(key, list(SECTIONS))
+                if key == "columns":
+                    hint = " Describe columns under [fields]; `lendsafe product new FILE` drafts them."
+                self.wrong((key,), f"unknown key.{hint}")
             elif not isinstance(value, SECTIONS[key]):
                 kind = {dict: "a table", list: "a list", str: "text"}[SECTIONS[key]]
                 self.wrong((key,), f"is {value!r:.60}; expected {kind}")
@@ -168,7 +171,7 @@ class _Reader:
             missing=self._texts("missing", ("",)),
             footer=self._texts("footer", ()),
             aside=self._list("aside", SetAside),
-            joint=self._record(("joint",), Joint) if "joint" in self.table else None,
+            joint=self._joint(),
             no_file=self.table.get("no_file", ""),
             overrides=self._list("overrides", Override),
             table=self.table,
@@ -248,15 +251,16 @@ class _Reader:
     def _formulas(self, found: dict[str, Field]) -> dict[str, Field]:
         """Fields whose formulas name fields that are there, have one unit, and do not go round in a circle."""
         kinds = {name: one.kind for name, one in found.items()}
-        for name, one in found.items():
+        for name, one in list(found.items()):
             if one.formula is None:
                 continue
             path = ("fields", name, "formula")
-            if self._known_names(path, one.formula, found):
-                self._dimension(path, one, kinds)
             if _circular(name, found):
                 self.wrong(path, "needs itself")
-                return {key: value for key, value in found.items() if value.formula is None}
+            elif self._known_names(path, one.formula, found):
+                self._dimension(path, one, kinds)
+                continue
+            found[name] = replace(one, formula=None)  # so that the rest of the file can still be looked at
         return found
 
     def _dimension(self, path: tuple[str, ...], one: Field, kinds: Mapping[str, str]) -> None:
@@ -499,6 +503,10 @@ class _Reader:
     def _record(self, path: tuple[str, ...], kind: Callable[..., Any]) -> Any:
         entry = self.table.get(path[0], {})
         return build(kind, entry) if self._sound(path, kind, entry) else kind()  # type: ignore[arg-type]  # a class
+
+    def _joint(self) -> Joint | None:
+        entry = self.table.get("joint")
+        return build(Joint, entry) if entry is not None and self._sound(("joint",), Joint, entry) else None
 
     def _list(self, key: str, kind: type[Any]) -> tuple[Any, ...]:
         made = []

@@ -7,6 +7,7 @@ import re
 from functools import cache
 
 from lendsafe.eval.truth.words import words
+from lendsafe.product import consumer
 from lendsafe.records import Applicant, Assessment, Decision
 
 _LINE = r"^\W*(?:{label})\b[^:=\n]*[:=]\s*\$?\s*(?P<value>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>years?|yrs?)?"
@@ -43,10 +44,10 @@ def stated(prompt: str, decision: str | None, name: str) -> Assessment | None:
     """
     outcome = _DECISIONS.get((decision or "").strip().lower())
     found = {key: match for key, pattern in _fields().items() if (match := pattern.search(prompt))}
-    if outcome is None or "loan_amount" not in found:
+    if outcome is None or consumer().request.amount not in found:
         return None
     values = {key: _value(key, match) for key, match in found.items()}
-    applicant = Applicant(applicant_id=name, **values)  # type: ignore[arg-type]  # each of its field's type
+    applicant = Applicant(name, values)
     return Assessment(applicant=applicant, decision=outcome, default_probability=0.0, cutoff=0.0)
 
 
