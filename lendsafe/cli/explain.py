@@ -133,7 +133,7 @@ def _many(found: "list[Application]", given: dict[str, Any]) -> dict[str, Any]:
     )
     done = batch.run(_explainer(given), found, given["out"], delivery, done=counter("letters"))
     if given["table"]:
-        write_atomically(given["table"], batch.as_table(given["out"]))
+        write_atomically(given["table"], batch.as_table(given["out"]), private=True)
     if done.late:
         _warn_late(done.late)
     return asdict(done)

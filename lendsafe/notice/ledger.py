@@ -23,7 +23,7 @@ from typing import Any
 
 from lendsafe import __version__
 from lendsafe.errors import RefusedError
-from lendsafe.files import disk_errors, sync
+from lendsafe.files import disk_errors, new_file, sync
 from lendsafe.notice.letter import Letter, letter_to_json
 from lendsafe.records import to_json
 
@@ -149,11 +149,11 @@ def _contents(
 
 def _draft(folder: Path, contents: Mapping[str, bytes]) -> None:
     with disk_errors(folder, sum(map(len, contents.values()))):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700)  # a draft that was left has been ended before: see _recover
         for name, data in contents.items():
             path = folder / name
-            path.write_bytes(data)
-            path.chmod(0o400)
+            with os.fdopen(new_file(path, 0o400), "wb") as file:
+                file.write(data)
             sync(path)
         sync(folder)
 

@@ -208,7 +208,7 @@ class _Lines:
         table["letter"]["sha256"] = hashlib.sha256(one.content).hexdigest()
         if delivery.folder:
             name = f"{one.outcome.application.id}.{delivery.medium}"
-            write_atomically(delivery.folder / name, one.content)
+            write_atomically(delivery.folder / name, one.content, private=True)
             table["letter"]["file"] = name
         if delivery.record:
             table["letter"]["record"] = keep(one.outcome, delivery.record, {delivery.medium: one.content})
@@ -220,13 +220,17 @@ def _held(path: Path) -> Iterator[BinaryIO]:
     """The file, opened to read and append, held for this process until it ends."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
+        file = open(path, "a+b", opener=_private)  # noqa: PTH123  # Path.open takes no opener
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as problem:
             raise ExistsError(f"{path}: another process is writing this file.") from problem
         yield file
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _before(

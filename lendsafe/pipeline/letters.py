@@ -72,7 +72,7 @@ class Outcome:
         """
         if self.letter is None:
             raise ConfigError("There is no letter: name the lender that it comes from.")
-        write_atomically(Path(path), render(self.letter, ending(Path(path))))
+        write_atomically(Path(path), render(self.letter, ending(Path(path))), private=True)
 
     def to_json(self) -> dict[str, Any]:
         """What may be reported and logged: no name, address or account number is in it."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 import subprocess
 import sys
 from importlib.resources import files
@@ -74,6 +75,7 @@ def test_the_letters_ending_names_its_medium(lendsafe, risk, tmp_path, lender, e
     code, out, err = lendsafe(*arguments, "--notice-date", NOTICE_DAY)
     assert (code, err) == (0, "")
     assert path.read_bytes().startswith(start)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert f"File: {path}" in out
     before = path.read_bytes()
     lendsafe(*arguments, "--notice-date", NOTICE_DAY)
@@ -137,6 +139,8 @@ def test_many_are_explained_into_lines_with_rate_and_time_left(lendsafe, risk, t
     assert "/s" in err
     assert "ETA 0:00" in err
     assert (tmp_path / "t.csv").read_text().startswith("applicant_id,decision")
+    for name in ("out.jsonl", "t.csv"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert json.loads(lendsafe(*arguments, "--json")[1]) == {
         "out": str(tmp_path / "out.jsonl"), "written": 0, "found": 2, "fallbacks": 0, "late": 0, "failed": [],
     }  # fmt: skip
