@@ -13,6 +13,7 @@ import click
 from lendsafe import __version__
 from lendsafe.errors import EXIT_CODES, DiskError, LendSafeError
 from lendsafe.fields import did_you_mean
+from lendsafe.terminal import escaped
 
 # verb -> help line; the command of verb "x-y" is `command` in lendsafe/cli/x_y.py
 VERBS = {
@@ -107,5 +108,5 @@ def _usage(error: click.UsageError) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"Error: {message}", err=True)
+    click.echo(f"Error: {escaped(message)}", err=True)
     sys.exit(code)

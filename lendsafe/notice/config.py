@@ -5,8 +5,9 @@ is refused, in one message that names every one.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from lendsafe.errors import ConfigError
 from lendsafe.fields import build, did_you_mean, knob, parse_toml, read_toml
+from lendsafe.notice.characters import visible
 
 ScoreDisclosed = Literal["bureau", "proprietary", "none"]
 
@@ -100,6 +102,14 @@ class Agency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Office:
+    """An agency as a lender's file names it."""
+
+    name: str = knob(help="Name.")
+    address: tuple[str, ...] = knob(help="Address, line by line.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeConfig:
     """Everything about a letter that is the lender's, not the applicant's.
 
@@ -123,6 +133,10 @@ class NoticeConfig:
         25, "Months that records are kept; 25 at least (12 CFR 1002.12(b)(1)).", low=1, high=1200
     )
     specimen: bool = knob(False, "Mark every letter as a specimen.")
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Every text with its key in the lender's file."""
+        return _strings(asdict(self))
 
 
 def read_config(path: Path) -> NoticeConfig:
@@ -149,9 +163,13 @@ def example_toml() -> str:
 
 def config_from(table: Mapping[str, Any], where: str = "") -> NoticeConfig:
     """Build and check a configuration from TOML's tables."""
-    if unfilled := sorted(_placeholders(table)):
+    if unfilled := sorted(name for name, text in _strings(table) if _PLACEHOLDER.search(text)):
         raise ConfigError(f"{where}: still to be filled in: {', '.join(unfilled)}.")
+    if unseen := sorted(name for name, text in _strings(table) if _unseen(text)):
+        raise ConfigError(f"{where}: characters that no reader sees: {', '.join(unseen)}.")
     plain: dict[str, Any] = dict(table)
+    if "as_of" in plain:
+        plain["as_of"] = _date(plain["as_of"])
     for name in ("creditor", "bureau"):
         if name in plain:
             plain[name] = build(Party, _table(plain[name], name, where), f"{where} [{name}]")
@@ -181,16 +199,17 @@ def is_toll_free(phone: str) -> bool:
 
 
 def _agency(table: Mapping[str, Any], where: str) -> Agency:
-    if own := table.get("agency"):
-        lines = (own.get("name", ""), *own.get("address", ()))
-        if len(lines) < 2 or not all(isinstance(line, str) and line.strip() for line in lines):
+    if "agency" in table:
+        own = build(_Office, _table(table["agency"], "agency", where), f"{where} [agency]")
+        lines = (own.name, *own.address)
+        if len(lines) < 2 or not all(line.strip() for line in lines):
             raise ConfigError(f"{where} [agency]: give 'name' and 'address' (a list of lines).")
         as_of = table.get("as_of")
         return Agency(
             offices=(lines,), item="", source=where, as_of=as_of if isinstance(as_of, date) else date.min
         )
     kind = table.get("creditor_type", "")
-    if kind not in agencies():
+    if not isinstance(kind, str) or kind not in agencies():
         hint = did_you_mean(str(kind), list(agencies()))
         raise ConfigError(
             f"{where}: 'creditor_type' is {kind!r}; expected one of {', '.join(agencies())}.{hint}"
@@ -200,8 +219,8 @@ def _agency(table: Mapping[str, Any], where: str) -> Agency:
 
 def _score(table: Mapping[str, Any], where: str) -> ScoreSource:
     bars = tuple(
-        build(Bar, _table(one, "distribution", where), f"{where} [score] distribution")
-        for one in table.get("distribution", ())
+        build(Bar, _table(one, "score.distribution", where), f"{where} [score] distribution")
+        for one in _list(table.get("distribution", []), where)
     )
     rest = {key: value for key, value in table.items() if key != "distribution"}
     source = build(ScoreSource, rest, f"{where} [score]")
@@ -251,12 +270,34 @@ def _table(value: Any, name: str, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _placeholders(value: Any, name: str = "") -> Iterator[str]:
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{where} [score]: 'distribution' is {value!r}; expected a list of tables")
+    return value
+
+
+def _date(value: Any) -> Any:
+    """A date that stands in quotes, as the example shows it; anything else as it is, for the check to refuse."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return value
+
+
+def _unseen(text: str) -> bool:
+    """Whether there is more in a text than a letter can show."""
+    return visible(text) != " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _strings(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a file with its key."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _placeholders(inner, f"{name}.{key}".strip("."))
-    elif isinstance(value, list):
+            yield from _strings(inner, f"{name}.{key}".strip("."))
+    elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _placeholders(inner, name)
-    elif isinstance(value, str) and _PLACEHOLDER.search(value):
-        yield name
+            yield from _strings(inner, name)
+    elif isinstance(value, str):
+        yield name, value

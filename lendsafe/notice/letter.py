@@ -19,6 +19,7 @@ from lendsafe.records import Assessment
 Kind = Literal["approval", "denial", "counteroffer", "incomplete"]
 
 NOTICE_DAYS = 30  # 12 CFR 1002.9(a)(1)(i), (c)(1)
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2098, 12, 31)  # beyond these, a date stands for none
 RETENTION_MONTHS = 25  # 12 CFR 1002.12(b)(1)
 REPORT_FIELDS = (
     "credit_score",
@@ -88,7 +89,7 @@ class Dates:
         score_created: When the disclosed score was created; needed where a score is disclosed.
 
     Raises:
-        DataError: If the letter is older than the application.
+        DataError: If the letter is older than the application, or a day is none of our time.
     """
 
     received: date
@@ -97,6 +98,10 @@ class Dates:
     score_created: date | None = None
 
     def __post_init__(self) -> None:
+        for name in ("received", "completed", "notice", "score_created"):
+            day: date | None = getattr(self, name)
+            if day and not FIRST_DAY <= day <= LAST_DAY:
+                raise DataError(f"'{name}' is {day}; expected a day from {FIRST_DAY} to {LAST_DAY}.")
         if (
             self.notice < (self.completed or self.received)
             or (self.completed or self.received) < self.received

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from lendsafe import __version__
-from lendsafe.errors import DataError, LendSafeError
+from lendsafe.errors import ConfigError, DataError, LendSafeError
 from lendsafe.notice.compose import long_date
 from lendsafe.notice.letter import Block, Letter
 from lendsafe.notice.templates import templates_sha256
@@ -58,17 +58,21 @@ def render_pdf(letter: Letter) -> bytes:
         if _pages(compiled) > _MOST_PAGES:
             compiled = _compiled(data, close="yes")
     except typst.TypstError as problem:  # its message quotes the text, and the text may be a name
-        if "could not be displayed" not in problem.message:
-            raise LendSafeError(
-                f"No PDF could be made of the letter of input {letter.input_sha256}."
-            ) from None
-        shown = problem.message.split('`"')[1].split('"`')[0]
-        codes = ", ".join(f"U+{ord(char):04X}" for char in sorted(set(shown))[:3])
-        raise DataError(
-            f"The PDF's fonts lack the character {codes}. Spell name and address in Latin letters, "
-            "or send the letter as HTML."
-        ) from None
+        raise _refusal(letter, problem.message) from None
     return compiled
+
+
+def _refusal(letter: Letter, said: str) -> LendSafeError:
+    """Why no PDF can be made, without the text that it cannot be made of."""
+    if "could not be displayed" not in said:
+        return LendSafeError(f"No PDF could be made of the letter of input {letter.input_sha256}.")
+    quoted = said.split('`"')[1].split('"`')[0]
+    lacking = sorted(set(re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: chr(int(found[1], 16)), quoted)))
+    codes = ", ".join(f"U+{ord(char):04X}" for char in lacking[:3])
+    told = f"The PDF's fonts lack the character {codes}"
+    if keys := [key for key, text in letter.case.config.texts() if set(text) & set(lacking)]:
+        return ConfigError(f"{told}, which stands in the lender's file: {', '.join(sorted(set(keys)))}.")
+    return DataError(f"{told}. Spell name and address in Latin letters, or send the letter as HTML.")
 
 
 def _text_block(block: Block) -> str:

@@ -220,17 +220,13 @@ def _held(path: Path) -> Iterator[BinaryIO]:
     """The file, opened to read and append, held for this process until it ends."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+b", opener=_private)  # noqa: PTH123  # Path.open takes no opener
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+b")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as problem:
             raise ExistsError(f"{path}: another process is writing this file.") from problem
         yield file
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _before(

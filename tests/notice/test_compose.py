@@ -165,6 +165,13 @@ def test_what_a_letter_cannot_do_without_is_asked_for(make, error, says):
         make()
 
 
+@pytest.mark.parametrize("name", ["received", "notice", "completed", "score_created"])
+@pytest.mark.parametrize("day", [date(1, 1, 1), date(1999, 12, 31), date(2099, 1, 1), date.max])
+def test_a_day_that_stands_for_none_is_refused_by_name(name, day):
+    with pytest.raises(DataError, match=f"'{name}' is {day}; expected a day from 2000-01-01"):
+        replace(DATES, **{name: day})
+
+
 def test_a_value_is_never_filled_a_second_time():
     assert fill("Dear {applicant_name}:", {"applicant_name": "{agency}", "agency": "no"}) == "Dear {agency}:"
 

@@ -64,6 +64,50 @@ def test_the_example_filled_in_is_read(tmp_path):
     assert config.agency.offices[0][0] == "Federal Trade Commission"
 
 
+def test_a_date_may_stand_in_quotes_as_the_example_prints_it():
+    assert config_from(table(as_of="2026-11-24")).as_of == date(2026, 11, 24)
+
+
+WRONG = [[], ["x"], [["x"]], {}, {"a": 1}, {"name": ["x"], "address": ["y"]}, 5, 0.5, True, "", "x", date.min]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            "as_of",
+            "creditor_type",
+            "score_disclosed",
+            "outside_source",
+            "response_days",
+            "creditor",
+            "bureau",
+        ),
+        *("score", "agency", "agency__name", "agency__address", "creditor__name", "creditor__address"),
+        *("creditor__phone", "bureau__nationwide", "score__low", "score__address", "score__distribution"),
+    ],
+)
+def test_a_value_of_another_kind_ends_in_one_line_with_its_key(key, value):
+    raw = table()
+    raw["agency"] = {"name": "Regional Office", "address": ["1 Main Street", "Denver, CO 80202"]}
+    outer, _, inner = key.partition("__")
+    target, name = (raw[outer], inner) if inner else (raw, outer)
+    target[name] = value
+    try:
+        config_from(raw, "lender.toml")
+    except ConfigError as problem:
+        assert str(problem).startswith("lender.toml")
+        assert "\n" not in str(problem)
+        assert outer in str(problem)
+
+
+@pytest.mark.parametrize("text", ["A\x00B", "\ufeffA", "A\u202eB", "A\nB\u200b"])
+def test_characters_that_no_letter_can_show_are_refused_by_their_key(text):
+    with pytest.raises(ConfigError, match=r"notice\.toml: .*creditor\.name"):
+        config_from(table(creditor__name=text), "notice.toml")
+
+
 def test_which_score_is_disclosed_has_no_default():
     with pytest.raises(ConfigError, match="'score_disclosed' is missing"):
         config_from(table(score_disclosed=None))

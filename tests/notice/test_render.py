@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 from pypdf.generic import IndirectObject
 
-from lendsafe.errors import DataError, LendSafeError
+from lendsafe.errors import ConfigError, DataError, LendSafeError
 from lendsafe.notice import Contact, Letter, demo_config, render_html, render_pdf, render_text, validate
 from lendsafe.notice.characters import visible
 
@@ -302,6 +302,12 @@ def test_a_letter_no_font_can_show_is_refused_without_repeating_it():
         render_pdf(letter(contact=replace(CONTACT, name="Zebulon 李明")))
     assert "Zebulon" not in str(caught.value)
     assert "李" not in str(caught.value)
+
+
+def test_what_stands_in_the_lenders_file_and_no_font_shows_is_named_by_its_key():
+    plain = demo_config()
+    with pytest.raises(ConfigError, match=r"U\+674E, which stands in the lender's file: creditor\.name\."):
+        render_pdf(letter(config=replace(plain, creditor=replace(plain.creditor, name="Bank 李"))))
 
 
 def test_names_and_addresses_are_in_no_repr_and_no_error():
