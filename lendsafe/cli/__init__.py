@@ -25,6 +25,7 @@ VERBS = {
     "train": "Fine-tune a model with LoRA.",
     "eval": "Generate and score held-out explanations.",
     "explain": "Explain one application; write the letter.",
+    "record": "Check, search, hand out and clear the record.",
     "export": "Write adapters and merged models that other tools load.",
     "import-adapter": "Turn a PEFT or mlx-lm adapter into a run.",
 }
