@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 import sys
+from datetime import date
 from importlib.resources import files
 
 import pytest
@@ -20,7 +21,9 @@ def risk(tmp_path_factory):
 
 
 @pytest.fixture
-def lendsafe(capsys):
+def lendsafe(capsys, monkeypatch):
+    monkeypatch.setattr("lendsafe.cli.explain._today", lambda: date.fromisoformat(NOTICE_DAY))
+
     def call(*arguments):
         with pytest.raises(SystemExit) as ended:
             main(["explain", *map(str, arguments)])
@@ -99,24 +102,15 @@ def test_a_late_letter_is_warned_of_on_stderr(lendsafe, risk, tmp_path, lender):
     assert json.loads(out)["letter"]["late"] is True
 
 
-def test_a_record_is_kept_and_a_flipped_byte_found(lendsafe, risk, tmp_path, lender):
-    record = tmp_path / "record"
-    arguments = (put(tmp_path, declined()), "--risk", risk, "--lender", lender, "--record", record)
-    assert lendsafe(*arguments, "--notice-date", NOTICE_DAY)[0] == 0
-    code, out, _ = lendsafe("--verify", record)
+def test_a_letter_dated_before_today_is_warned_of_and_counted_to_today(
+    lendsafe, risk, tmp_path, lender, monkeypatch
+):
+    arguments = (put(tmp_path, declined()), "--risk", risk, "--lender", lender, "--notice-date", "2026-11-24")
+    monkeypatch.setattr("lendsafe.cli.explain._today", lambda: date(2026, 12, 3))
+    code, _, err = lendsafe(*arguments)
     assert code == 0
-    assert "1 records, every byte as it was written" in out
-    code, out, _ = lendsafe("--verify", record, "--json")
-    assert json.loads(out)["records"] == 1
-    (path,) = record.glob("records/*/application.json")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.chmod(0o600)
-    path.write_bytes(content)
-    code, out, err = lendsafe("--verify", record)
-    assert code == 8
-    assert "application.json: changed since it was written" in err
-    assert out == ""
+    assert "dated 2026-11-24, and written 2026-12-03" in err
+    assert "later than 30 days after the application (it was due on 2026-12-02)" in err
 
 
 def test_many_are_explained_into_lines_with_rate_and_time_left(lendsafe, risk, tmp_path, lender):
@@ -171,7 +165,6 @@ def test_letters_that_cannot_be_made_are_named_and_end_in_3(lendsafe, risk, tmp_
         (("{one}", "--risk", "{risk}", "--lender", "{here}/none.toml"), 2, "none.toml"),
         (("{one}", "--risk", "{risk}", "--lender", "{example}"), 2, "still to be filled in"),
         (("{one}", "--risk", "{risk}", "--retries", "11"), 2, "retries"),
-        (("--verify", "{here}"), 5, "ledger.jsonl"),
     ],
 )
 def test_a_mistake_ends_in_one_line_and_its_code(lendsafe, risk, tmp_path, arguments, code, says):
