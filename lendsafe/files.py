@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -63,20 +64,32 @@ def _among(path: Path, patterns: Sequence[str]) -> bool:
     return any(path.match(pattern) for pattern in patterns)
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | str, *, private: bool = False) -> None:
     """Write a file through a temporary neighbour, synced to the disk, then renamed.
+
+    Args:
+        path: File.
+        content: Text is written as UTF-8.
+        private: Whether its owner alone may read it: letters, and whatever else names a person.
 
     Raises:
         DiskError: If any step fails; the previous content is still there and no temporary is left.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    replace_file(path, lambda temporary: temporary.write_bytes(data), len(data))
+    replace_file(path, lambda temporary: temporary.write_bytes(data), len(data), private=private)
 
 
-def replace_file(path: Path, write: Callable[[Path], Any], needed: int | None = None) -> None:
-    """Let ``write`` produce a temporary file, then put it in place of ``path``, durably."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+def replace_file(
+    path: Path, write: Callable[[Path], Any], needed: int | None = None, *, private: bool = False
+) -> None:
+    """Let ``write`` produce a temporary file, then put it in place of ``path``, durably.
+
+    The temporary is there, empty and ours, before ``write`` is called: its name cannot be guessed, and what
+    is there already is never followed or written over.
+    """
+    temporary = path.with_name(f".{path.name[:200]}.tmp-{secrets.token_hex(8)}")
     with disk_errors(path, needed):
+        os.close(new_file(temporary, 0o600 if private else 0o666))
         try:
             write(temporary)
             sync(temporary)
@@ -85,6 +98,18 @@ def replace_file(path: Path, write: Callable[[Path], Any], needed: int | None = 
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def new_file(path: Path, mode: int = 0o600) -> int:
+    """Open a file that was not there, for writing; a link of that name is not followed.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        FileExistsError: If something has that name.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
 
 
 def write_json(path: Path, value: Any) -> None:

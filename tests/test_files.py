@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,33 @@ def test_a_failing_disk_leaves_the_old_content_and_no_temporary(tmp_path, monkey
     if number in (errno.ENOSPC, errno.EDQUOT):
         assert "MB free" in str(caught.value)
         assert "Free some space or choose another folder" in str(caught.value)
+
+
+@pytest.mark.parametrize(("private", "mode"), [(True, 0o600), (False, 0o644)])
+def test_what_names_a_person_is_for_its_owner_alone(tmp_path, private, mode):
+    mask = os.umask(0o022)
+    try:
+        files.write_atomically(tmp_path / "letter", "x", private=private)
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "letter").stat().st_mode) == mode
+
+
+def test_a_temporary_cannot_be_guessed_and_is_ours_before_it_is_written(tmp_path):
+    names = []
+    for _ in range(2):
+        files.replace_file(tmp_path / "letter", lambda path: names.append((path.name, path.stat().st_size)))
+    assert len({name for name, _ in names}) == 2
+    assert [size for _, size in names] == [0, 0]
+
+
+def test_a_link_laid_where_a_file_will_be_made_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.secrets, "token_hex", lambda count: "guessed")
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / ".letter.tmp-guessed").symlink_to(elsewhere)
+    with pytest.raises(DiskError):
+        files.write_atomically(tmp_path / "letter", "x")
+    assert not elsewhere.exists()
 
 
 def test_a_write_that_is_interrupted_leaves_no_temporary(tmp_path):

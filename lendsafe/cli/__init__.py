@@ -13,6 +13,7 @@ import click
 from lendsafe import __version__
 from lendsafe.errors import EXIT_CODES, DiskError, LendSafeError
 from lendsafe.fields import did_you_mean
+from lendsafe.terminal import escaped
 
 # verb -> help line; the command of verb "x-y" is `command` in lendsafe/cli/x_y.py
 VERBS = {
@@ -25,6 +26,7 @@ VERBS = {
     "train": "Fine-tune a model with LoRA.",
     "eval": "Generate and score held-out explanations.",
     "explain": "Explain one application; write the letter.",
+    "record": "Check, search, hand out and clear the record.",
     "export": "Write adapters and merged models that other tools load.",
     "import-adapter": "Turn a PEFT or mlx-lm adapter into a run.",
 }
@@ -108,5 +110,5 @@ def _usage(error: click.UsageError) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"Error: {message}", err=True)
+    click.echo(f"Error: {escaped(message)}", err=True)
     sys.exit(code)

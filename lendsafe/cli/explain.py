@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lendsafe.cli.options import settings, settings_options
-from lendsafe.errors import ConfigError, DataError, GateError, RefusedError
+from lendsafe.errors import ConfigError, DataError, GateError
 from lendsafe.pipeline.settings import GenerateConfig
 from lendsafe.records import Style
 
@@ -60,7 +60,6 @@ _SHARE = _Share()
 @click.option(
     "--fail-on-fallback", type=_SHARE, help="With --out: exit 10 if more of the model's texts are not sent, such as 5%."
 )
-@click.option("--verify", type=PATH, help="Check that no byte of a record has changed; nothing else is done.")
 @click.option(
     "--example-lender", is_flag=True, help="Print a lender's file to fill in; nothing else is done."
 )
@@ -83,9 +82,6 @@ def command(applications: Path | None, **given: Any) -> None:
         from lendsafe.notice import example_toml
 
         click.echo(example_toml(), nl=False)
-        return
-    if given["verify"]:
-        _verify(given["verify"], given["as_json"])
         return
     if applications is None or given["risk"] is None:
         raise ConfigError("Name a file of applications and the risk model: lendsafe explain FILE --risk DIR.")
@@ -160,7 +156,7 @@ def _one(found: "list[Application]", path: Path, given: dict[str, Any]) -> tuple
     medium = ending(given["notice"]) if given["notice"] else given["medium"]
     outcome = _explainer(given).explain([application], notice_date=_day(given))[0]
     result = outcome.to_json()
-    if outcome.letter and outcome.letter.late:
+    if outcome.letter and outcome.letter.late_on(max(outcome.letter.case.dates.notice, _today())):
         _warn_late(1, outcome.letter.case.deadline)
     if given["record"] and outcome.letter:
         result["letter"]["record"] = keep(outcome, given["record"], {medium: render(outcome.letter, medium)})
@@ -182,15 +178,26 @@ def _many(found: "Read", given: dict[str, Any]) -> dict[str, Any]:
     )
     done = batch.run(_explainer(given), found, given["out"], delivery, done=counter("letters"))
     if given["table"]:
-        write_atomically(given["table"], batch.as_table(given["out"]))
+        write_atomically(given["table"], batch.as_table(given["out"]), private=True)
     if done.late:
         _warn_late(done.late)
     return asdict(done)
 
 
+def _today() -> date:
+    return date.today()
+
+
 def _day(given: dict[str, Any]) -> date:
     day: datetime | None = given["notice_date"]
-    return day.date() if day else date.today()
+    today = _today()
+    if day and day.date() < today and (given["notice"] or given["record"] or given["lender"]):
+        click.echo(
+            f"Warning: dated {day.date()}, and written {today}; a record marks the letter as backdated, and counts "
+            "the 30 days to when it was written.",
+            err=True,
+        )
+    return day.date() if day else today
 
 
 def _warn_late(letters: int, deadline: date | None = None) -> None:
@@ -221,24 +228,14 @@ def _shown(outcome: "Outcome", result: dict[str, Any]) -> str:
     }[told.source]
     lines += ["", told.text, "", how]
     if letter := result["letter"]:
-        lines.append(f"Letter: {letter['kind']}, dated {letter['notice_date']}, due by {letter['deadline']}")
+        due = f", due by {letter['deadline']}" if letter["deadline"] else ""
+        lines.append(f"Letter: {letter['kind']}, dated {letter['notice_date']}{due}")
         lines += [f"{name.capitalize()}: {letter[name]}" for name in ("file", "record") if name in letter]
     return "\n".join(lines)
 
 
 def _factor(number: int, one: dict[str, Any]) -> str:
     return f"  {number}. {one['statement']} ({one['strength']}, {one['contribution']:+.2f} log-odds)"
-
-
-def _verify(folder: Path, as_json: bool) -> None:
-    from lendsafe.cli import output
-    from lendsafe.notice import verify
-
-    found = verify(folder)
-    if found.problems:
-        raise RefusedError(f"{folder}: {len(found.problems)} problems: {_listed(found.problems)}")
-    shown = f"{folder}: {found.records} records, every byte as it was written; last line {found.last_sha256}"
-    click.echo(output.as_json(found) if as_json else shown)
 
 
 def _listed(problems: "tuple[str, ...] | list[str]") -> str:

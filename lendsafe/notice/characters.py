@@ -6,6 +6,8 @@ medium escapes: line breaks, control, bidirectional and zero-width characters, a
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 # Cc control, Cf format (bidi, zero-width, tags), Cs surrogate, Co private use, Cn unassigned
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
@@ -36,3 +38,38 @@ def paragraphs(text: str) -> tuple[str, ...]:
     """Paragraphs between blank lines, each made :func:`visible`; empty ones left out."""
     found = (visible(part) for part in re.split(r"\n\s*\n", text))
     return tuple(one for one in found if one)
+
+
+_SOCIAL_SECURITY = re.compile(r"\b\d{3}[- ]\d{2}[- ](\d{4})\b")
+_LONG_NUMBER = re.compile(r"\b\d(?:[ -]?\d){12,18}\b")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
+_SECRET_KEY = re.compile(
+    r"ssn|social_?security|account_?(number|no\b)|card_?(number|no\b)|tax_?id|iban|routing", re.IGNORECASE
+)
+
+
+def masked(value: Any, key: str = "") -> Any:
+    """JSON values without account and social security numbers: of each, the last four characters stay."""
+    if isinstance(value, Mapping):
+        return {name: masked(inner, str(name)) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(inner, key) for inner in value]
+    if _SECRET_KEY.search(key) and isinstance(value, str | int) and not isinstance(value, bool):
+        return _stars(str(value))
+    if not isinstance(value, str):
+        return value
+    found = _SOCIAL_SECURITY.sub(lambda one: _stars(one[0]), value)
+    found = _LONG_NUMBER.sub(lambda one: _stars(one[0]) if _is_card(one[0]) else one[0], found)
+    return _IBAN.sub(lambda one: _stars(one[0]), found)
+
+
+def _stars(text: str) -> str:
+    shown = text[-4:] if len(text) > 6 else ""
+    return "*" * (len(text) - len(shown)) + shown
+
+
+def _is_card(text: str) -> bool:
+    """The check digit of ISO/IEC 7812-1, annex B (Luhn)."""
+    digits = [int(char) for char in reversed(text) if char.isdigit()]
+    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0

@@ -1,281 +1,207 @@
-"""From a decision, its reasons and a narrative to a letter. No sentence of the law is written here.
+"""From a decision's grounds to letters. No sentence of the law is written here: see the block table."""
 
-The order follows Form C-1 (12 CFR 1002 appendix C): request, action, part I reasons, part II
-outside sources with the score, whom to ask, the ECOA notice.
-"""
+from itertools import groupby
 
-from collections.abc import Sequence
-from datetime import date
-
-from lendsafe import slots
 from lendsafe.errors import ConfigError, DataError
-from lendsafe.notice.characters import paragraphs, visible
+from lendsafe.notice import table
+from lendsafe.notice.case import FIRST_DAY, Case, Dates
 from lendsafe.notice.config import NoticeConfig
-from lendsafe.notice.letter import Block, Case, Contact, Dates, Kind, Letter, Row, Section
+from lendsafe.notice.grounds import Consumer, Grounds
+from lendsafe.notice.letter import Block, Letter, Look, Section
 from lendsafe.notice.templates import fill, templates
-from lendsafe.records import Explanation
 
-TITLES: dict[Kind, str] = {
-    "approval": "Notice of Action Taken",
-    "denial": "Notice of Action Taken and Statement of Reasons",
-    "counteroffer": "Notice of Action Taken, Statement of Reasons and Counteroffer",
-    "incomplete": "Notice of Incomplete Application and Request for Additional Information",
-}
-ACTIONS: dict[Kind, str] = {
-    "approval": "action_approved",
-    "denial": "action_denied",
-    "counteroffer": "action_counteroffer",
-    "incomplete": "action_incomplete",
-}
-CENTRAL_SOURCE = (Row("On the web", "AnnualCreditReport.com"), Row("By phone", "(877) 322-8228"))
+_UNTRANSLATED = frozenset({"narrative"})  # it explains in English what the reasons state
 
 
-def compose(explanation: Explanation, contact: Contact, config: NoticeConfig, dates: Dates) -> Letter:
+def compose(
+    grounds: Grounds,
+    narrative: str,
+    config: NoticeConfig,
+    dates: Dates,
+    recipient: Consumer | None = None,
+) -> Letter:
     """Compose the letter that a decision asks for.
 
     Args:
-        explanation: Narrative that passed every check, with the assessment that it explains.
-        contact: Whom it goes to.
+        grounds: The decision.
+        narrative: Explanation that passed every check; empty for none.
         config: The lender.
         dates: Days that the law counts from. A letter that is late is composed all the same, and
             :attr:`Letter.late` says so.
+        recipient: The person of the application that it goes to; the primary applicant if left out.
 
     Raises:
-        ConfigError: If the configuration lacks what this letter has to name.
-        DataError: If the assessment lacks what this letter has to say.
+        ConfigError: If the lender's file lacks what this letter has to name.
+        DataError: If the grounds lack what this letter has to say.
     """
     case = Case(
-        assessment=explanation.assessment,
-        narrative=explanation.text,
-        contact=contact,
+        grounds=grounds,
+        recipient=recipient or grounds.consumers[0],
+        narrative=narrative,
         config=config,
         dates=dates,
     )
-    _refuse_incomplete_input(case)
-    sections = [
-        *_opening(case),
-        *_body(case),
-        *_outside_sources(case),
-        *_ending(case),
-        *_score_disclosure(case),
-    ]
-    return Letter(title=TITLES[case.kind], sections=tuple(sections), case=case)
+    _refuse_incomplete_grounds(case)
+    _refuse_incomplete_config(case)
+    _refuse_incomplete_scores(case)
+    translated = translation(case)
+    return Letter(title=table.title(case), sections=sections(case), case=case, translated=translated)
 
 
-def slot_values(case: Case) -> dict[str, str]:
-    """Every value that a template may ask for, formatted as a reader sees it."""
-    config = case.config
-    return {
-        "agency": config.agency.sentence,
-        "applicant_name": case.contact.name,
-        "bureau_name": config.bureau.name if config.bureau else "",
-        "credit": credit(case),
-        "due_date": long_date(case.due),
-        "notice_date": long_date(case.dates.notice),
-        "response_days": str(config.response_days),
-        "score_provider": config.score.provider if config.score else "",
-    }
+def compose_all(grounds: Grounds, narrative: str, config: NoticeConfig, dates: Dates) -> list[Letter]:
+    """A letter for each person of the application who is to get one.
 
-
-def credit(case: Case) -> str:
-    """The credit that was asked for, in words: amount, time, purpose."""
-    applicant, facts = case.assessment.applicant, slots.facts(case.assessment)
-    request = applicant.product.request
-    amount = f"a loan of {facts[request.amount]}" if request.amount in facts else "a loan"
-    term = f" over {facts[request.term]}" if request.term in facts else ""
-    return f"{amount}{term} {applicant.purpose}".rstrip()
-
-
-def long_date(day: date) -> str:
-    """A date as an American letter writes it: ``November 24, 2026``."""
-    return f"{day:%B} {day.day}, {day.year}"
-
-
-def information(case: Case) -> dict[str, str]:
-    """How a letter names what an applicant has to supply, by field."""
-    fields = case.assessment.applicant.product.fields
-    return {name: fields[name].ask or f"Your {fields[name].called}" for name in case.assessment.missing}
-
-
-def _refuse_incomplete_input(case: Case) -> None:
-    assessment, config = case.assessment, case.config
-    if case.adverse and not assessment.reasons:
-        raise DataError(f"A letter of {case.kind} states reasons, and the assessment has none.")
-    if case.kind == "counteroffer" and assessment.counteroffer_amount is None:
-        raise DataError("A counteroffer names an amount; set counteroffer_amount.")
-    if case.kind == "incomplete" and not assessment.missing:
-        raise DataError("A notice of incompleteness names what is missing; the assessment lists nothing.")
-    if case.adverse and case.report_used and config.bureau is None:
-        raise ConfigError(
-            "A consumer report was used, and the configuration has no [bureau] (15 USC 1681m(a)(3))."
-        )
-    if _discloses_score(case) and case.dates.score_created is None:
-        raise DataError("A disclosed score is dated (15 USC 1681g(f)(1)(D)); set score_created.")
-
-
-def _discloses_score(case: Case) -> bool:
-    if case.score is None:
-        return False
-    return (case.adverse and case.report_used) or (
-        case.kind == "approval" and case.config.approval_score_notice
-    )
-
-
-def _opening(case: Case) -> list[Section]:
-    config, applicant = case.config, case.contact
-    marks = [_block("specimen", case)] if config.specimen else []
+    The primary applicant always (12 CFR 1002.9(f)). A joint applicant whose own report or score was used
+    (15 USC 1681m(a)), or whose credit is granted (12 CFR 1022.75(c)). A co-signer whose score was obtained
+    for credit that is granted. Nobody's letter names another's score.
+    """
     return [
-        Section(
-            heading="",
-            look="letterhead",
-            blocks=(_block("creditor", case, items=config.creditor.lines), *marks),
-        ),
-        Section(
-            heading="",
-            blocks=(
-                _block("date", case),
-                _block("applicant", case, items=(applicant.name, *applicant.address)),
-            ),
-        ),
+        compose(grounds, narrative, config, dates, one)
+        for one in grounds.consumers
+        if one.role == "primary" or _concerns(one, grounds)
     ]
 
 
-def _body(case: Case) -> list[Section]:
-    request = [
-        Row("Application", visible(case.assessment.applicant.applicant_id)),
-        Row("Received", long_date(case.dates.received)),
-        Row("Credit requested", credit(case)),
-    ]
-    first = [
-        _block("credit_requested", case, rows=request),
-        _block("salutation", case),
-        _block(ACTIONS[case.kind], case),
-    ]
-    if case.kind == "incomplete":
-        needed = list(dict.fromkeys(information(case).values()))
-        first += [_block("information_needed", case, items=needed), _block("information_due", case)]
-    sections = [Section(heading=TITLES[case.kind], blocks=tuple(first))]
-    if case.adverse:
-        stated = [case.assessment.applicant.product.reasons[reason.code].statement for reason in case.assessment.reasons]
-        heading = (
-            "Principal reasons for credit denial"
-            if case.kind == "denial"
-            else "Principal reasons for our decision"
-        )
-        sections.append(Section(heading=heading, blocks=(_block("reasons", case, items=stated),)))
-    if told := paragraphs(case.narrative):
-        heading = "What these reasons mean" if case.adverse else "About our decision"
-        heading = "About your application" if case.kind == "incomplete" else heading
-        sections.append(Section(heading=heading, blocks=(_block("narrative", case, items=told),)))
-    return [*sections, *_offer(case)]
+def sections(case: Case) -> tuple[Section, ...]:
+    """The blocks that the table asks for, under their headings."""
+    found = []
+    for key, specs in groupby(table.wanted(case), key=lambda one: one[0].section):
+        blocks = tuple(_block(spec.id, number, content, case) for spec, number, content in specs)
+        found.append(Section(heading=table.heading(key, case), look=table.SECTIONS[key][1], blocks=blocks))
+    return tuple(found)
 
 
-def _offer(case: Case) -> list[Section]:
-    if case.kind != "counteroffer":
-        return []
-    facts = slots.facts(case.assessment)
-    terms = [Row("Amount", facts["counteroffer_amount"]), Row("Time to repay", facts.get(case.assessment.applicant.product.request.term, "as requested"))]
-    where = (case.config.creditor.name, *case.config.creditor.address)
-    blocks = (_block("counteroffer", case, rows=terms), _block("counteroffer_reply", case, items=where))
-    return [Section(heading="What we can offer you", blocks=blocks)]
+def _concerns(one: Consumer, grounds: Grounds) -> bool:
+    granted = grounds.action in ("approved", "account_review")
+    known = bool(one.bureaus or one.scores)
+    if one.role == "cosigner":
+        return granted and known
+    return granted or (known and grounds.action in ("declined", "counteroffer", "account"))
 
 
-def _outside_sources(case: Case) -> list[Section]:
-    if not case.adverse:
-        return []
-    sections = []
-    if case.report_used and case.config.bureau:
-        rights = [_block(name, case) for name in ("file_disclosure", "not_decider", "free_report", "dispute")]
-        blocks = (
-            _block("report_used", case),
-            _block("bureau", case, items=case.config.bureau.lines),
-            *rights,
-        )
-        sections.append(Section(heading="Use of information from a consumer report", blocks=blocks))
-        if case.score is not None:
-            sections.append(
-                Section(heading="Information about your credit score", look="panel", blocks=_score(case))
-            )
-    if case.config.outside_source:
-        blocks = (_block("outside_source", case),)
-        sections.append(Section(heading="Use of information from another outside source", blocks=blocks))
-    return sections
-
-
-def _score(case: Case) -> tuple[Block, ...]:
-    used = "score_used" if case.config.score_disclosed == "bureau" else "own_score_used"
-    factors = tuple(map(visible, case.assessment.key_factors))
-    source = case.config.score
-    assert source is not None  # NoticeConfig has a [score] wherever a score is disclosed
-    blocks = [
-        _block(used, case),
-        _block("score", case, rows=_score_rows(case)),
-        _block("key_factors", case, items=factors) if factors else _block("no_key_factors", case),
-    ]
-    if source.address and source.phone:
-        lines = (source.provider, *source.address, f"Telephone: {source.phone}")
-        blocks.append(_block("score_contact", case, items=lines))
-    return tuple(blocks)
-
-
-def _score_rows(case: Case) -> list[Row]:
-    source, created = case.config.score, case.dates.score_created
-    assert source is not None  # NoticeConfig has a [score] wherever a score is disclosed
-    assert created is not None  # refused before
-    return [
-        Row("Your credit score", str(case.score)),
-        Row("Date", long_date(created)),
-        Row("Scores range", f"from a low of {source.low} to a high of {source.high}"),
-        Row("Provided by", source.provider),
-    ]
-
-
-def _ending(case: Case) -> list[Section]:
-    creditor = case.config.creditor
-    signed = tuple(line for line in (creditor.office, creditor.name) if line)
-    sections = [
-        Section(heading="Questions", blocks=(_block("contact", case, items=creditor.lines),)),
-        Section(heading="", blocks=(_block("closing", case, items=signed),)),
-    ]
-    if case.adverse:
-        notice = (_block("ecoa_notice", case), _block("agency", case))
-        sections.append(Section(heading="Notice", blocks=notice))
-    return sections
-
-
-def _score_disclosure(case: Case) -> list[Section]:
-    """The page of its own that 12 CFR 1022.74(e)(2)(ii), (f)(3)(ii) ask for."""
-    config = case.config
-    if case.kind != "approval" or not config.approval_score_notice or config.score_disclosed == "none":
-        return []
-    rights = [_block(name, case) for name in ("accuracy", "annual_report")]
-    rights += [_block("central_source", case, rows=CENTRAL_SOURCE), _block("bureau_site", case)]
-    about: list[Block]
-    if case.score is not None and config.score:
-        heading = "Your credit score and the price you pay for credit"
-        bars = [Row(f"{bar.low}–{bar.high}", f"{bar.percent:g}%") for bar in config.score.distribution]
-        about = [
-            _block("approval_score", case, rows=_score_rows(case)),
-            *(_block(name, case) for name in ("report_meaning", "score_meaning", "score_effect")),
-            _block("score_distribution", case, rows=bars),
-        ]
-    elif config.bureau:
-        heading = "Credit scores and the price you pay for credit"
-        names = ("no_score", "report_contents", "score_meaning", "score_importance", "no_score_effect")
-        about = [_block(name, case) for name in names]
-    else:
-        return []
-    return [Section(heading=heading, look="page", blocks=(*about, *rights))]
-
-
-def _block(name: str, case: Case, items: Sequence[str] = (), rows: Sequence[Row] = ()) -> Block:
+def _block(name: str, number: int, content: table.Content, case: Case, text: str | None = None) -> Block:
     template = templates()[name]
+    sentences = template.text if text is None else text
     return Block(
         id=name,
+        number=number,
         version=template.version,
         citation=template.citation,
         shape=template.shape,
-        text=fill(template.text, slot_values(case)) if template.text else "",
-        items=tuple(items),
-        rows=tuple(rows),
+        text=fill(sentences, table.common_slots(case) | dict(content.slots)) if sentences else "",
+        items=content.items,
+        rows=content.rows,
     )
+
+
+def translation(case: Case) -> tuple[Section, ...]:
+    """The letter in the lender's second language, block by block; what is a name or a figure stays as it is.
+
+    Raises:
+        ConfigError: If a block that this letter has is not translated, or its English text has changed since.
+    """
+    if (second := case.config.translation) is None:
+        return ()
+    phrases: dict[str, str] = second.phrases
+    lacking: list[str] = []
+    found = []
+    for english in sections(case):
+        blocks = []
+        for block in english.blocks:
+            template = templates()[block.id]
+            if block.id in _UNTRANSLATED:
+                continue
+            if template.text and second.sha256.get(block.id) != template.sha256:
+                lacking.append(block.id)
+                continue
+            spec = next(one for one in table.BLOCKS if one.id == block.id)
+            content = spec.found(case)[block.number]
+            content = table.Content(
+                items=tuple(phrases.get(item, item) for item in content.items),
+                rows=tuple(row._replace(label=phrases.get(row.label, row.label)) for row in content.rows),
+                slots=content.slots,
+            )
+            blocks.append(_block(block.id, block.number, content, case, second.texts.get(block.id, "")))
+        if blocks and english.heading and english.heading not in phrases:
+            lacking.append(english.heading)
+        heading = second.title if english.look == "letterhead" else phrases.get(english.heading, "")
+        look: Look = "page" if english.look == "letterhead" else english.look  # the translation opens a page
+        if blocks:
+            found.append(Section(heading=heading, look=look, blocks=tuple(blocks), language=second.language))
+    lacking += [text for text in _to_translate(case) if text not in phrases]
+    if lacking:
+        raise ConfigError(
+            f"The translation into '{second.language}' lacks, or was made of another text of: "
+            f"{', '.join(dict.fromkeys(lacking))}."
+        )
+    return tuple(found)
+
+
+def _to_translate(case: Case) -> list[str]:
+    """Statements that the law asks for, beside the sentences of blocks."""
+    stated = [one.statement for one in case.grounds.reasons] if case.states_reasons else []
+    return [*stated, *(case.grounds.needed if case.kind == "incomplete" else ())]
+
+
+def _refuse_incomplete_grounds(case: Case) -> None:
+    grounds, dates = case.grounds, case.dates
+    if (case.adverse or case.kind == "reasons") and not grounds.reasons:
+        raise DataError(f"A letter of {case.kind} states reasons, and the assessment has none.")
+    if case.kind == "counteroffer" and grounds.offered is None:
+        raise DataError("A counteroffer names an amount; set counteroffer_amount.")
+    if case.kind == "incomplete" and not grounds.needed:
+        raise DataError("A notice of incompleteness names what is missing; the assessment lists nothing.")
+    if case.kind in ("account", "review") and not grounds.change:
+        raise DataError("A letter about an account says what was done to it; set 'change'.")
+    if case.kind == "reasons" and (dates.denied is None or dates.requested is None):
+        raise DataError("A statement of reasons answers a request; give the days 'denied' and 'requested'.")
+    if case.kind == "right" and not grounds.business:
+        raise DataError(
+            "The right to reasons is told at application for business credit (12 CFR 1002.9(a)(3))."
+        )
+
+
+def _refuse_incomplete_config(case: Case) -> None:
+    config = case.config
+    if (case.adverse or case.pricing_form) and (
+        unknown := [name for name in case.recipient.bureaus if config.bureau(name) is None]
+    ):
+        raise ConfigError(
+            f"A consumer report of {unknown[0]!r} was used, and the configuration has no [bureau] of that name "
+            "(15 USC 1681m(a)(3))."
+        )
+    if case.under("US") and case.dates.notice < (config.agency.since if config.agency else case.dates.notice):
+        raise ConfigError("The list of agencies is not that of the letter's day.")
+    if "EU-CCD" in config.jurisdictions and not case.under("EU-CCD"):
+        raise ConfigError("The rules of Directive (EU) 2023/2225 apply from 2026-11-20; the letter is older.")
+
+
+def _refuse_incomplete_scores(case: Case) -> None:
+    if case.adverse and case.grounds.score_used and case.config.score_disclosed == "none":
+        raise ConfigError(
+            "A credit score was used in the decision, and score_disclosed is 'none' (15 USC 1681m(a)(2))."
+        )
+    if case.report_disclosed and case.grounds.score_used and not case.scores:
+        raise DataError(
+            "A credit score was used in the decision, and the application names none: neither a score nor that "
+            "there was none to be had (15 USC 1681m(a)(2))."
+        )
+    pricing = case.scores if case.pricing_form else ()
+    for score, source in (*case.scores_used, *pricing):
+        if score.value is None:
+            continue
+        if score.created is None:
+            raise DataError("A disclosed score is dated (15 USC 1681g(f)(1)(D)); set score_created.")
+        if not FIRST_DAY <= score.created <= case.dates.notice:
+            raise DataError(
+                f"The score of {source.provider} is of {score.created}; expected a day up to the letter's, "
+                f"{case.dates.notice}."
+            )
+    unsaid = [one for one in case.scores_used if one.score.key_factors is None]
+    if case.pricing_form in ("H-6", "H-7"):
+        unsaid += [one for one in case.scores if one.score.key_factors is None]
+    if unsaid:
+        raise DataError(
+            "A disclosed score comes with 'key_factors' from its provider; give the list, "
+            "empty if the provider named none."
+        )

@@ -1,27 +1,37 @@
 """Who sends letters, and what the law wants named in them: one dated TOML file.
 
 Nothing here has a made-up default. A placeholder, a fictional telephone number or a missing table
-is refused, in one message that names every one.
+is refused, in one message that names every one; what is refused is in :mod:`lendsafe.notice.lender`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import date
-from functools import cache
-from importlib.resources import files
-from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
-from lendsafe.errors import ConfigError
-from lendsafe.fields import build, did_you_mean, knob, parse_toml, read_toml
+from lendsafe.fields import knob
 
 ScoreDisclosed = Literal["bureau", "proprietary", "none"]
+Jurisdiction = Literal["US", "US-CO", "EU-CCD"]
+PricingMethod = Literal["direct", "score_proxy", "tiers"]
 
-_PLACEHOLDER = re.compile(r"fill[ _-]?in|[<>\[\]]|\bTODO\b|\bTBD\b|\bxxx", re.IGNORECASE)
-_FICTIONAL = re.compile(r"555\D?01\d\d$")
 _TOLL_FREE = re.compile(r"1?8(00|33|44|55|66|77|88)\d{7}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A picture for the letterhead or above the signature.
+
+    Attributes:
+        data: PNG or JPEG.
+        kind: ``png`` or ``jpeg``.
+        alt: What a screen reader says instead.
+    """
+
+    data: bytes = field(repr=False)
+    kind: str
+    alt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +42,10 @@ class Party:
         nationwide: Whether a consumer reporting agency keeps files nationwide; its telephone number
             is then toll-free (15 USC 1681m(a)(3)(A)).
         office: Office that signs, for the creditor.
+        site: Web site where an agency's reports may be asked for.
+        email: Mailbox that electronic letters come from, for the creditor.
+        logo: File of a picture for the letterhead, beside the lender's file.
+        signature: File of a picture of the signature.
     """
 
     name: str = knob(help="Name.")
@@ -39,12 +53,17 @@ class Party:
     phone: str = knob(help="Telephone number.")
     nationwide: bool = knob(False, "Whether a consumer reporting agency keeps files nationwide.")
     office: str = knob("", "Office that signs.")
+    site: str = knob("", "Web site for requests.")
+    email: str = knob("", "Mailbox of electronic letters.")
+    logo: str = knob("", "Picture for the letterhead.")
+    signature: str = knob("", "Picture of the signature.")
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Name, address and telephone number, as a letter sets them."""
         label = "Toll-free telephone" if is_toll_free(self.phone) else "Telephone"
-        return (self.name, *self.address, f"{label}: {self.phone}")
+        site = (f"On the web: {self.site}",) if self.site else ()
+        return (self.name, *self.address, f"{label}: {self.phone}", *site)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,23 +77,42 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSource:
-    """The disclosed score: who provided it, its range, its distribution.
+    """A score that letters disclose: who provides it, its range, its distribution.
 
     Attributes:
         low: Lowest possible score.
         high: Highest possible score.
-        provider: Name of the person that provided it.
+        provider: Name of the person that provides it.
         address: Where questions about the score go; may be empty.
         phone: The same; may be empty.
+        key_factors: The provider's list of key factors, if it has one; only these are then disclosed.
         distribution: Six bars or more, or none.
     """
 
     low: int = knob(help="Lowest possible score.", low=0)
     high: int = knob(help="Highest possible score.", low=1)
-    provider: str = knob(help="Name of the person that provided the score.")
+    provider: str = knob(help="Name of the person that provides the score.")
     address: tuple[str, ...] = knob((), "Where questions about the score go.")
     phone: str = knob("", "Telephone number for questions about the score.")
+    key_factors: tuple[str, ...] = knob((), "The provider's list of key factors.")
     distribution: tuple[Bar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pricing:
+    """How it is determined who gets a risk-based pricing notice (12 CFR 1022.72(b)).
+
+    Attributes:
+        method: By comparing terms directly, by a score that stands for them, or by pricing tiers.
+        cutoff: Score that about 40 percent of consumers exceed; who is below it gets a notice.
+        cutoff_of: Day on which the cutoff was computed; no older than two years (1022.72(b)(1)(iii)(A)).
+        tiers: Number of pricing tiers.
+    """
+
+    method: PricingMethod = knob(help="direct, score_proxy or tiers.")
+    cutoff: int | None = knob(None, "Score below which a notice is given.")
+    cutoff_of: date | None = knob(None, "Day on which the cutoff was computed.")
+    tiers: int | None = knob(None, "Number of pricing tiers.", low=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +124,38 @@ class Agency:
         item: Item of appendix A.
         source: Where the list comes from.
         as_of: When it was read.
+        since: First day on which letters name these offices.
     """
 
     offices: tuple[tuple[str, ...], ...]
     item: str
     source: str
     as_of: date
+    since: date = date.min
 
     @property
     def sentence(self) -> str:
         """Names and addresses, as the notice of 12 CFR 1002.9(b)(1) ends."""
         return "; and ".join(", ".join(office) for office in self.offices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """A second language beside English (12 CFR 1002.4(e)), supplied by the lender.
+
+    Attributes:
+        language: Its tag, such as ``es``.
+        title: The letter's title is a phrase; this heads the translated part.
+        texts: Sentences of each block, by its id, with the same slots as the English ones.
+        sha256: By block id, the hash of the English text that was translated.
+        phrases: Headings, labels and reasons: English to translated.
+    """
+
+    language: str = knob(help="Tag of the language, such as es.")
+    title: str = knob(help="Heading of the translated part.")
+    texts: dict[str, str] = knob(help="Sentences by block.")
+    sha256: dict[str, str] = knob(help="Hash of the English sentences by block.")
+    phrases: dict[str, str] = knob(help="Headings, labels and reasons.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,70 +168,42 @@ class NoticeConfig:
 
     as_of: date = knob(help="Day on which names, addresses and numbers were last checked.")
     creditor: Party = knob(help="The lender.")
-    creditor_type: str = knob(help="Row of appendix A that the lender belongs to.")
-    agency: Agency = knob(help="Agency that administers compliance.")
+    creditor_type: str = knob("", help="Row of appendix A that the lender belongs to.")
+    agency: Agency | None = knob(None, help="Agency that administers compliance.")
     score_disclosed: ScoreDisclosed = knob(
         help="Which score a letter discloses: bureau, proprietary or none."
     )
-    bureau: Party | None = knob(None, "Consumer reporting agency whose report is used.")
-    score: ScoreSource | None = knob(None, "The disclosed score.")
+    bureaus: tuple[Party, ...] = knob((), "Consumer reporting agencies whose reports are used.")
+    scores: tuple[ScoreSource, ...] = knob((), "The scores that are disclosed.")
+    jurisdictions: tuple[Jurisdiction, ...] = knob(("US",), "Whose law letters follow: US, US-CO, EU-CCD.")
+    reasons: Literal["stated", "on_request"] = knob(
+        "stated", "Whether a denial states its reasons or the right to ask for them (Form C-5)."
+    )
     approval_score_notice: bool = knob(True, "Whether approvals carry the disclosure of 12 CFR 1022.74(e).")
-    outside_source: bool = knob(False, "Whether an outside source other than a bureau was used.")
+    pricing: Pricing | None = knob(None, "How risk-based pricing notices are determined.")
+    outside_source: bool = knob(
+        False, "Whether an outside source other than a bureau has a part in every decision."
+    )
     response_days: int = knob(30, "Days to accept a counteroffer or complete an application.", low=1, high=90)
     retention_months: int = knob(
-        25, "Months that records are kept; 25 at least (12 CFR 1002.12(b)(1)).", low=1, high=1200
+        25, "Months that records are kept; 25 at least (12 CFR 1002.12(b)(1)).", low=1, high=600
     )
+    translation: Translation | None = knob(None, "A second language beside English.")
+    logo: Image | None = None
+    signature: Image | None = None
     specimen: bool = knob(False, "Mark every letter as a specimen.")
 
+    def bureau(self, name: str) -> Party | None:
+        """The consumer reporting agency of that name."""
+        return next((one for one in self.bureaus if one.name == name), None)
 
-def read_config(path: Path) -> NoticeConfig:
-    """Read the lender's file.
+    def score(self, provider: str) -> ScoreSource | None:
+        """The score of that provider."""
+        return next((one for one in self.scores if one.provider == provider), None)
 
-    Raises:
-        ConfigError: Naming every key that is missing, unknown, of the wrong type, a placeholder or
-            a fictional telephone number.
-    """
-    return config_from(read_toml(path), str(path))
-
-
-@cache
-def demo_config() -> NoticeConfig:
-    """A lender that does not exist; its letters say that they are specimens."""
-    where = "lendsafe/notice/demo.toml"
-    return config_from(parse_toml((files("lendsafe.notice") / "demo.toml").read_text("utf-8"), where), where)
-
-
-def example_toml() -> str:
-    """The commented file to copy and fill in."""
-    return (files("lendsafe.notice") / "example.toml").read_text("utf-8")
-
-
-def config_from(table: Mapping[str, Any], where: str = "") -> NoticeConfig:
-    """Build and check a configuration from TOML's tables."""
-    if unfilled := sorted(_placeholders(table)):
-        raise ConfigError(f"{where}: still to be filled in: {', '.join(unfilled)}.")
-    plain: dict[str, Any] = dict(table)
-    for name in ("creditor", "bureau"):
-        if name in plain:
-            plain[name] = build(Party, _table(plain[name], name, where), f"{where} [{name}]")
-    if "score" in plain:
-        plain["score"] = _score(_table(plain["score"], "score", where), where)
-    plain["agency"] = _agency(plain, where)
-    config = build(NoticeConfig, plain, where)
-    if problems := list(_contradictions(config)):
-        raise ConfigError(f"{where}: {'; '.join(problems)}.")
-    return config
-
-
-@cache
-def agencies() -> dict[str, Agency]:
-    """Appendix A by type of creditor."""
-    table = parse_toml((files("lendsafe.notice") / "agencies.toml").read_text("utf-8"), "agencies.toml")
-    as_of, source = table.pop("as_of"), table.pop("source")
-    return {
-        kind: Agency(offices=tuple(map(tuple, one["offices"])), item=one["item"], source=source, as_of=as_of)
-        for kind, one in table.items()
-    }
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Every text with its key in the lender's file."""
+        return strings(asdict(self))
 
 
 def is_toll_free(phone: str) -> bool:
@@ -180,83 +211,13 @@ def is_toll_free(phone: str) -> bool:
     return bool(_TOLL_FREE.fullmatch("".join(char for char in phone if char.isdigit())))
 
 
-def _agency(table: Mapping[str, Any], where: str) -> Agency:
-    if own := table.get("agency"):
-        lines = (own.get("name", ""), *own.get("address", ()))
-        if len(lines) < 2 or not all(isinstance(line, str) and line.strip() for line in lines):
-            raise ConfigError(f"{where} [agency]: give 'name' and 'address' (a list of lines).")
-        as_of = table.get("as_of")
-        return Agency(
-            offices=(lines,), item="", source=where, as_of=as_of if isinstance(as_of, date) else date.min
-        )
-    kind = table.get("creditor_type", "")
-    if kind not in agencies():
-        hint = did_you_mean(str(kind), list(agencies()))
-        raise ConfigError(
-            f"{where}: 'creditor_type' is {kind!r}; expected one of {', '.join(agencies())}.{hint}"
-        )
-    return agencies()[kind]
-
-
-def _score(table: Mapping[str, Any], where: str) -> ScoreSource:
-    bars = tuple(
-        build(Bar, _table(one, "distribution", where), f"{where} [score] distribution")
-        for one in table.get("distribution", ())
-    )
-    rest = {key: value for key, value in table.items() if key != "distribution"}
-    source = build(ScoreSource, rest, f"{where} [score]")
-    return ScoreSource(**{name: getattr(source, name) for name in rest}, distribution=bars)
-
-
-def _contradictions(config: NoticeConfig) -> Iterator[str]:
-    yield from _party_problems(config.creditor, "creditor", config.specimen)
-    if config.bureau:
-        yield from _party_problems(config.bureau, "bureau", config.specimen)
-        if config.bureau.nationwide and not is_toll_free(config.bureau.phone):
-            yield "a nationwide bureau's 'phone' is toll-free (15 USC 1681m(a)(3)(A))"
-    if config.score_disclosed != "none" and config.score is None:
-        yield f"score_disclosed is '{config.score_disclosed}', and there is no [score]"
-    if config.score_disclosed == "bureau" and config.bureau is None:
-        yield "score_disclosed is 'bureau', and there is no [bureau]"
-    if config.score:
-        yield from _score_problems(
-            config.score, config.approval_score_notice and config.score_disclosed != "none"
-        )
-
-
-def _score_problems(score: ScoreSource, needs_distribution: bool) -> Iterator[str]:
-    if score.low >= score.high:
-        yield "[score] 'low' is not below 'high'"
-    bars = score.distribution
-    if needs_distribution and len(bars) < 6:
-        yield "approval_score_notice needs a [score] distribution of six bars or more (12 CFR 1022.74(e)(1)(ii)(F))"
-    if bars and not 99 <= sum(bar.percent for bar in bars) <= 101:
-        yield "the percentages of the [score] distribution do not add up to 100"
-    if any(bar.low > bar.high for bar in bars) or any(a.high >= b.low for a, b in pairwise(bars)):
-        yield "the bars of the [score] distribution overlap or are out of order"
-
-
-def _party_problems(party: Party, name: str, specimen: bool) -> Iterator[str]:
-    if not party.name.strip() or not party.address or not all(line.strip() for line in party.address):
-        yield f"[{name}] needs a name and an address"
-    if sum(char.isdigit() for char in party.phone) < 10:
-        yield f"[{name}] 'phone' is {party.phone!r}; expected at least ten digits"
-    if _FICTIONAL.search(party.phone) and not specimen:
-        yield f"[{name}] 'phone' is {party.phone!r}, a fictional number"
-
-
-def _table(value: Any, name: str, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: '{name}' is {value!r}; expected a table")
-    return value
-
-
-def _placeholders(value: Any, name: str = "") -> Iterator[str]:
-    if isinstance(value, Mapping):
+def strings(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in tables and lists, with the keys that lead to it."""
+    if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _placeholders(inner, f"{name}.{key}".strip("."))
-    elif isinstance(value, list):
+            yield from strings(inner, f"{name}.{key}".strip("."))
+    elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _placeholders(inner, name)
-    elif isinstance(value, str) and _PLACEHOLDER.search(value):
-        yield name
+            yield from strings(inner, name)
+    elif isinstance(value, str):
+        yield name, value

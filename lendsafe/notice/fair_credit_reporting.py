@@ -1,159 +1,181 @@
-"""Items of the Fair Credit Reporting Act: F1 to F8 when action is adverse, S and N with an approval."""
+"""Items F1 to F8: what the Fair Credit Reporting Act asks for when action is adverse."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from lendsafe.notice import key_factors
+from lendsafe.notice.case import Case, Disclosed
 from lendsafe.notice.config import is_toll_free
-from lendsafe.notice.letter import Case, Letter
-from lendsafe.notice.rule import Flaw, Rule, adverse, block_flaws, find
+from lendsafe.notice.letter import Letter
+from lendsafe.notice.rule import Flaw, Rule, adverse
 
 
-def _score_in_range(letter: Letter) -> Iterator[Flaw]:
-    source, score = letter.case.config.score, letter.case.score
-    if source and score is not None and not source.low <= score <= source.high:
-        yield "score", f"the score is outside its range, {source.low} to {source.high}"
+def score_in_range(letter: Letter) -> Iterator[Flaw]:
+    """A score outside the range that its provider's scale has."""
+    for score, source in letter.case.scores:
+        if score.value is not None and not source.low <= score.value <= source.high:
+            yield "score", f"the score is outside its range, {source.low} to {source.high}"
 
 
-def _enough_bars(letter: Letter) -> Iterator[Flaw]:
-    if any(len(block.rows) < 6 for block in find(letter, "score_distribution")):
-        yield "score_distribution", "fewer than six bars"
+def factors_right(
+    block: str, scores: Callable[[Case], tuple[Disclosed, ...]]
+) -> Callable[[Letter], Iterator[Flaw]]:
+    """How many, no two the same, in the provider's or reviewed words; for a score of the lender's, how many."""
+
+    def check(letter: Letter) -> Iterator[Flaw]:
+        for score, source in scores(letter.case):
+            factors = score.key_factors or ()
+            listed = factors if score.own else source.key_factors
+            for problem in key_factors.problems(factors, listed):
+                yield block, problem
+
+    return check
 
 
 def _toll_free(letter: Letter) -> Iterator[Flaw]:
-    bureau = letter.case.config.bureau
-    if bureau and bureau.nationwide and not is_toll_free(bureau.phone):
-        yield "bureau", "a nationwide agency's telephone number is toll-free"
+    for bureau in letter.case.bureaus:
+        if bureau.nationwide and not is_toll_free(bureau.phone):
+            yield "bureau", "a nationwide agency's telephone number is toll-free"
 
 
-def _used(letter: Letter) -> Iterator[Flaw]:
-    bureau = letter.case.config.score_disclosed == "bureau"
-    yield from _one_of(
-        letter, *(("score_used", "own_score_used") if bureau else ("own_score_used", "score_used"))
-    )
+def _every_agency(letter: Letter) -> Iterator[Flaw]:
+    named = {block.items[0] for block in letter.blocks if block.id == "bureau" and block.items}
+    for name in letter.case.recipient.bureaus:
+        if name not in named:
+            yield "bureau", "an agency whose report was used is not named"
+    yield from _toll_free(letter)
 
 
-def _factors(letter: Letter) -> Iterator[Flaw]:
-    factors = letter.case.assessment.key_factors
-    allowed = 5 if any("inquir" in factor.lower() for factor in factors) else 4
-    if len(factors) > allowed:
-        yield "key_factors", f"{len(factors)} key factors are stated; {allowed} are allowed"
-    yield from _one_of(
-        letter, *(("key_factors", "no_key_factors") if factors else ("no_key_factors", "key_factors"))
-    )
-
-
-def _one_of(letter: Letter, wanted: str, other: str) -> Iterator[Flaw]:
-    yield from block_flaws(letter, wanted)
-    for _ in find(letter, other):
-        yield other, f"'{other}' contradicts '{wanted}'"
-
-
-def _score_facts(letter: Letter) -> Iterator[Flaw]:
-    yield from _used(letter)
-    yield from _score_in_range(letter)
+def _nothing_untrue_of_scores(letter: Letter) -> Iterator[Flaw]:
+    """No score is said to have been used that was not; none of another person."""
+    used = letter.case.grounds.score_used
+    for block in letter.blocks:
+        said = block.id in ("score_used", "scores_used", "own_score_used", "own_score_mixed", "score")
+        if said and not used:
+            yield block.id, "a score is said to have been used, and none was"
 
 
 def _from_report(case: Case) -> bool:
-    return adverse(case) and case.report_used
+    return adverse(case) and bool(case.recipient.bureaus)
+
+
+def _from_one(case: Case) -> bool:
+    return _from_report(case) and len(case.recipient.bureaus) == 1
+
+
+def _from_several(case: Case) -> bool:
+    return _from_report(case) and len(case.recipient.bureaus) > 1
+
+
+def _values(case: Case) -> list[Disclosed]:
+    if not _from_report(case) or not case.grounds.score_used:
+        return []
+    return [one for one in case.scores if one.score.value is not None]
 
 
 def _scored(case: Case) -> bool:
-    return _from_report(case) and case.score is not None
+    return bool(_values(case))
 
 
-def _score_page(case: Case) -> bool:
-    wanted = case.config.approval_score_notice and case.config.score_disclosed != "none"
-    return case.kind == "approval" and wanted and case.score is not None
+def _bureaus_own(number: str) -> Callable[[Case], bool]:
+    def applies(case: Case) -> bool:
+        found = [one for one in _values(case) if not one.score.own]
+        return len(found) == 1 if number == "one" else len(found) > 1
+
+    return applies
 
 
-def _no_score_page(case: Case) -> bool:
-    wanted = case.config.approval_score_notice and case.config.score_disclosed != "none"
-    return case.kind == "approval" and wanted and case.score is None and case.config.bureau is not None
+def _creditors(report_only: bool) -> Callable[[Case], bool]:
+    return lambda case: any(one.score.own and one.score.report_only == report_only for one in _values(case))
 
 
-def _score_contact(case: Case) -> bool:
-    source = case.config.score
-    return _scored(case) and source is not None and bool(source.address and source.phone)
+def _with_factors(case: Case) -> bool:
+    return len(_values(case)) == 1 and bool(_values(case)[0].score.key_factors)
+
+
+def _with_factors_of_each(case: Case) -> bool:
+    return len(_values(case)) > 1 and any(one.score.key_factors for one in _values(case))
+
+
+def _without_factors(case: Case) -> bool:
+    return any(not one.score.key_factors for one in _values(case))
+
+
+def _contact_known(case: Case) -> bool:
+    return any(one.source.address and one.source.phone for one in _values(case))
+
+
+def _absent(case: Case) -> bool:
+    used = _from_report(case) and case.grounds.score_used
+    return used and any(one.score.value is None for one in case.scores)
 
 
 def _other_source(case: Case) -> bool:
-    return adverse(case) and case.config.outside_source
+    reasons = (source for one in case.grounds.reasons for source in one.sources)
+    told = case.grounds.other_sources or case.config.outside_source
+    return adverse(case) and ("third_party" in reasons or told)
 
 
 _FORMS = "12 CFR 1002 appendix C"
-_PAGE = "12 CFR 1022.74(e)(1)(ii)"
-_NO_SCORE = "12 CFR 1022.74(f)(1)(iii)"
-# Blocks of which a case has one or the other
-ALTERNATIVES = frozenset({"score_used", "own_score_used", "key_factors", "no_key_factors"})
+_A2 = "15 USC 1681m(a)(2)"
+_USED = "That a score was used, and what a score is."
+
+
+def _one_or_several(item: str, citation: str, requirement: str, one: str, several: str) -> tuple[Rule, Rule]:
+    return (
+        Rule(item, citation, requirement, one, _from_one),
+        Rule(item, citation, requirement, several, _from_several),
+    )
+
 
 FAIR_CREDIT_REPORTING: tuple[Rule, ...] = (
-    Rule("F1", "15 USC 1681m(a)(1)", "That a consumer report was used.", "report_used", _from_report),
-    Rule(
-        "F2",
-        "15 USC 1681m(a)(2)(A)",
-        "The score, its range, date and provider.",
-        "score",
-        _scored,
-        _score_facts,
+    *_one_or_several(
+        "F1", "15 USC 1681m(a)(1)", "That a consumer report was used.", "report_used", "reports_used"
     ),
-    Rule("F2", f"{_FORMS}, paragraph 2", "Whom to ask about the score.", "score_contact", _score_contact),
+    Rule("F2", f"{_A2}(A)", "The score, its range, date and provider.", "score", _scored, score_in_range),
+    Rule("F2", _A2, _USED, "score_used", _bureaus_own("one")),
+    Rule("F2", _A2, _USED, "scores_used", _bureaus_own("several")),
+    Rule("F2", _A2, _USED, "own_score_used", _creditors(report_only=True)),
+    Rule("F2", _A2, _USED, "own_score_mixed", _creditors(report_only=False)),
+    Rule("F2", _A2, "A score that was wanted and not there is not passed over.", "score_absent", _absent),
+    Rule("F2", _A2, "No score is said to have been used that was not.", check=_nothing_untrue_of_scores),
+    Rule("F2", f"{_FORMS}, paragraph 2", "Whom to ask about the score.", "score_contact", _contact_known),
     Rule(
         "F3",
-        "15 USC 1681m(a)(2)(B), 1681g(f)(1)(C), (f)(9)",
+        f"{_A2}(B), 1681g(f)(1)(C), (f)(9)",
         "At most four key factors, or five with inquiries, in order.",
-        "",
-        _scored,
-        _factors,
+        "key_factors",
+        _with_factors,
+        factors_right("key_factors", lambda case: tuple(_values(case))),
     ),
+    Rule(
+        "F3",
+        f"{_A2}(B), 1681g(f)(1)(C), (f)(9)",
+        "The key factors of each score.",
+        "key_factors_of",
+        _with_factors_of_each,
+        factors_right("key_factors_of", lambda case: tuple(_values(case))),
+    ),
+    Rule("F3", f"{_A2}(B)", "That no key factor was named.", "no_key_factors", _without_factors),
     Rule(
         "F4",
         "15 USC 1681m(a)(3)(A)",
-        "Name, address and telephone number of the agency.",
+        "Name, address and telephone number of each agency.",
         "bureau",
         _from_report,
-        _toll_free,
+        _every_agency,
     ),
-    Rule("F5", "15 USC 1681m(a)(3)(B)", "That the agency did not decide.", "not_decider", _from_report),
-    Rule(
+    *_one_or_several(
+        "F5", "15 USC 1681m(a)(3)(B)", "That the agency did not decide.", "not_decider", "not_deciders"
+    ),
+    *_one_or_several(
         "F6",
         "15 USC 1681m(a)(4)(A)",
         "A free report within 60 days.",
         "file_disclosure free_report",
-        _from_report,
+        "file_disclosures free_reports",
     ),
-    Rule("F7", "15 USC 1681m(a)(4)(B)", "The right to dispute.", "dispute", _from_report),
+    *_one_or_several("F7", "15 USC 1681m(a)(4)(B)", "The right to dispute.", "dispute", "disputes"),
     Rule(
         "F8", "15 USC 1681m(b)", "The right to ask about an outside source.", "outside_source", _other_source
     ),
-    Rule("S1", f"{_PAGE}(A)", "What a consumer report is.", "report_meaning", _score_page),
-    Rule("S2", f"{_PAGE}(B)", "What a credit score is.", "score_meaning", _score_page),
-    Rule("S3", f"{_PAGE}(C)", "What a score can affect.", "score_effect", _score_page),
-    Rule(
-        "S4",
-        f"{_PAGE}(D), (E), (G), (H)",
-        "The score, its range, date and provider.",
-        "approval_score",
-        _score_page,
-        _score_in_range,
-    ),
-    Rule(
-        "S5",
-        f"{_PAGE}(F)",
-        "The distribution in six bars or more.",
-        "score_distribution",
-        _score_page,
-        _enough_bars,
-    ),
-    Rule("S6", f"{_PAGE}(I)", "To verify and dispute.", "accuracy", _score_page),
-    Rule("S7", f"{_PAGE}(J)", "Free annual reports.", "annual_report", _score_page),
-    Rule("S8", f"{_PAGE}(K)", "The centralized source.", "central_source", _score_page),
-    Rule("S9", f"{_PAGE}(L)", "The Bureau's Web site.", "bureau_site", _score_page),
-    Rule("N1", f"{_NO_SCORE}(A)", "What a consumer report contains.", "report_contents", _no_score_page),
-    Rule("N2", f"{_NO_SCORE}(B)", "What a credit score is.", "score_meaning", _no_score_page),
-    Rule("N3", f"{_NO_SCORE}(C)", "Why scores matter.", "score_importance", _no_score_page),
-    Rule("N4", f"{_NO_SCORE}(D)", "What the lack of a score can affect.", "no_score_effect", _no_score_page),
-    Rule("N5", f"{_NO_SCORE}(E)", "That there was no score, and from whom.", "no_score", _no_score_page),
-    Rule("N6", f"{_NO_SCORE}(F)", "To verify and dispute.", "accuracy", _no_score_page),
-    Rule("N7", f"{_NO_SCORE}(G)", "Free annual reports.", "annual_report", _no_score_page),
-    Rule("N8", f"{_NO_SCORE}(H)", "The centralized source.", "central_source", _no_score_page),
-    Rule("N9", f"{_NO_SCORE}(I)", "The Bureau's Web site.", "bureau_site", _no_score_page),
 )

@@ -4,16 +4,32 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lendsafe.errors import LendSafeError
-from lendsafe.notice.compose import slot_values
-from lendsafe.notice.contents import expected
-from lendsafe.notice.letter import Block, Case, Letter
+from lendsafe.notice import table
+from lendsafe.notice.case import Case
+from lendsafe.notice.letter import Block, Letter
 from lendsafe.notice.templates import fill, templates
 
 Flaw = tuple[str, str]  # (block id, or "" for the letter as a whole; what is wrong)
 
 
-def _always(_: Case) -> bool:
+def always(_: Case) -> bool:
+    """Every letter."""
     return True
+
+
+def adverse(case: Case) -> bool:
+    """Notices of adverse action under Federal law."""
+    return case.kind in ("denial", "counteroffer", "account") and case.under("US")
+
+
+def stated(case: Case) -> bool:
+    """Letters that state principal reasons."""
+    return case.states_reasons
+
+
+def kind(*kinds: str) -> Callable[[Case], bool]:
+    """Letters of these kinds."""
+    return lambda case: case.kind in kinds
 
 
 def _nothing(_: Letter) -> Iterator[Flaw]:
@@ -37,7 +53,7 @@ class Rule:
     citation: str
     requirement: str
     blocks: str = ""
-    applies: Callable[[Case], bool] = _always
+    applies: Callable[[Case], bool] = always
     check: Callable[[Letter], Iterator[Flaw]] = _nothing
 
     def flaws(self, letter: Letter) -> Iterator[Flaw]:
@@ -48,37 +64,37 @@ class Rule:
 
 
 def find(letter: Letter, name: str) -> list[Block]:
-    """Every block of that id; there should be one at most."""
+    """Every block of that id."""
     return [block for block in letter.blocks if block.id == name]
 
 
 def block_flaws(letter: Letter, name: str) -> Iterator[Flaw]:
     """Why the block is not what it has to be: absent, empty, another text, other contents."""
+    spec = next(one for one in table.BLOCKS if one.id == name)
+    contents = list(spec.contents(letter.case))
     found = find(letter, name)
     if not found:
         yield name, f"'{name}' is missing"
-    for block in found:
-        if problem := _problem(block, letter.case):
+    elif len(found) < len(contents):
+        yield name, f"'{name}' is there {len(found)} times, and {len(contents)} are asked for"
+    for number, block in enumerate(found):
+        if number < len(contents) and (problem := _problem(block, number, contents[number], letter.case)):
             yield name, problem
 
 
-def _problem(block: Block, case: Case) -> str:
+def _problem(block: Block, number: int, content: table.Content, case: Case) -> str:
     template = templates()[block.id]
     try:
-        text = fill(template.text, slot_values(case))
+        text = fill(template.text, table.common_slots(case) | dict(content.slots))
     except LendSafeError as problem:
         return f"'{block.id}': {problem}"
     if not block.content.strip():
         return f"'{block.id}' is empty"
-    if (block.version, block.citation, block.shape) != (template.version, template.citation, template.shape):
+    pinned = (number, template.version, template.citation, template.shape)
+    if (block.number, block.version, block.citation, block.shape) != pinned:
         return f"'{block.id}' is not version {template.version} of its template"
     if block.text != text:
         return f"'{block.id}' does not say what its template says"
-    if (block.items, block.rows) != expected(block.id, case):
+    if (block.items, block.rows) != (content.items, content.rows):
         return f"'{block.id}' does not carry what it should, in order"
     return ""
-
-
-def adverse(case: Case) -> bool:
-    """Denials and counteroffers."""
-    return case.kind in ("denial", "counteroffer")

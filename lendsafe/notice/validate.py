@@ -4,8 +4,8 @@ The rules do not ask how a letter was composed. They derive what has to be in it
 the dates and the configuration, and read the letter against that.
 
 B1 to B22 are items of 12 CFR 1002 (Regulation B) and its commentary, F1 to F8 of 15 USC 1681m
-(FCRA 615), S1 to S9 and N1 to N9 of 12 CFR 1022.74(e) and (f). FORM is the order of the sample
-forms (12 CFR 1002 appendix C).
+(FCRA 615), S, N, P and R of 12 CFR 1022.72 to 1022.75, C of Colorado's and E of the European Union's law.
+FORM is the order of the sample forms (12 CFR 1002 appendix C).
 """
 
 from collections import Counter
@@ -13,25 +13,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lendsafe.notice import table
+from lendsafe.notice.case import Case
 from lendsafe.notice.characters import paragraphs
-from lendsafe.notice.fair_credit_reporting import ALTERNATIVES, FAIR_CREDIT_REPORTING
-from lendsafe.notice.letter import Case, Letter
+from lendsafe.notice.colorado import COLORADO
+from lendsafe.notice.compose import sections, translation
+from lendsafe.notice.european_union import EUROPEAN_UNION
+from lendsafe.notice.fair_credit_reporting import FAIR_CREDIT_REPORTING
+from lendsafe.notice.letter import Letter
 from lendsafe.notice.regulation_b import REGULATION_B
+from lendsafe.notice.risk_based_pricing import RISK_BASED_PRICING
 from lendsafe.notice.rule import Flaw, Rule
 from lendsafe.records import Finding
 
-# Every block, in the order in which a letter has them
-ORDER = (
-    *("creditor", "specimen", "date", "applicant", "credit_requested", "salutation"),
-    *("action_approved", "action_denied", "action_counteroffer", "action_incomplete"),
-    *("information_needed", "information_due", "reasons", "narrative", "counteroffer", "counteroffer_reply"),
-    *("report_used", "bureau", "file_disclosure", "not_decider", "free_report", "dispute"),
-    *("score_used", "own_score_used", "score", "key_factors", "no_key_factors", "score_contact"),
-    *("outside_source", "contact", "closing", "ecoa_notice", "agency"),
-    *("approval_score", "no_score", "report_meaning", "report_contents", "score_meaning", "score_importance"),
-    *("score_effect", "no_score_effect", "score_distribution", "accuracy", "annual_report", "central_source"),
-    "bureau_site",
-)
+ORDER = tuple(spec.id for spec in table.BLOCKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ def validate(letter: Letter) -> list[Finding]:
 
 
 def checklist(letter: Letter) -> list[Item]:
-    """Every rule with what it found, in order; for a reviewer's screen."""
+    """Every rule with what it found, in order; for a reviewer's screen and for the record."""
     items = []
     for rule in RULES:
         applies = rule.applies(letter.case)
@@ -65,21 +60,41 @@ def checklist(letter: Letter) -> list[Item]:
 
 
 def _form(letter: Letter) -> Iterator[Flaw]:
-    """Each block once, known, wanted here, in the order of the forms."""
+    """Each block as often as it is asked for, known, wanted here, in the order of the forms."""
     ids = [block.id for block in letter.blocks]
-    wanted = set(ALTERNATIVES) | {
-        name for rule in RULES if rule.applies(letter.case) for name in rule.blocks.split()
-    }
+    asked = {name for rule in RULES if rule.applies(letter.case) for name in rule.blocks.split()}
+    times = Counter(spec.id for spec, _, _ in table.wanted(letter.case))
     for name, count in Counter(ids).items():
-        if name not in wanted:
+        if name not in asked:
             yield name, f"'{name}' does not belong into a letter of {letter.case.kind}"
-        if count > 1:
+        if count > max(1, times[name]):
             yield name, f"'{name}' is there {count} times"
     for name, following in pairwise(name for name in ids if name in ORDER):
         if ORDER.index(name) > ORDER.index(following):
             yield name, f"'{name}' is out of order"
-    if not letter.title.strip():
-        yield "", "the letter has no title"
+    if letter.title != table.title(letter.case):
+        yield "", "the letter's title is not that of its kind"
+
+
+def _headings(letter: Letter) -> Iterator[Flaw]:
+    """Under the headings of the table, and on a page of its own what has to be (12 CFR 1022.74(e)(2)(ii))."""
+    wanted = {(one.heading, one.look) for one in sections(letter.case)}
+    for section in letter.sections:
+        if (section.heading, section.look) not in wanted:
+            for block in section.blocks:
+                yield block.id, f"'{block.id}' stands under another heading than its own"
+
+
+def _translation(letter: Letter) -> Iterator[Flaw]:
+    """The second language says as much as the English, in the supplied words."""
+    wanted = [block for section in translation(letter.case) for block in section.blocks]
+    there = [block for section in letter.translated for block in section.blocks]
+    for block in wanted:
+        if block not in there:
+            yield block.id, f"'{block.id}' is missing or altered in the second language"
+    for block in there:
+        if block not in wanted:
+            yield block.id, f"'{block.id}' of the second language is not the supplied one"
 
 
 def _explained(case: Case) -> bool:
@@ -95,6 +110,9 @@ _FORMS = "12 CFR 1002 appendix C"
 RULES: tuple[Rule, ...] = (
     *REGULATION_B,
     *FAIR_CREDIT_REPORTING,
+    *RISK_BASED_PRICING,
+    *COLORADO,
+    *EUROPEAN_UNION,
     Rule("FORM", f"{_FORMS}, Form C-1", "The credit requested.", "credit_requested"),
     Rule("FORM", f"{_FORMS}, Form C-1", "Whom to ask, and who signs.", "contact closing"),
     Rule("FORM", "not part of a notice", "A specimen says so.", "specimen", _specimen),
@@ -102,4 +120,6 @@ RULES: tuple[Rule, ...] = (
         "FORM", "comment 9(b)(2)-2", "The explanation is the one that was checked.", "narrative", _explained
     ),
     Rule("FORM", _FORMS, "Each block once, and in the order of the forms.", check=_form),
+    Rule("FORM", _FORMS, "Each block under its heading.", check=_headings),
+    Rule("FORM", "12 CFR 1002.4(e)", "The second language says as much.", check=_translation),
 )

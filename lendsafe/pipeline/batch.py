@@ -224,7 +224,7 @@ class _Lines:
         table["letter"]["sha256"] = hashlib.sha256(one.content).hexdigest()
         if delivery.folder:
             name = f"{one.outcome.application.id}.{delivery.medium}"
-            write_atomically(delivery.folder / name, one.content)
+            write_atomically(delivery.folder / name, one.content, private=True)
             table["letter"]["file"] = name
         if delivery.record:
             table["letter"]["record"] = keep(one.outcome, delivery.record, {delivery.medium: one.content})
@@ -236,7 +236,7 @@ def _held(path: Path) -> Iterator[BinaryIO]:
     """The file, opened to read and append, held for this process until it ends."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+b")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

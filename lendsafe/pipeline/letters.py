@@ -15,6 +15,7 @@ from lendsafe.files import sha256, write_atomically
 from lendsafe.mlx_lora.exchange import adapter as adapters
 from lendsafe.notice import Dates, Letter, NoticeConfig
 from lendsafe.pipeline.applications import Application, application_from, read_applications
+from lendsafe.pipeline.grounds import grounds
 from lendsafe.pipeline.narrate import Narrator, Request, narrator
 from lendsafe.pipeline.narrate import explain as checked_narratives
 from lendsafe.pipeline.settings import GenerateConfig
@@ -75,7 +76,7 @@ class Outcome:
         """
         if self.letter is None:
             raise ConfigError("There is no letter: name the lender that it comes from.")
-        write_atomically(Path(path), render(self.letter, ending(Path(path))))
+        write_atomically(Path(path), render(self.letter, ending(Path(path))), private=True)
 
     def to_json(self) -> dict[str, Any]:
         """What may be reported and logged: no name, address or account number is in it."""
@@ -240,8 +241,10 @@ class Explainer:
     ) -> Outcome:
         """Compose the letter, if there is a lender."""
         day = notice_date or date.today()
-        sent = self.lender is not None and explanation.source != "held"  # a text that waits goes nowhere
-        letter = compose(explanation, application, self.lender, day) if self.lender and sent else None
+        letter = None
+        if self.lender and explanation.source != "held":  # a text that waits goes nowhere
+            used = self.engine.uses_score
+            letter = compose(explanation, application, self.lender, day, score_used=used)
         return Outcome(
             application=application, explanation=explanation, letter=letter, identity=self.identity
         )
@@ -320,9 +323,21 @@ def only(applications: Sequence[Application], where: str) -> Application:
 
 
 def compose(
-    explanation: Explanation, application: Application, lender: NoticeConfig, notice_date: date
+    explanation: Explanation,
+    application: Application,
+    lender: NoticeConfig,
+    notice_date: date,
+    *,
+    score_used: bool = False,
 ) -> Letter:
     """Compose a letter and refuse one that lacks anything; one that is late says so (:attr:`Letter.late`).
+
+    Args:
+        explanation: Narrative that passed every check, with the assessment that it explains.
+        application: Whom it is about.
+        lender: Whom the letter comes from.
+        notice_date: Date of the letter.
+        score_used: Whether the model or the policy looks at the bureau's score.
 
     Raises:
         DataError: If the application lacks what its letter has to say, or the validator finds something.
@@ -331,27 +346,13 @@ def compose(
     where = f"Application {application.id}:"
     if wrong := lacking(application):
         raise DataError(wrong)
-    assert application.contact is not None
     assert application.received is not None
-    created = application.score_created
-    if lender.score_disclosed == "proprietary":  # it is made with the decision
-        created = created or notice_date
     try:
-        dates = Dates(
-            received=application.received,
-            completed=application.completed,
-            notice=notice_date,
-            score_created=created,
-        )
-        letter = notice.compose(explanation, application.contact, lender, dates)
+        dates = Dates(received=application.received, completed=application.completed, notice=notice_date)
+        told = grounds(explanation.assessment, application, lender, notice_date, score_used=score_used)
+        letter = notice.compose(told, explanation.text, lender, dates)
     except DataError as problem:
         raise DataError(f"{where} {problem}") from problem
-    said = {block.id for block in letter.blocks}
-    if "no_key_factors" in said and lender.score_disclosed == "bureau" and application.key_factors is None:
-        raise DataError(
-            f"{where} a disclosed score comes with 'key_factors' from its provider; give the list, "
-            "empty if the provider named none."
-        )
     if found := [one for one in notice.validate(letter) if (one.rule, one.fact) != _LATE]:
         listed = "; ".join(f"{one.rule}: {one.message}" for one in found)
         raise DataError(f"{where} the letter is not complete: {listed}.")
@@ -373,9 +374,12 @@ def keep(outcome: Outcome, folder: Path, renderings: Mapping[str, bytes | str]) 
     """
     if outcome.letter is None:
         raise ConfigError("There is no letter to put on record: name the lender that it comes from.")
-    return notice.record(
-        folder, outcome.letter, outcome.application.source, renderings, provenance=outcome.to_json()
-    )
+    papers = {
+        "application": outcome.application.source,
+        "assessment": to_json(outcome.explanation.assessment),
+        "provenance": outcome.to_json(),
+    }
+    return notice.record(folder, outcome.letter, papers, renderings)
 
 
 def ending(path: Path) -> str:
@@ -409,7 +413,7 @@ def _letter(letter: Letter) -> dict[str, Any]:
     return {
         "kind": letter.case.kind,
         "notice_date": letter.case.dates.notice.isoformat(),
-        "deadline": letter.case.deadline.isoformat(),
+        "deadline": letter.case.deadline and letter.case.deadline.isoformat(),
         "late": letter.late,
         "retain_until": letter.retain_until.isoformat(),
         "specimen": letter.case.config.specimen,

@@ -2,8 +2,10 @@
 
 import json
 import re
+import stat
 import subprocess
 import sys
+from datetime import date
 from importlib.resources import files
 
 import pytest
@@ -19,7 +21,9 @@ def risk(tmp_path_factory):
 
 
 @pytest.fixture
-def lendsafe(capsys):
+def lendsafe(capsys, monkeypatch):
+    monkeypatch.setattr("lendsafe.cli.explain._today", lambda: date.fromisoformat(NOTICE_DAY))
+
     def call(*arguments):
         with pytest.raises(SystemExit) as ended:
             main(["explain", *map(str, arguments)])
@@ -74,6 +78,7 @@ def test_the_letters_ending_names_its_medium(lendsafe, risk, tmp_path, lender, e
     code, out, err = lendsafe(*arguments, "--notice-date", NOTICE_DAY)
     assert (code, err) == (0, "")
     assert path.read_bytes().startswith(start)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert f"File: {path}" in out
     before = path.read_bytes()
     lendsafe(*arguments, "--notice-date", NOTICE_DAY)
@@ -97,24 +102,15 @@ def test_a_late_letter_is_warned_of_on_stderr(lendsafe, risk, tmp_path, lender):
     assert json.loads(out)["letter"]["late"] is True
 
 
-def test_a_record_is_kept_and_a_flipped_byte_found(lendsafe, risk, tmp_path, lender):
-    record = tmp_path / "record"
-    arguments = (put(tmp_path, declined()), "--risk", risk, "--lender", lender, "--record", record)
-    assert lendsafe(*arguments, "--notice-date", NOTICE_DAY)[0] == 0
-    code, out, _ = lendsafe("--verify", record)
+def test_a_letter_dated_before_today_is_warned_of_and_counted_to_today(
+    lendsafe, risk, tmp_path, lender, monkeypatch
+):
+    arguments = (put(tmp_path, declined()), "--risk", risk, "--lender", lender, "--notice-date", "2026-11-24")
+    monkeypatch.setattr("lendsafe.cli.explain._today", lambda: date(2026, 12, 3))
+    code, _, err = lendsafe(*arguments)
     assert code == 0
-    assert "1 records, every byte as it was written" in out
-    code, out, _ = lendsafe("--verify", record, "--json")
-    assert json.loads(out)["records"] == 1
-    (path,) = record.glob("records/*/application.json")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.chmod(0o600)
-    path.write_bytes(content)
-    code, out, err = lendsafe("--verify", record)
-    assert code == 8
-    assert "application.json: changed since it was written" in err
-    assert out == ""
+    assert "dated 2026-11-24, and written 2026-12-03" in err
+    assert "later than 30 days after the application (it was due on 2026-12-02)" in err
 
 
 def test_many_are_explained_into_lines_with_rate_and_time_left(lendsafe, risk, tmp_path, lender):
@@ -137,6 +133,8 @@ def test_many_are_explained_into_lines_with_rate_and_time_left(lendsafe, risk, t
     assert "/s" in err
     assert "ETA 0:00" in err
     assert (tmp_path / "t.csv").read_text().startswith("applicant_id,decision")
+    for name in ("out.jsonl", "t.csv"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert json.loads(lendsafe(*arguments, "--json")[1]) == {
         "out": str(tmp_path / "out.jsonl"), "written": 0, "found": 2, "fallbacks": 0, "late": 0, "failed": [],
     }  # fmt: skip
@@ -167,7 +165,6 @@ def test_letters_that_cannot_be_made_are_named_and_end_in_3(lendsafe, risk, tmp_
         (("{one}", "--risk", "{risk}", "--lender", "{here}/none.toml"), 2, "none.toml"),
         (("{one}", "--risk", "{risk}", "--lender", "{example}"), 2, "still to be filled in"),
         (("{one}", "--risk", "{risk}", "--retries", "11"), 2, "retries"),
-        (("--verify", "{here}"), 5, "ledger.jsonl"),
     ],
 )
 def test_a_mistake_ends_in_one_line_and_its_code(lendsafe, risk, tmp_path, arguments, code, says):

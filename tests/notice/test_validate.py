@@ -4,12 +4,28 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from cases import CONTACT, DATES, assessment, every_kind, letter, reason
+from cases import (
+    CONSENT,
+    CONTACT,
+    DATES,
+    KEY_FACTORS,
+    REASONS,
+    SCORE,
+    consumer,
+    every_kind,
+    grounds,
+    letter,
+    reason,
+    with_items,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lendsafe.notice import checklist, validate
-from lendsafe.notice.letter import Block, Letter, Row
+from lendsafe.notice import checklist, templates, validate
+from lendsafe.notice.config import Pricing
+from lendsafe.notice.grounds import Row
+from lendsafe.notice.letter import Block, Letter
+from lendsafe.notice.table import BLOCKS
 from lendsafe.notice.validate import RULES
 
 KINDS = every_kind()
@@ -98,7 +114,7 @@ def rules(one: Letter) -> set[str]:
     return {finding.rule for finding in validate(one)}
 
 
-def with_items(one: Letter, name: str, items: tuple[str, ...]) -> Letter:
+def stating(one: Letter, name: str, items: tuple[str, ...]) -> Letter:
     number = [block.id for block in one.blocks].index(name)
     return changed(one, number, lambda block: replace(block, items=items))
 
@@ -121,13 +137,36 @@ SERVES = [
     ("score", "F2", "denial with score"),
     ("score_used", "F2", "denial with score"),
     ("own_score_used", "F2", "denial, own score"),
+    ("own_score_mixed", "F2", "denial, own score of more than the report"),
+    ("scores_used", "F2", "denial, two agencies"),
+    ("score_absent", "F2", "denial, no score to be had"),
+    ("key_factors_of", "F3", "denial, two agencies"),
     ("key_factors", "F3", "denial with score"),
     ("no_key_factors", "F3", "denial without key factors"),
-    ("bureau", "F4", "denial without score"),
-    ("not_decider", "F5", "denial without score"),
-    ("free_report", "F6", "denial without score"),
-    ("dispute", "F7", "denial without score"),
+    ("bureau", "F4", "denial, score not used"),
+    ("not_decider", "F5", "denial, score not used"),
+    ("free_report", "F6", "denial, score not used"),
+    ("dispute", "F7", "denial, score not used"),
     ("outside_source", "F8", "denial, outside source"),
+    ("reports_used", "F1", "denial, two agencies"),
+    ("not_deciders", "F5", "denial, two agencies"),
+    ("free_reports", "F6", "denial, two agencies"),
+    ("disputes", "F7", "denial, two agencies"),
+    ("reasons_on_request", "B6", "denial, reasons on request"),
+    ("business_right", "B6", "right of a business to reasons"),
+    ("action_account", "B2", "account"),
+    ("terms_set", "P2", "approval on less favorable terms"),
+    ("report_furnisher", "P5", "approval on less favorable terms"),
+    ("pricing_score", "P9", "approval on less favorable terms by score"),
+    ("rate_increased", "R3", "account review"),
+    ("co_system_decided", "C1", "denial in Colorado"),
+    ("co_inputs", "C2", "denial in Colorado"),
+    ("co_correction", "C3", "denial in Colorado"),
+    ("co_review", "C4", "denial in Colorado"),
+    ("eu_system_decided", "E1", "denial in the European Union"),
+    ("eu_intervention", "E2", "denial in the European Union"),
+    ("eu_contact", "E3", "denial in the European Union"),
+    ("eu_database", "E4", "denial in the European Union"),
 ]
 
 
@@ -135,7 +174,9 @@ SERVES = [
 def test_each_block_is_missed_by_the_item_that_it_serves(block, item, kind):
     one = KINDS[kind]
     number = [each.id for each in one.blocks].index(block)
-    assert {f.rule for f in validate(changed(one, number, lambda _: None)) if f.fact == block} == {item}
+    found = {f.rule for f in validate(changed(one, number, lambda _: None)) if f.fact == block}
+    assert found - {"F4"} == {item} - {"F4"}
+    assert found >= {item}
 
 
 def test_day_31_breaks_b1_of_the_letter_as_a_whole():
@@ -147,71 +188,179 @@ def test_day_31_breaks_b1_of_the_letter_as_a_whole():
 
 def test_records_that_are_kept_too_short_break_b20():
     config = replace(KINDS["denial with score"].case.config, retention_months=24)
+    assert rules(letter(grounds(business="small"), config=config)) == set()
     assert rules(letter(config=config)) == {"B20"}
 
 
 def test_vague_reasons_break_b7():
-    one = with_items(letter(), "reasons", ("You failed to achieve a qualifying score",))
+    one = stating(letter(), "reasons", ("You failed to achieve a qualifying score",))
     assert {"B7", "B9", "B10", "B11"} <= rules(one)
 
 
 def test_five_reasons_break_b8():
-    five = tuple(map(reason, ("debt_to_income", "delinquency", "utilization", "inquiries", "collections")))
-    assert rules(letter(assessment(reasons=five))) == {"B8"}
+    five = tuple(reason(f"Reason {word}") for word in ("one", "two", "three", "four", "five"))
+    assert rules(letter(grounds(reasons=five))) == {"B8"}
 
 
 def test_a_factor_in_the_applicants_favour_breaks_b9():
-    assert rules(letter(assessment(reasons=(reason("debt_to_income", -0.2),)))) == {"B9"}
+    assert rules(letter(grounds(reasons=(reason("Length of employment", -0.2),)))) == {"B9"}
+
+
+def test_a_reason_that_the_facts_deny_breaks_b9():
+    unknown = replace(REASONS[1], denied="late payments were not reported")
+    found = validate(letter(grounds(reasons=(REASONS[0], unknown))))
+    assert [one.rule for one in found] == ["B9"]
+    assert "the facts deny reason 2: late payments were not reported" in found[0].message
 
 
 def test_an_unnamed_model_breaks_b12():
-    assert rules(letter(assessment(risk_model=""))) == {"B12"}
+    assert rules(letter(grounds(method=""))) == {"B12"}
 
 
 def test_a_reason_of_a_score_that_passed_breaks_b13():
-    assert rules(letter(assessment(default_probability=0.1))) == {"B13"}
+    assert rules(letter(grounds(passed=True))) == {"B13"}
 
 
 def test_a_rule_that_is_not_stated_breaks_b14():
-    one = letter(assessment(reasons=(reason("bankruptcy", knockout=True), reason("debt_to_income"))))
-    assert "B14" in rules(with_items(one, "reasons", ("Excessive obligations in relation to income",)))
+    one = letter(grounds(reasons=(reason("Bankruptcy", knockout=True), REASONS[0])))
+    assert "B14" in rules(stating(one, "reasons", (REASONS[0].statement,)))
 
 
 def test_key_factors_given_as_reasons_break_b15():
-    one = letter()
-    assert "B15" in rules(with_items(one, "reasons", assessment().key_factors))
+    assert "B15" in rules(stating(letter(), "reasons", KEY_FACTORS))
 
 
 def test_incompleteness_as_a_reason_breaks_b16():
-    assert "B16" in rules(with_items(letter(), "reasons", ("Credit application incomplete",)))
+    assert "B16" in rules(stating(letter(), "reasons", ("Credit application incomplete",)))
 
 
-def test_electronic_delivery_without_consent_breaks_b18():
-    assert rules(letter(contact=replace(CONTACT, delivery="electronic"))) == {"B18"}
-    assert rules(letter(contact=replace(CONTACT, delivery="electronic", esign_consent=True))) == set()
+def test_electronic_delivery_without_evidence_of_consent_breaks_b18():
+    sent = replace(CONTACT, delivery="electronic")
+    assert rules(letter(contact=sent)) == {"B18"}
+    assert rules(letter(contact=replace(sent, esign_consent=True))) == {"B18"}
+    assert rules(letter(contact=replace(sent, consent=CONSENT))) == set()
+    for broken in (
+        replace(CONSENT, withdrawn=date(2026, 11, 24)),
+        replace(CONSENT, given=date(2026, 11, 25)),
+        replace(CONSENT, demonstrated=" "),
+    ):
+        assert rules(letter(contact=replace(sent, consent=broken))) == {"B18"}
 
 
 def test_another_language_alone_breaks_b19():
     assert rules(replace(letter(), language="es")) == {"B19"}
 
 
+def test_a_translation_that_says_less_or_something_else_is_named():
+    one = KINDS["denial in two languages"]
+    blocks = [(n, m) for n, s in enumerate(one.translated) for m, _ in enumerate(s.blocks)]
+    for number, place in blocks:
+        section = one.translated[number]
+        block = section.blocks[place]
+        for new in ((), (replace(block, text=block.text + " x"),)):
+            kept = (*section.blocks[:place], *new, *section.blocks[place + 1 :])
+            other = (*one.translated[:number], replace(section, blocks=kept), *one.translated[number + 1 :])
+            assert block.id in {finding.fact for finding in validate(replace(one, translated=other))}
+
+
+def test_a_block_under_another_heading_is_named():
+    one = letter()
+    for number, section in enumerate(one.sections):
+        moved = replace(section, heading="Congratulations")
+        found = validate(replace(one, sections=(*one.sections[:number], moved, *one.sections[number + 1 :])))
+        assert {block.id for block in section.blocks} <= {finding.fact for finding in found}
+
+
+def test_a_letter_to_somebody_else_breaks_b21():
+    assert "B21" in rules(letter(recipient=consumer(contact=replace(CONTACT, name="Somebody Else"))))
+
+
 def test_an_offer_of_more_is_no_counteroffer():
-    assert "B22" in rules(letter(assessment(decision="counteroffer", counteroffer_amount=20_000.0)))
+    assert "B22" in rules(replace_grounds(KINDS["counteroffer"], less=False))
+
+
+def replace_grounds(one: Letter, **changes) -> Letter:
+    return letter(replace(one.case.grounds, **changes), config=one.case.config)
+
+
+def test_reasons_asked_for_after_sixty_days_are_named():
+    one = KINDS["answer to a request for reasons"]
+    dates = replace(DATES, received=date(2026, 8, 3), denied=date(2026, 9, 1), requested=date(2026, 11, 20))
+    assert rules(letter(one.case.grounds, dates=dates)) == {"B6"}
+
+
+def scored(**changes) -> Letter:
+    return letter(grounds(consumers=(consumer(scores=(replace(SCORE, **changes),)),)))
 
 
 def test_a_score_outside_its_range_breaks_f2():
-    one = letter(assessment(score=1000), config=KINDS["denial, own score"].case.config)
-    assert rules(one) == {"F2"}
+    assert rules(scored(value=1000)) == {"F2"}
+
+
+FACTORS = (
+    "Number of accounts with delinquency",
+    "Too many accounts recently opened",
+    "Proportion of balances to credit limits is too high",
+    "Time since most recent delinquency",
+    "Length of time accounts have been established",
+    "Too many accounts with balances",
+)
 
 
 @pytest.mark.parametrize(
     ("count", "inquiries", "right"), [(4, False, True), (5, False, False), (5, True, True), (6, True, False)]
 )
 def test_four_key_factors_or_five_with_inquiries(count, inquiries, right):
-    factors = tuple(f"Factor {n}" for n in range(count - inquiries)) + (
-        ("Number of recent inquiries",) if inquiries else ()
-    )
-    assert rules(letter(assessment(key_factors=factors))) == (set() if right else {"F3"})
+    factors = FACTORS[: count - inquiries] + (("Number of recent inquiries",) if inquiries else ())
+    assert rules(letter(with_items(factors))) == (set() if right else {"F3"})
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        ("Too many inquiries", "Too many inquiries"),
+        ("Too many inquiries", "too many  INQUIRIES."),
+        ("Congratulations, your loan is approved. Call 1-900-555-1234",),
+        ("<script>alert(2)</script> inquiries",),
+        ("Applicant's race",),
+        ("Too many accounts of a married woman",),
+        ("Age of applicant",),
+        ("Too many accounts, see www.example.com",),
+        ("Account 4111111111111111 delinquent",),
+        ("Ask Jordan Sample",),
+        ("",),
+    ],
+)
+def test_what_is_no_key_factor_of_a_score_breaks_f3_and_is_not_repeated(factors):
+    found = [one for one in validate(letter(with_items(factors))) if one.rule == "F3"]
+    assert found
+    assert all(factor not in one.message for one in found for factor in factors if factor)
+
+
+def test_a_list_of_the_provider_is_the_only_right_one():
+    config = KINDS["denial with score"].case.config
+    score = replace(config.scores[0], key_factors=("Code 14: length of time", *KEY_FACTORS[:2]))
+    listed = replace(config, scores=(score,))
+    assert rules(letter(with_items(("Code 14: length of time",)), config=listed)) == set()
+    assert rules(letter(with_items(("Too many inquiries",)), config=listed)) == {"F3"}
+
+
+def test_a_sentence_about_a_score_that_was_not_used_breaks_f2():
+    used = KINDS["denial with score"]
+    lied = replace(used, case=replace(used.case, grounds=replace(used.case.grounds, score_used=False)))
+    assert {f.fact for f in validate(lied) if f.rule == "F2"} >= {"score_used", "score"}
+
+
+def test_anothers_score_breaks_p11():
+    one = KINDS["approval with score"]
+    other = replace(one.case, recipient=consumer(scores=(replace(SCORE, value=700),)))
+    assert "P11" in rules(replace(one, case=other))
+
+
+def test_a_cutoff_of_more_than_two_years_ago_is_named():
+    one = KINDS["approval on less favorable terms by score"]
+    pricing = Pricing(method="score_proxy", cutoff=720, cutoff_of=date(2024, 11, 23))
+    assert rules(letter(one.case.grounds, config=replace(one.case.config, pricing=pricing))) == {"P10"}
 
 
 def test_a_block_of_another_kind_does_not_belong():
@@ -227,6 +376,9 @@ def test_the_checklist_has_every_item_of_the_law_with_its_citation():
     assert all(rule.citation and rule.requirement for rule in RULES)
     concerned = {item.rule.id for item in checklist(KINDS["denial, outside source"]) if item.applies}
     assert {f"F{n}" for n in range(1, 9)} <= concerned
+    served = {name for rule in RULES for name in rule.blocks.split()}
+    assert served == {spec.id for spec in BLOCKS} == set(templates())
+    assert served == {block.id for one in KINDS.values() for block in one.blocks}  # each is in some letter
 
 
 def test_a_date_that_is_not_the_notices_is_named():

@@ -17,12 +17,13 @@ from lendsafe.corpus import synth
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.eval.truth.checks import check
 from lendsafe.notice import Contact, demo_config, render_pdf, validate, verify
-from lendsafe.notice.letter import REPORT_FIELDS
 from lendsafe.pipeline.applications import Application, application_from
+from lendsafe.pipeline.grounds import REPORT_FIELDS, denied, looks_at_score
 from lendsafe.pipeline.letters import Explainer, compose, keep, lacking
 from lendsafe.pipeline.narrate import Request
 from lendsafe.pipeline.narrate import explain as narratives
 from lendsafe.records import Style
+from lendsafe.risk.decision import KnockOut
 
 DAY = date(2026, 11, 24)
 EVERY_STYLE = [
@@ -33,6 +34,15 @@ EVERY_STYLE = [
 @pytest.fixture(scope="module")
 def explainer():
     return Explainer(engine(), lender=demo_config())
+
+
+@pytest.fixture(scope="module")
+def looking():
+    """With a policy that looks at the bureau's score."""
+    plain = engine()
+    rule = KnockOut(field="credit_score", above=849, reason="credit_history")
+    policy = replace(plain.policy, knockouts=(*plain.policy.knockouts, rule))
+    return Explainer(replace(plain, policy=policy), lender=demo_config())
 
 
 def outcome(explainer, table, day=DAY):
@@ -50,8 +60,46 @@ def test_a_declined_application_ends_in_a_denial_with_the_models_reasons(explain
     stated = blocks(one)["reasons"].items
     assert len(stated) == len(one.reasons) >= 2
     assert one.reasons == engine().assess(application_from(declined()).applicant).reasons
+    assert not {"score", "score_used", "key_factors"} & set(blocks(one))  # no part of the model looks at it
+
+
+def test_a_score_is_said_to_have_been_used_where_the_policy_looks_at_it(looking):
+    assert (looks_at_score(engine()), looks_at_score(looking.engine)) == (False, True)
+    one = outcome(looking, declined())
     assert blocks(one)["key_factors"].items == tuple(declined()["key_factors"])
     assert dict(blocks(one)["score"].rows)["Your credit score"] == "580"
+    assert "used it in making our credit decision" in blocks(one)["score_used"].text
+    without = outcome(looking, declined(credit_score=None, key_factors=None))
+    assert "score_absent" in blocks(without)
+    assert "score_used" not in blocks(without)
+
+
+def test_an_income_that_a_third_party_could_not_verify_brings_the_right_to_ask_about_it(explainer):
+    one = outcome(explainer, declined(income_verified=False, credit_score=None))
+    stated = "Unable to verify income" in blocks(one)["reasons"].items
+    assert ("outside_source" in blocks(one)) is stated
+    assert "outside_source" not in blocks(outcome(explainer, declined()))
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "why"),
+    [
+        ("delinquency", {}, ""),
+        ("delinquency", {"delinquencies_24m": None}, "'delinquencies_24m' is not known"),
+        ("delinquency", {"delinquencies_24m": 0}, "'delinquencies_24m' is 0"),
+        ("unverified_income", {}, "the income was verified"),
+        ("unverified_income", {"income_verified": False}, ""),
+        ("no_credit_file", {}, "'credit_score' was reported"),
+        ("no_credit_file", dict.fromkeys(REPORT_FIELDS), ""),
+        ("credit_history", {"oldest_account_months": None}, ""),
+        ("credit_history", {"oldest_account_months": None, "open_accounts": None}, "is not known"),
+        ("income_for_amount", {"annual_income": None}, "'annual_income' is not known"),
+    ],
+)
+def test_a_reason_is_denied_by_facts_that_are_not_there_or_say_otherwise(code, changes, why):
+    found = denied(code, application_from(declined(**changes)).applicant)
+    assert why in found
+    assert bool(found) is bool(why)
 
 
 def test_an_approval_carries_the_score_disclosure(explainer):
@@ -105,17 +153,19 @@ def test_the_thirty_days_run_from_the_day_it_was_complete(explainer):
         ({"score_created": None}, "score_created"),
         ({"key_factors": None}, "'key_factors'"),
         ({"received": "2026-11-25"}, "out of order"),
+        ({"score_created": "2026-11-25"}, "up to the letter's"),
         ({"key_factors": ["a", "b", "c", "d", "e"]}, "F3"),
+        ({"key_factors": ["Too many inquiries"] * 4}, "F3"),
     ],
 )
-def test_what_a_letter_cannot_do_without_is_asked_for_by_application(explainer, changes, says):
+def test_what_a_letter_cannot_do_without_is_asked_for_by_application(looking, changes, says):
     with pytest.raises(DataError, match=f"Application LS-000001: .*{says}") as caught:
-        outcome(explainer, declined(**changes))
+        outcome(looking, declined(**changes))
     assert NAME not in str(caught.value)
 
 
-def test_that_the_bureau_named_no_factor_is_said_only_if_it_did(explainer):
-    assert "no_key_factors" in blocks(outcome(explainer, declined(key_factors=[])))
+def test_that_the_bureau_named_no_factor_is_said_only_if_it_did(looking):
+    assert "no_key_factors" in blocks(outcome(looking, declined(key_factors=[])))
 
 
 def test_without_a_lender_there_is_an_explanation_and_no_letter(tmp_path):
@@ -134,8 +184,8 @@ def test_without_a_lender_there_is_an_explanation_and_no_letter(tmp_path):
 
 def own_score():
     own = replace(engine(), config=replace(engine().config, score_disclosed="proprietary"))
-    score = replace(demo_config().score, low=0, high=1000)
-    return own, replace(demo_config(), score_disclosed="proprietary", score=score)
+    score = replace(demo_config().scores[0], low=0, high=1000)
+    return own, replace(demo_config(), score_disclosed="proprietary", scores=(score,))
 
 
 def test_the_lenders_own_score_comes_with_its_own_key_factors():
@@ -183,7 +233,7 @@ def test_a_record_holds_what_the_letter_was_made_from(explainer, tmp_path):
     name = keep(one, tmp_path, {"pdf": render_pdf(one.letter)})
     assert {path.name for path in (tmp_path / "records" / name).iterdir()} == {
         *("application.json", "assessment.json", "letter.json", "letter.pdf"),
-        *("narrative.txt", "provenance.json"),
+        *("narrative.txt", "provenance.json", "checks.json"),
     }
     assert verify(tmp_path).problems == ()
     assert keep(one, tmp_path, {"pdf": render_pdf(one.letter)}) == name
