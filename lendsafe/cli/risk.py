@@ -33,11 +33,12 @@ def train(
     engine = train_into(applications, out, settings(RiskConfig, given, config), policy)
     facts = engine.training
     if as_json:
-        click.echo(to_json({"out": out, "identity": engine.identity, "cutoff": engine.cutoff, **facts}))
+        table = {"rows": facts.rows, "defaults": facts.defaults, "depth": facts.depth, "trees": facts.trees}
+        click.echo(to_json({"out": out, "identity": engine.identity, "cutoff": engine.cutoff, **table}))
         return
     click.echo(
-        f"{out}: {engine.identity}, {facts['trees']} trees of depth {facts['depth']}, fitted on {facts['rows']} "
-        f"applications with {facts['defaults']} defaults; approves up to a default probability of {engine.cutoff:.3f}"
+        f"{out}: {engine.identity}, {facts.trees} trees of depth {facts.depth}, fitted on {facts.rows} "
+        f"applications with {facts.defaults} defaults; approves up to a default probability of {engine.cutoff:.3f}"
     )
     click.echo(f"Next: lendsafe risk report {applications} --risk {out}", err=True)
 

@@ -10,6 +10,7 @@ from lendsafe.fields import read_toml
 from lendsafe.files import csv_cell, refuse_existing, write_atomically
 from lendsafe.risk import dataset, guess
 from lendsafe.risk.appraisal import report
+from lendsafe.risk.appraisal.records import Sample
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import read_policy
 from lendsafe.risk.ingest import IDENTIFIER
@@ -123,7 +124,10 @@ def report_into(
     """Write ``report.html`` and ``metrics.json`` of a model on a file; returns the latter's content."""
     engine = RiskEngine.load(risk)
     data = dataset.read(applications, engine.features, protected)
-    return report.write(out, engine, data, resamples=resamples, alternatives=alternatives, say=say)
+    sample = Sample(frame=data.frame, protected=data.protected, lineage=data.lineage)
+    return report.to_json(
+        report.write(out, engine, sample, resamples=resamples, search=alternatives, say=say)
+    )
 
 
 def in_words(one: dict[str, Any]) -> str:

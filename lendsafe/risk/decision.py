@@ -97,29 +97,6 @@ def blocked(frame: pd.DataFrame, policy: Policy) -> NDArray[np.bool_]:
     return np.asarray(knocked_out(frame, policy).any(axis=1) | missing_items(frame, policy).any(axis=1))
 
 
-def cutoff_for_approval_rate(default_probability: Floats, blocked: NDArray[np.bool_], rate: float) -> float:
-    """The cut-off at which a share ``rate`` of applications is approved.
-
-    Args:
-        default_probability: ``(n,)`` of the applications to calibrate on.
-        blocked: Applications that a rule declines or that are incomplete, ``(n,)``.
-        rate: Share of all applications to approve, in (0, 1); less is approved if rules block more.
-    """
-    open_ = np.sort(default_probability[~blocked])
-    if not len(open_):
-        raise ConfigError("Every application is blocked by a rule or incomplete; no cut-off exists.")
-    return float(open_[int(np.clip(np.ceil(rate * len(default_probability)), 1, len(open_))) - 1])
-
-
-def cutoff_for_expected_loss(loss_ratio: float) -> float:
-    """The cut-off at which a loan's expected profit is zero: ``1 / (1 + loss_ratio)``.
-
-    A loan with default probability p earns ``(1 - p) - p * loss_ratio`` in units of the profit
-    on a good loan, which is positive below the cut-off.
-    """
-    return 1.0 / (1.0 + loss_ratio)
-
-
 def to_applicants(frame: pd.DataFrame) -> list[Applicant]:
     """Build records from application columns.
 

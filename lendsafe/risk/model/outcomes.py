@@ -49,7 +49,10 @@ def decisions(
     policy: Policy,
     counteroffers: Floats | None = None,
 ) -> list[Decision]:
-    """Decide each application: incomplete, then rules, then the cut-off.
+    """Decide each application: rules, then completeness, then the cut-off.
+
+    A broken rule declines whatever else is missing: where the facts at hand suffice for a decision,
+    "incomplete" is none (comment 9(a)(1)-4).
 
     Args:
         frame: Application columns.
@@ -61,8 +64,8 @@ def decisions(
     outcome = np.where(default_probability <= cutoff, "approved", "declined").astype(object)
     if counteroffers is not None:
         outcome[(outcome == "declined") & ~np.isnan(counteroffers)] = "counteroffer"
-    outcome[knocked_out(frame, policy).any(axis=1)] = "declined"
     outcome[missing_items(frame, policy).any(axis=1)] = "incomplete"
+    outcome[knocked_out(frame, policy).any(axis=1)] = "declined"
     return list(outcome)
 
 
@@ -135,22 +138,43 @@ def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> 
         )
     if scored.agreement is not None:
         found["agreement"] = scored.agreement
-        found["review"] = scored.agreement < config.review_below
+        found["review"] = [
+            in_doubt(*row, config) for row in zip(outcomes, reasons, scored.agreement, strict=True)
+        ]
     return found
 
 
 def reasons_of(
     scored: Scored, cutoff: float, outcomes: Sequence[Decision], policy: Policy, config: RiskConfig
 ) -> list[tuple[Reason, ...]]:
-    """Reasons of every application: those of broken rules first, none if it is incomplete."""
+    """Reasons of every application: those of broken rules first, none if it is incomplete.
+
+    Whoever is declined or offered less gets at least the most adverse factor, material or not: no
+    principal factor may be left out (comment 9(b)(2)-4), and "no reason" is none.
+    """
     broken = knocked_out(scored.frame, policy)
+    lacking: NDArray[np.bool_] = np.asarray(missing_items(scored.frame, policy).any(axis=1))
     reasons = ranking.rank(scored.contributions, scored.codes, config)
     for i in np.flatnonzero(broken.any(axis=1)):
-        passed = bool(scored.default_probability[i] <= cutoff)
+        passed = bool(scored.default_probability[i] <= cutoff or lacking[i])
         reasons[i] = with_knockouts(
             reasons[i], broken[i], scored.contributions[i], scored.codes, policy, config, passed
         )
+    for row, out in enumerate(outcomes):
+        if not reasons[row] and out in ("declined", "counteroffer"):
+            reasons[row] = ranking.most_adverse(scored.contributions[row], scored.codes, config)
     return [() if out == "incomplete" else row for row, out in zip(reasons, outcomes, strict=True)]
+
+
+def in_doubt(
+    decision: Decision, reasons: Sequence[Reason], agreement: float | None, config: RiskConfig
+) -> bool:
+    """Whether a person should look: two attributions disagree, or a decline has no material reason."""
+    if agreement is not None and agreement < config.review_below:
+        return True
+    if decision not in ("declined", "counteroffer"):
+        return False
+    return not any(one.knockout or one.contribution >= config.materiality for one in reasons)
 
 
 def with_knockouts(
