@@ -18,9 +18,13 @@ def command() -> None:
 
 @command.command("synth")
 @click.option("--out", type=PATH, required=True, help="New or empty folder.")
-@click.option("--product", default="consumer", show_default=True, help="Packaged product, or TOML file of your own.")
+@click.option(
+    "--product", default="consumer", show_default=True, help="Packaged product, or TOML file of your own."
+)
 @click.option("--risk", type=PATH, help="Risk model that scores --applications and gives their reasons.")
-@click.option("--applications", type=PATH, help="Past applications of your own; else fields' ranges are drawn from.")
+@click.option(
+    "--applications", type=PATH, help="Past applications of your own; else fields' ranges are drawn from."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @settings_options(SynthConfig)
 def synth(
@@ -32,11 +36,16 @@ def synth(
     from lendsafe.pipeline.pairs import coverage_in_words, synth
 
     if (risk is None) != (applications is None):
-        raise click.UsageError("--risk and --applications belong together: the model gives the applications' reasons.")
+        raise click.UsageError(
+            "--risk and --applications belong together: the model gives the applications' reasons."
+        )
     made = synth(product, settings(SynthConfig, given), out, risk, applications, counter("narratives"))
     counts: dict[str, Any] = {"rows": len(made.rows), "unseen_wordings": len(made.unseen), "out": out}
     if as_json:
-        reasons = [{"reason": c, "side": s, "strength": z, "times": n} for (c, s, z), n in sorted(made.coverage.items())]
+        reasons = [
+            {"reason": c, "side": s, "strength": z, "times": n}
+            for (c, s, z), n in sorted(made.coverage.items())
+        ]
         click.echo(to_json(counts | {"product": made.product.name, "reasons": reasons}))
         return
     click.echo(f"{out}: {len(made.rows)} rows, {len(made.unseen)} in unseen wordings")

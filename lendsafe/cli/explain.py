@@ -58,7 +58,9 @@ _SHARE = _Share()
 )
 @click.option("--table", type=PATH, help="With --out: the lines as CSV for a spreadsheet, too.")
 @click.option(
-    "--fail-on-fallback", type=_SHARE, help="With --out: exit 10 if more of the model's texts are not sent, such as 5%."
+    "--fail-on-fallback",
+    type=_SHARE,
+    help="With --out: exit 10 if more of the model's texts are not sent, such as 5%.",
 )
 @click.option(
     "--example-lender", is_flag=True, help="Print a lender's file to fill in; nothing else is done."
@@ -111,7 +113,11 @@ def _summary(result: dict[str, Any], out: Path) -> str:
     lines = [f"{out}: {result['written']} lines written, {result['found']} were there"]
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(result["decisions"].items()))
     lines.append(f"  {kinds}")
-    writers = {"model": "by the model", "template": "in the product's fixed words", "held": "held for a person"}
+    writers = {
+        "model": "by the model",
+        "template": "in the product's fixed words",
+        "held": "held for a person",
+    }
     for source, count in result["sources"].items():
         lines.append(f"  {count} {writers[source]}")
     lines += [f"    {count} because {why}" for why, count in result["whys"].items()]
@@ -127,7 +133,9 @@ def _gate(result: dict[str, Any], most: float | None) -> None:
         return
     asked = result["sources"].get("model", 0) + result["fallbacks"]
     if asked and result["fallbacks"] > most * asked:
-        raise GateError(f"{result['fallbacks']} of {asked} texts of the model were not sent; at most {most:.1%} may be.")
+        raise GateError(
+            f"{result['fallbacks']} of {asked} texts of the model were not sent; at most {most:.1%} may be."
+        )
 
 
 def _explainer(given: dict[str, Any]) -> "Explainer":
@@ -223,7 +231,9 @@ def _shown(outcome: "Outcome", result: dict[str, Any]) -> str:
         lines += ["Missing:", *(f"  {name}" for name in assessment.missing)]
     how = {
         "model": f"Written by the model, try {told.tries}; every sentence is approved and every check passed.",
-        "template": "In the product's fixed words" + (f", since {told.why}" if told.why else "") + "; every check passed.",
+        "template": "In the product's fixed words"
+        + (f", since {told.why}" if told.why else "")
+        + "; every check passed.",
         "held": f"The model's text, held for a person, since {told.why}. It is not sent.",
     }[told.source]
     lines += ["", told.text, "", how]

@@ -91,7 +91,8 @@ def list_(as_json: bool) -> None:
     from lendsafe.product import PACKAGED, load
 
     rows = [
-        {"name": name, "features": len((one := load(name)).features), "reasons": len(one.reasons)} for name in PACKAGED
+        {"name": name, "features": len((one := load(name)).features), "reasons": len(one.reasons)}
+        for name in PACKAGED
     ]
     if as_json:
         click.echo(to_json({"products": rows}))

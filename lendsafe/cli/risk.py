@@ -19,7 +19,9 @@ def command() -> None:
 @command.command("train")
 @click.argument("applications", type=PATH)
 @click.option("--out", type=PATH, required=True, help="New or empty folder of the model.")
-@click.option("--product", default="consumer", show_default=True, help="Packaged product, or TOML file of your own.")
+@click.option(
+    "--product", default="consumer", show_default=True, help="Packaged product, or TOML file of your own."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @config_option
 @settings_options(RiskConfig)
@@ -31,15 +33,20 @@ def train(
     from lendsafe.risk.commands import train_into
 
     engine = train_into(
-        applications, out, settings(RiskConfig, given, config), product, say=lambda line: click.echo(line, err=True)
+        applications,
+        out,
+        settings(RiskConfig, given, config),
+        product,
+        say=lambda line: click.echo(line, err=True),
     )
     facts = engine.training
     if as_json:
-        click.echo(to_json({"out": out, "identity": engine.identity, "cutoff": engine.cutoff, **facts}))
+        table = {"rows": facts.rows, "defaults": facts.defaults, "depth": facts.depth, "trees": facts.trees}
+        click.echo(to_json({"out": out, "identity": engine.identity, "cutoff": engine.cutoff, **table}))
         return
     click.echo(
-        f"{out}: {engine.identity}, {facts['trees']} trees of depth {facts['depth']}, fitted on {facts['rows']} "
-        f"applications with {facts['defaults']} defaults; approves up to a default probability of {engine.cutoff:.3f}"
+        f"{out}: {engine.identity}, {facts.trees} trees of depth {facts.depth}, fitted on {facts.rows} "
+        f"applications with {facts.defaults} defaults; approves up to a default probability of {engine.cutoff:.3f}"
     )
     click.echo(f"Next: lendsafe risk report {applications} --risk {out}", err=True)
 

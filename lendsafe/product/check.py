@@ -73,7 +73,13 @@ def check(name: str | Path, raw: Path | None = None) -> Checked:
         doubts += _doubts_of_file(product, table, text)
         values = _examples(product, table.frame)
     says = tuple((code, said(product, one, values)) for code, one in product.reasons.items())
-    return Checked(product=product, flaws=tuple(flaws), doubts=tuple(sorted(doubts, key=lambda one: one.line)), says=says, read=lineage)
+    return Checked(
+        product=product,
+        flaws=tuple(flaws),
+        doubts=tuple(sorted(doubts, key=lambda one: one.line)),
+        says=says,
+        read=lineage,
+    )
 
 
 def said(product: Product, one: ReasonCode, values: dict[str, str]) -> dict[str, str]:
@@ -99,7 +105,11 @@ def _doubts(product: Product, text: str) -> Iterator[Flaw]:
         if not one.risk and one.kind not in ("category",):
             yield _at(text, (*path, "risk"), "has no sign, so the model is free in its direction")
         if not one.when_missing and one.formula is None and not one.ask and one.origin != "applicant":
-            yield _at(text, path, "names no reason when missing: without it an application is incomplete, and the applicant is asked for it")
+            yield _at(
+                text,
+                path,
+                "names no reason when missing: without it an application is incomplete, and the applicant is asked for it",
+            )
         if one.kind == "count" and not one.noun:
             yield _at(text, path, "is a count without a noun for one and for many")
         if one.numeric and one.formula is None and (one.low is None or one.high is None):
@@ -113,11 +123,19 @@ def _doubts(product: Product, text: str) -> Iterator[Flaw]:
         if reason.form == "other" and _of_own(reason) and not _worded(product, code):
             yield _at(text, path, f"is worded by default: '{first(parse(reason.words.against['plain'][0]))}'")
         if reason.statement.lower() in _FACT_OF_SCORE or "credit score" in reason.statement.lower():
-            yield _at(text, (*path, "statement"), "a credit score as a reason sits close to 'failed to achieve a qualifying score' (12 CFR 1002.9(b)(2)); its key factors have to be disclosed with it (15 USC 1681m(a))")
+            yield _at(
+                text,
+                (*path, "statement"),
+                "a credit score as a reason sits close to 'failed to achieve a qualifying score' (12 CFR 1002.9(b)(2)); its key factors have to be disclosed with it (15 USC 1681m(a))",
+            )
     if not product.request.amount:
         yield _at(text, ("request",), "names no amount; a letter then speaks of credit")
     for one in product.overrides:
-        yield _at(text, ("overrides",), f"'{one.field}' is looked at although it is protected or close to it: {one.name}, {one.date}: {one.reason}")
+        yield _at(
+            text,
+            ("overrides",),
+            f"'{one.field}' is looked at although it is protected or close to it: {one.name}, {one.date}: {one.reason}",
+        )
 
 
 def _doubts_of_file(product: Product, table: Table, text: str) -> Iterator[Flaw]:
@@ -126,9 +144,17 @@ def _doubts_of_file(product: Product, table: Table, text: str) -> Iterator[Flaw]
     for name in table.lineage["unmapped"]:
         yield _at(text, ("fields",), f"the file has a column '{name}' that nothing here names")
     for name in table.lineage["absent"]:
-        yield _at(text, ("fields", name), f"the file has no column for it (tried {', '.join(product.fields[name].columns)})")
+        yield _at(
+            text,
+            ("fields", name),
+            f"the file has no column for it (tried {', '.join(product.fields[name].columns)})",
+        )
     if table.rejects:
-        yield _at(text, ("fields",), f"{len({one.line for one in table.rejects})} rows cannot be read: {listed(table.rejects)}")
+        yield _at(
+            text,
+            ("fields",),
+            f"{len({one.line for one in table.rejects})} rows cannot be read: {listed(table.rejects)}",
+        )
     outcome = frame[OUTCOME].tolist() if OUTCOME in frame else None
     for one in product.features:
         if one.name not in frame:
@@ -145,7 +171,11 @@ def _doubts_of_column(
     path = ("fields", one.name)
     share = float(column.isna().mean())
     if share and not one.when_missing and one.formula is None:
-        yield _at(text, path, f"is not known in {share:.1%} of the rows and names no reason when missing: those applications are incomplete")
+        yield _at(
+            text,
+            path,
+            f"is not known in {share:.1%} of the rows and names no reason when missing: those applications are incomplete",
+        )
     if share > MANY_UNKNOWN:
         yield _at(text, path, f"is not known in {share:.0%} of the rows")
     if one.levels:
@@ -161,7 +191,9 @@ def _doubts_of_column(
         return
     found = evidence.separation(column.tolist(), outcome)
     if found is not None and found >= evidence.LEAK:
-        yield _at(text, path, f"alone it tells the outcome (area {found:.3f}); is it known before the decision?")
+        yield _at(
+            text, path, f"alone it tells the outcome (area {found:.3f}); is it known before the decision?"
+        )
     if one.risk and one.numeric:
         sign = evidence.sign(column.tolist(), outcome)
         if sign and sign != one.risk:
@@ -205,4 +237,3 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: {problem.strerror}.") from problem
     except UnicodeDecodeError as problem:
         raise ConfigError(f"{path}: not UTF-8 (byte {problem.start}). Save the file as UTF-8.") from problem
-

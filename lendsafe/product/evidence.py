@@ -57,7 +57,9 @@ def _risk_of(column: pd.Series, target: NDArray[np.float64]) -> NDArray[np.float
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().sum() == column.notna().sum():
         absent = numbers.isna().to_numpy()
-        filled = numbers.fillna(numbers.min() - 1 if numbers.notna().any() else 0.0).to_numpy(dtype=np.float64)
+        filled = numbers.fillna(numbers.min() - 1 if numbers.notna().any() else 0.0).to_numpy(
+            dtype=np.float64
+        )
         if absent.any() and not absent.all() and target[absent].mean() > target.mean():
             filled = np.where(absent, np.nanmax(filled) + 1, filled)
         return filled

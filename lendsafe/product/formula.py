@@ -78,7 +78,11 @@ def formula(text: str) -> Formula:
     """
     tree = _parse(text)
     names = list(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     return Formula(text, tuple(name for name in names if name not in called))
 
 
@@ -111,20 +115,38 @@ def _parse(text: str) -> ast.expr:
 
 
 def _refuse(node: ast.AST) -> None:
-    plain = (ast.Name, ast.Load, ast.BinOp, ast.UnaryOp, ast.USub, ast.Not, ast.BoolOp, ast.And, ast.Or, ast.Compare)
+    plain = (
+        ast.Name,
+        ast.Load,
+        ast.BinOp,
+        ast.UnaryOp,
+        ast.USub,
+        ast.Not,
+        ast.BoolOp,
+        ast.And,
+        ast.Or,
+        ast.Compare,
+    )
     if isinstance(node, (*plain, *_BINARY, *_COMPARE)):
         return
     if isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) < 1e15:
         return
     known = (*_EXTREMES, "unknown")
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known and not node.keywords:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in known
+        and not node.keywords
+    ):
         if node.func.id == "unknown" and not all(isinstance(one, ast.Name) for one in node.args):
             raise ValueError("unknown(...) takes names of fields")
         if not node.args or any(isinstance(one, ast.Starred) for one in node.args):
             raise ValueError(f"{node.func.id}(...) takes values")
         return
     shown = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-    raise ValueError(f"'{shown[:40]}' is not allowed; only fields, numbers, + - * /, comparisons, min, max, unknown")
+    raise ValueError(
+        f"'{shown[:40]}' is not allowed; only fields, numbers, + - * /, comparisons, min, max, unknown"
+    )
 
 
 def _value(node: ast.expr, columns: Mapping[str, Floats]) -> Any:
@@ -198,7 +220,9 @@ def _of_product(left: ast.expr, op: ast.operator, right: ast.expr, kinds: Mappin
         if not _names(right) and _value(right, {}) == 0:
             raise ValueError(f"'{ast.unparse(right)}' is zero, and '{ast.unparse(left)}' is divided by it")
         if b and b != a:
-            raise ValueError(f"divides {a or 'a plain number'} by {b}: '{ast.unparse(left)}' by '{ast.unparse(right)}'")
+            raise ValueError(
+                f"divides {a or 'a plain number'} by {b}: '{ast.unparse(left)}' by '{ast.unparse(right)}'"
+            )
         return "" if b else a
     if a and b:
         raise ValueError(f"multiplies {a} by {b}: '{ast.unparse(left)}' and '{ast.unparse(right)}'")
@@ -226,4 +250,3 @@ def _names(node: ast.expr) -> bool:
 
 def _number(value: Any) -> float:
     return np.nan if value is None or isinstance(value, str) else float(value)
-

@@ -157,7 +157,9 @@ class KnockOut:
 class Policy:
     """Required items, knock-outs and cut-off of a lender."""
 
-    required: tuple[str, ...] = knob((), "Fields without which no decision is possible (12 CFR 1002.9(c)(2)).")
+    required: tuple[str, ...] = knob(
+        (), "Fields without which no decision is possible (12 CFR 1002.9(c)(2))."
+    )
     knockouts: tuple[KnockOut, ...] = ()
     cutoff: float | None = knob(None, "Largest default probability that is approved; found from the approval rate if not given.", low=0, high=1)  # fmt: skip
 
@@ -324,7 +326,9 @@ class Product:
 
     def origins(self, code: str) -> frozenset[Origin]:
         """Who the facts of a reason come from."""
-        named = [one for one in self.features if code in (one.reason, one.when_missing, *one.special.values())]
+        named = [
+            one for one in self.features if code in (one.reason, one.when_missing, *one.special.values())
+        ]
         return frozenset(self.fields[name].origin for one in named for name in self.inputs(one.name))
 
     def reads_report(self, name: str) -> bool:

@@ -66,7 +66,9 @@ class Column:
 
     def hint(self, kind: str) -> str:
         """What the header suggests of a kind of names."""
-        return next((role for role, listed in _names()[kind].items() if concepts.has_part(self.name, listed)), "")
+        return next(
+            (role for role, listed in _names()[kind].items() if concepts.has_part(self.name, listed)), ""
+        )
 
 
 def draft(path: Path, *others: Path) -> str:
@@ -93,7 +95,11 @@ def draft(path: Path, *others: Path) -> str:
 
 def _sample(path: Path) -> tuple[Sequence[str], list[list[str]]]:
     raw = read_rows(path)
-    rows = [[_text(cell) for cell in cells] for _, cells in islice(raw.rows, MOST_ROWS) if len(cells) >= len(raw.header)]
+    rows = [
+        [_text(cell) for cell in cells]
+        for _, cells in islice(raw.rows, MOST_ROWS)
+        if len(cells) >= len(raw.header)
+    ]
     if not rows:
         raise DataError(f"{path}: a header and no rows.")
     return raw.header, rows
@@ -136,7 +142,7 @@ class _Draft:
         one.entry = {"columns": [one.name], "role": "outcome", "kind": "text", "map": meaning}
         counts = Counter(one.known)
         waiting = sum(counts[text] for text, value in meaning.items() if value == "")
-        one.comment.append(f"1 defaulted, 0 repaid, \"\" not known yet ({waiting} rows are open and set aside)")
+        one.comment.append(f'1 defaulted, 0 repaid, "" not known yet ({waiting} rows are open and set aside)')
         self.used.add("outcome")
         values = {text: (np.nan if v == "" else float(v)) for text, v in meaning.items()}
         return np.array([values.get(cell, np.nan) for cell in one.cells])
@@ -218,7 +224,9 @@ class _Draft:
 
     def _leak(self, one: Column) -> bool:
         if one.hint("roles") == "leak":
-            return self._aside(one, "leak", "the lender's own price and terms, or what happened after the decision")
+            return self._aside(
+                one, "leak", "the lender's own price and terms, or what happened after the decision"
+            )
         if one.hint("roles") == "outcome" and "outcome" in self.used:
             return self._aside(one, "leak", "a further form of the outcome")
         if self.outcome is None or len(one.cells) != len(self.outcome):
@@ -226,7 +234,9 @@ class _Draft:
         found = evidence.separation([c if c not in MISSING else None for c in one.cells], self.outcome)
         if found is None or found < evidence.LEAK:
             return False
-        return self._aside(one, "leak", f"alone it tells the outcome (area {found:.3f}): known only after the decision?")
+        return self._aside(
+            one, "leak", f"alone it tells the outcome (area {found:.3f}): known only after the decision?"
+        )
 
     def _aside(self, one: Column, role: str, why: str) -> bool:
         one.entry = {"aside": role, "why": why}
@@ -273,7 +283,9 @@ class _Draft:
             self.request[code] = one.key
         if code == "purpose" and kind == "category":
             self.purposes = {level: purpose_words(level) for level in one.levels}
-            one.entry["words"] = {k: v.removeprefix("for ") or "another purpose" for k, v in self.purposes.items()}
+            one.entry["words"] = {
+                k: v.removeprefix("for ") or "another purpose" for k, v in self.purposes.items()
+            }
         if kind == "score" and not self.score:
             self.score = one.key
         if code == "obligations" and kind == "money":
@@ -286,7 +298,12 @@ class _Draft:
 
     def _sign(self, one: Column, known: Concept | None, kind: str) -> None:
         risk = known.risk if known else ""
-        if not risk and kind != "category" and self.outcome is not None and len(one.cells) == len(self.outcome):
+        if (
+            not risk
+            and kind != "category"
+            and self.outcome is not None
+            and len(one.cells) == len(self.outcome)
+        ):
             column = _numbers_with_blanks(one, kind)
             risk = evidence.sign(column, self.outcome)
             if risk:
@@ -335,7 +352,9 @@ class _Draft:
             "formula": f"100 * {debt.key} / {per_month}", "kind": "percent", "risk": "+", "reason": "obligations",
             "label": "share of monthly income that goes to debt payments",
         }  # fmt: skip
-        self.extra.append((RATIO, entry, f"review: {income.name} taken as {'yearly' if yearly else 'monthly'}"))
+        self.extra.append(
+            (RATIO, entry, f"review: {income.name} taken as {'yearly' if yearly else 'monthly'}")
+        )
 
     # ------------------------------------------------------------ the text
 
@@ -355,7 +374,9 @@ class _Draft:
             yield _line(key, entry, [comment])
         yield ""
         yield "[reasons]  # code = the words of the notice; Form C-1's where it has them (12 CFR 1002 appendix C)"
-        used = {one.entry.get(k) for one in self.columns for k in ("reason", "when_missing")} | {e.get("reason") for _, e, _ in self.extra}
+        used = {one.entry.get(k) for one in self.columns for k in ("reason", "when_missing")} | {
+            e.get("reason") for _, e, _ in self.extra
+        }
         for code, statement in self.reasons.items():
             if code in used:
                 yield f"{code} = {_toml(statement)}"
@@ -395,7 +416,11 @@ def outcome_map(levels: Sequence[str]) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for text in levels:
         plain = text.lower()
-        for value, listed in (("", _names()["outcomes"]["open"]), (1, _names()["outcomes"]["bad"]), (0, _names()["outcomes"]["good"])):
+        for value, listed in (
+            ("", _names()["outcomes"]["open"]),
+            (1, _names()["outcomes"]["bad"]),
+            (0, _names()["outcomes"]["good"]),
+        ):
             if any(re.search(rf"\b{re.escape(word)}\b", plain) for word in listed):
                 found[text] = value
                 break
@@ -409,9 +434,17 @@ def decision_map(levels: Sequence[str]) -> dict[str, str] | None:
     found = {}
     for text in levels:
         plain = text.lower()
-        if any(word in plain for word in ("declin", "den", "reject", "refus", "turned down")) or plain in ("0", "n", "no"):
+        if any(word in plain for word in ("declin", "den", "reject", "refus", "turned down")) or plain in (
+            "0",
+            "n",
+            "no",
+        ):
             found[text] = "declined"
-        elif any(word in plain for word in ("approv", "accept", "grant", "originat", "fund")) or plain in ("1", "y", "yes"):
+        elif any(word in plain for word in ("approv", "accept", "grant", "originat", "fund")) or plain in (
+            "1",
+            "y",
+            "yes",
+        ):
             found[text] = "approved"
         else:
             return None
@@ -449,11 +482,18 @@ def kind_of(one: Column, known: Concept | None) -> tuple[str, dict[str, Any]]:
     cells = one.known
     wanted = known.kind if known else ""
     plain = {c.lower() for c in one.levels[:3]}
-    if len(one.levels) <= 3 and plain <= parsers.YES | parsers.NO and (wanted == "yesno" or not plain <= {"0", "1", "0.0", "1.0"} or wanted == ""):
+    if (
+        len(one.levels) <= 3
+        and plain <= parsers.YES | parsers.NO
+        and (wanted == "yesno" or not plain <= {"0", "1", "0.0", "1.0"} or wanted == "")
+    ):
         return "yesno", {}
     decimal = decimal_of(cells)
     extra = {"decimal": decimal} if decimal != "." else {}
-    if any(c.endswith("%") for c in cells[:200]) and _share(one, lambda c: parsers.percent(c, decimal)) >= SHARE_READ:
+    if (
+        any(c.endswith("%") for c in cells[:200])
+        and _share(one, lambda c: parsers.percent(c, decimal)) >= SHARE_READ
+    ):
         return "percent", extra
     if any("$" in c for c in cells[:200]) and _share(one, lambda c: parsers.number(c, decimal)) >= SHARE_READ:
         return "money", {"unit": "USD"} | extra
@@ -473,7 +513,10 @@ def _number_kind(one: Column, wanted: str, decimal: str, extra: dict[str, Any]) 
     if wanted == "duration":
         years = any(p in ("yr", "yrs", "year", "years", "y") for p in parts(one.name))
         return "duration", {"unit": "years" if years else "months"}
-    if wanted == "percent" and max((parsers.number(c, decimal) for c in one.levels), default=0) > MOST_PERCENT:
+    if (
+        wanted == "percent"
+        and max((parsers.number(c, decimal) for c in one.levels), default=0) > MOST_PERCENT
+    ):
         wanted = "money"  # a monthly amount of debt, not its share of income
     if wanted in ("money", "percent") or (wanted == "score" and whole):
         return wanted, ({"unit": "USD"} if wanted == "money" else {}) | extra
@@ -483,14 +526,21 @@ def _number_kind(one: Column, wanted: str, decimal: str, extra: dict[str, Any]) 
 def decimal_of(cells: Sequence[str]) -> str:
     """Decimal mark: a comma where a cell proves it (``0,771``, ``12,5``, ``1.234,50``), else a point."""
     proves = re.compile(r"[+-]?(?:0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{1,3}(?:\.\d{3})+,\d+)%?")
-    return "," if any(proves.fullmatch(c) for c in cells) and not any("." in c and "," not in c for c in cells[:500]) else "."
+    return (
+        ","
+        if any(proves.fullmatch(c) for c in cells) and not any("." in c and "," not in c for c in cells[:500])
+        else "."
+    )
 
 
 def range_of(kind: str, values: Sequence[float]) -> dict[str, Any]:
     """Range of possible values: roomy, and never narrower than the file."""
     low, high = min(values, default=0), max(values, default=0)
     if kind == "score":
-        return {"low": _Verbatim("300" if low >= 300 else f"{min(low, 250):g}"), "high": _Verbatim("850" if high <= 850 else f"{max(high, 900):g}")}
+        return {
+            "low": _Verbatim("300" if low >= 300 else f"{min(low, 250):g}"),
+            "high": _Verbatim("850" if high <= 850 else f"{max(high, 900):g}"),
+        }
     roomy = {"money": 10_000_000, "percent": 500, "count": 100, "duration": 1200}.get(kind)
     found: dict[str, Any] = {"low": _Verbatim(f"{min(0.0, low):g}")}
     if roomy is not None:
@@ -602,4 +652,3 @@ def _bare(key: str) -> str:
 @cache
 def _names() -> dict[str, dict[str, Any]]:
     return tomllib.loads((files("lendsafe.product") / "names.toml").read_text("utf-8"))
-

@@ -37,7 +37,7 @@ def number(text: str, decimal: str = ".") -> float:
     if decimal == ",":
         bare = bare.translate({ord("."): ",", ord(","): "."})
     elif LEADING_ZERO.match(bare):
-        raise ValueError("looks like a decimal comma; set decimal = \",\" for this field")
+        raise ValueError('looks like a decimal comma; set decimal = "," for this field')
     if not any(c.isdigit() for c in bare) or not (bare.isascii() and NUMBER.fullmatch(bare)):
         raise ValueError("expected a number")
     value = float(bare.replace(",", ""))
@@ -139,7 +139,7 @@ def day_of(text: str, order: str = "") -> str:
         raise ValueError(f"{wanted} or 11/27/2026")
     first, second, year = int(match[1]), int(match[2]), int(match[3])
     if not order and first <= 12 and second <= 12 and first != second:
-        raise ValueError("day or month first? set order = \"mdy\" or \"dmy\" for this field")
+        raise ValueError('day or month first? set order = "mdy" or "dmy" for this field')
     day_first = order == "dmy" if order else first > 12
     return _day(year, second, first) if day_first else _day(year, first, second)
 

@@ -40,7 +40,15 @@ WORDS = {
 }  # fmt: skip
 STEMS = {
     "sex": ("gender",),
-    "race, color or national origin": ("hispan", "ethnic", "racial", "nationalit", "immigra", "citizens", "foreignwork"),
+    "race, color or national origin": (
+        "hispan",
+        "ethnic",
+        "racial",
+        "nationalit",
+        "immigra",
+        "citizens",
+        "foreignwork",
+    ),
     "religion": ("religio",),
     "marital status": ("marital", "marriag", "married", "divorc"),
     "age": ("birthd", "dateofbirth", "custage", "applicantage", "borrowerage", "ageyears", "ageinyears"),
@@ -55,7 +63,15 @@ _THINGS = frozenset(
 VALUES = {
     "sex": {"m", "f", "male", "female", "man", "woman"},
     "marital status": {"married", "single", "divorced", "widowed", "separated", "unmarried"},
-    "race, color or national origin": {"white", "black", "asian", "hispanic", "other", "latino", "african american"},
+    "race, color or national origin": {
+        "white",
+        "black",
+        "asian",
+        "hispanic",
+        "other",
+        "latino",
+        "african american",
+    },
 }
 _TELLING = {"sex": 2, "marital status": 2, "race, color or national origin": 3}  # so many of them betray it
 
@@ -79,7 +95,12 @@ def basis_of_values(values: Sequence[str]) -> str:
     if len(plain) < 2:
         return ""
     return next(
-        (basis for basis, known in VALUES.items() if plain <= known and len(plain & known) >= _TELLING[basis]), ""
+        (
+            basis
+            for basis, known in VALUES.items()
+            if plain <= known and len(plain & known) >= _TELLING[basis]
+        ),
+        "",
     )
 
 
@@ -99,9 +120,12 @@ def refused(product: "Product") -> Iterator[tuple[str, str]]:
             if field.role == "protected":
                 basis = basis or "a protected field"
             if basis:
-                yield one.name, (
-                    f"looks like {basis} (12 CFR 1002.2(z), 1002.6(b)) and cannot be a feature; give it role = "
-                    '"protected", or state under [[overrides]] who decided otherwise, why and when'
+                yield (
+                    one.name,
+                    (
+                        f"looks like {basis} (12 CFR 1002.2(z), 1002.6(b)) and cannot be a feature; give it role = "
+                        '"protected", or state under [[overrides]] who decided otherwise, why and when'
+                    ),
                 )
 
 

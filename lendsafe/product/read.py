@@ -185,7 +185,9 @@ class _Reader:
         if base is None:
             return dict(table)
         if base not in PACKAGED:
-            self.wrong(("extends",), f"no packaged product {base!r:.40}.{did_you_mean(str(base), list(PACKAGED))}")
+            self.wrong(
+                ("extends",), f"no packaged product {base!r:.40}.{did_you_mean(str(base), list(PACKAGED))}"
+            )
             return {key: value for key, value in table.items() if key != "extends"}
         over = {key: value for key, value in table.items() if key != "extends"}
         return _laid_over(packaged(base).table, over)
@@ -193,10 +195,14 @@ class _Reader:
     def _field(self, name: str, entry: Any) -> Field | None:
         path = ("fields", name)
         if not isinstance(entry, Mapping):
-            self.wrong(path, f"is {entry!r:.60}; expected a table such as {{ kind = \"money\" }}")
+            self.wrong(path, f'is {entry!r:.60}; expected a table such as {{ kind = "money" }}')
             return None
         if not NAME.fullmatch(name) or name in RESERVED:
-            what = "is a word of its own here" if name in RESERVED else "expected a-z, 0-9 and '_', a letter first"
+            what = (
+                "is a word of its own here"
+                if name in RESERVED
+                else "expected a-z, 0-9 and '_', a letter first"
+            )
             self.wrong(path, f"cannot be a field's name: {what}; name the raw column under 'columns'")
             return None
         plain = {key: value for key, value in entry.items() if key != "formula"}
@@ -226,23 +232,28 @@ class _Reader:
         if one.kind == "duration" and one.unit not in ("", "months", "years"):
             self.wrong((*path, "unit"), f"is {one.unit!r}; expected months or years")
         if one.since and one.kind != "duration":
-            self.wrong((*path, "since"), "counts a duration; set kind = \"duration\"")
+            self.wrong((*path, "since"), 'counts a duration; set kind = "duration"')
         if one.role == "outcome":
             values = {value for value in one.map.values() if value != ""}
             if not one.map:
-                self.wrong(path, "an outcome needs 'map': each text to 0 (repaid), 1 (defaulted) or \"\" (not known yet)")
+                self.wrong(
+                    path,
+                    "an outcome needs 'map': each text to 0 (repaid), 1 (defaulted) or \"\" (not known yet)",
+                )
             elif values - {0, 1}:
-                self.wrong((*path, "map"), f"has {sorted(map(str, values - {0, 1}))[0]}; expected 0, 1 or \"\"")
+                self.wrong((*path, "map"), f'has {sorted(map(str, values - {0, 1}))[0]}; expected 0, 1 or ""')
             elif len(values) < 2:
                 self.wrong((*path, "map"), "has one outcome only; map some texts to 0 and some to 1")
         if one.role == "decision" and set(one.map.values()) - {"approved", "declined", ""}:
-            self.wrong((*path, "map"), "expected approved, declined or \"\" for each text")
+            self.wrong((*path, "map"), 'expected approved, declined or "" for each text')
         if one.kind == "category" and one.role == "feature" and not (one.levels or one.map):
             self.wrong((*path, "levels"), "a category that is a feature names its levels")
         if len(set(one.levels)) < len(one.levels):
             self.wrong((*path, "levels"), "names a level twice")
         if one.kind == "category" and one.map and one.levels:
-            unknown = [v for v in (*one.map.values(), *filter(None, [one.rest])) if v != "" and v not in one.levels]
+            unknown = [
+                v for v in (*one.map.values(), *filter(None, [one.rest])) if v != "" and v not in one.levels
+            ]
             if unknown:
                 self.wrong((*path, "map"), f"gives {unknown[0]!r}, which is none of the levels")
         if list(one.bands) != sorted(set(one.bands)):
@@ -280,8 +291,12 @@ class _Reader:
             if name not in found:
                 self.wrong(path, f"no field '{name}'.{did_you_mean(name, list(found))}")
                 good = False
-            elif not (found[name].numeric or found[name].kind == "yesno") and f"unknown({name}" not in one.text.replace(" ", ""):
-                self.wrong(path, f"'{name}' is a {found[name].kind}; only numbers and yes/no can be computed with")
+            elif not (
+                found[name].numeric or found[name].kind == "yesno"
+            ) and f"unknown({name}" not in one.text.replace(" ", ""):
+                self.wrong(
+                    path, f"'{name}' is a {found[name].kind}; only numbers and yes/no can be computed with"
+                )
                 good = False
         return good
 
@@ -364,7 +379,9 @@ class _Reader:
             }
         )
 
-    def _phrases(self, path: tuple[str, ...], value: Any, found: Mapping[str, Field]) -> dict[Any, tuple[str, ...]]:
+    def _phrases(
+        self, path: tuple[str, ...], value: Any, found: Mapping[str, Field]
+    ) -> dict[Any, tuple[str, ...]]:
         """A text, a list, or either by register, as lists by register."""
         by_register = value if isinstance(value, Mapping) else dict.fromkeys(REGISTERS, value)
         made: dict[Any, tuple[str, ...]] = {}
@@ -372,7 +389,9 @@ class _Reader:
             listed = [texts] if isinstance(texts, str) else texts
             if register not in REGISTERS:
                 self.wrong(path, f"unknown register '{register}'; expected {', '.join(REGISTERS)}")
-            elif not isinstance(listed, list) or not all(isinstance(one, str) and one.strip() for one in listed):
+            elif not isinstance(listed, list) or not all(
+                isinstance(one, str) and one.strip() for one in listed
+            ):
                 self.wrong(path, f"is {texts!r:.60}; expected a text or a list of texts")
             elif listed:
                 made[register] = tuple(listed)
@@ -421,11 +440,15 @@ class _Reader:
         if rule.field not in found:
             self.wrong((*path, "field"), f"no field '{rule.field}'.{did_you_mean(rule.field, list(found))}")
         elif found[rule.field].role in ("protected", "leak", "outcome", "identifier"):
-            self.wrong((*path, "field"), f"'{rule.field}' is {found[rule.field].role}; no rule may look at it")
+            self.wrong(
+                (*path, "field"), f"'{rule.field}' is {found[rule.field].role}; no rule may look at it"
+            )
         elif (rule.above is not None or rule.below is not None) and not found[rule.field].numeric:
             self.wrong((*path, "field"), f"'{rule.field}' is a {found[rule.field].kind}; use equals")
         if rule.reason not in codes:
-            self.wrong((*path, "reason"), f"no reason '{rule.reason}'.{did_you_mean(rule.reason, list(codes))}")
+            self.wrong(
+                (*path, "reason"), f"no reason '{rule.reason}'.{did_you_mean(rule.reason, list(codes))}"
+            )
         if rule.above is None and rule.below is None and not rule.equals:
             self.wrong(path, "declines nobody; give above, below or equals")
         return rule
@@ -442,7 +465,10 @@ class _Reader:
         for key, name in (("amount", product.request.amount), ("term", product.request.term),
                           ("purpose", product.request.purpose)):  # fmt: skip
             if name and name not in product.values:
-                self.wrong(("request", key), f"no field '{name}' of an application.{did_you_mean(name, list(product.values))}")
+                self.wrong(
+                    ("request", key),
+                    f"no field '{name}' of an application.{did_you_mean(name, list(product.values))}",
+                )
         if product.request.amount in product.values and not product.fields[product.request.amount].numeric:
             self.wrong(("request", "amount"), f"'{product.request.amount}' is no number")
         if (name := product.score.field) and name not in product.values:
@@ -461,22 +487,31 @@ class _Reader:
             for key, code in (("reason", one.reason), ("when_missing", one.when_missing),
                               *(("special", code) for code in one.special.values())):  # fmt: skip
                 if code and code not in product.reasons:
-                    self.wrong((*path, key), f"no reason '{code}'.{did_you_mean(code, list(product.reasons))}")
+                    self.wrong(
+                        (*path, key), f"no reason '{code}'.{did_you_mean(code, list(product.reasons))}"
+                    )
                 used.add(code)
         used |= {rule.reason for rule in product.policy.knockouts}
         for code in product.reasons:
             if code not in used:
-                self.wrong(("reasons", code), "no feature and no rule gives this reason; remove it or name it")
+                self.wrong(
+                    ("reasons", code), "no feature and no rule gives this reason; remove it or name it"
+                )
 
     def _roles(self, product: Product) -> None:
         for role in ONCE:
             if len(several := product.with_role(role)) > 1:  # type: ignore[arg-type]  # a literal of Role
-                self.wrong(("fields", several[1].name, "role"), f"'{several[0].name}' has the role '{role}' already")
+                self.wrong(
+                    ("fields", several[1].name, "role"), f"'{several[0].name}' has the role '{role}' already"
+                )
         if not product.features:
             self.wrong(("fields",), "no field is a feature")
         for one in product.fields.values():
             if one.role.startswith("date") and one.kind != "date":
-                self.wrong(("fields", one.name, "kind"), f"is {one.kind}; a field with the role '{one.role}' is a date")
+                self.wrong(
+                    ("fields", one.name, "kind"),
+                    f"is {one.kind}; a field with the role '{one.role}' is a date",
+                )
 
     def _columns(self, product: Product) -> None:
         seen: dict[str, Field] = {}
@@ -565,7 +600,10 @@ def schema() -> dict[str, Any]:
         ]
     }  # fmt: skip
     one_field = json_schema(Field, without=("name",))
-    one_field["properties"]["formula"] = {"type": "string", "description": "Arithmetic over other fields instead of a column."}
+    one_field["properties"]["formula"] = {
+        "type": "string",
+        "description": "Arithmetic over other fields instead of a column.",
+    }
     places = {place: phrases | {"description": _first_line(Words, place)} for place in (*PLACES, "fact")}
     reason = {
         "type": "object",
@@ -594,10 +632,16 @@ def schema() -> dict[str, Any]:
         "required": ["name", "fields", "reasons"],
         "properties": {
             "name": {"type": "string"},
-            "extends": {"enum": list(PACKAGED), "description": "Packaged product that this file is laid over."},
+            "extends": {
+                "enum": list(PACKAGED),
+                "description": "Packaged product that this file is laid over.",
+            },
             "missing": texts | {"description": "Texts that mean 'not known' in every column."},
             "footer": texts | {"description": "Beginnings of lines that are no rows."},
-            "no_file": {"type": "string", "description": "Yes/no field that is true where there is no credit file."},
+            "no_file": {
+                "type": "string",
+                "description": "Yes/no field that is true where there is no credit file.",
+            },
             "fields": {"type": "object", "additionalProperties": one_field},
             "reasons": {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, reason]}},
             "policy": policy,

@@ -77,11 +77,17 @@ def open_text(path: Path) -> tuple[IO[str], str]:
             head = buffered.peek(HEAD)[:HEAD]
     except (EOFError, gzip.BadGzipFile) as problem:
         raise DataError(f"{path}: not a sound .gz file.") from problem
-    return io.TextIOWrapper(buffered, encoding=_encoding(head, buffered, path), newline=""), _encoding(head, buffered, path)
+    return io.TextIOWrapper(buffered, encoding=_encoding(head, buffered, path), newline=""), _encoding(
+        head, buffered, path
+    )
 
 
 def _encoding(head: bytes, _file: Any, path: Path) -> str:
-    for mark, name in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
         if head.startswith(mark):
             return name
     if _is_utf8(path):
@@ -168,7 +174,10 @@ def _numbered(path: Path, cells: Iterator[tuple[int, Sequence[Any]]]) -> Iterato
 
 
 def _header(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    named = [FIRST_HEADER if i == 0 and not one and FIRST_HEADER not in names else one for i, one in enumerate(names)]
+    named = [
+        FIRST_HEADER if i == 0 and not one and FIRST_HEADER not in names else one
+        for i, one in enumerate(names)
+    ]
     while named and not named[-1]:  # a separator at the end of each line
         named.pop()
     if twice := sorted({one for one in named if named.count(one) > 1 and one}):
@@ -223,10 +232,15 @@ def _parquet(path: Path) -> Raw:
         with disk_errors(path):
             frame = pd.read_parquet(path)
     except ImportError as problem:
-        raise DataError(f"{path}: reading parquet needs pyarrow (pip install pyarrow), or save it as CSV.") from problem
+        raise DataError(
+            f"{path}: reading parquet needs pyarrow (pip install pyarrow), or save it as CSV."
+        ) from problem
     except (ValueError, OSError) as problem:
         raise DataError(f"{path}: not a sound parquet file.") from problem
-    rows = ((i, ["" if pd.isna(v) else _of_sheet(v) for v in row]) for i, row in enumerate(frame.itertuples(index=False), start=1))
+    rows = (
+        (i, ["" if pd.isna(v) else _of_sheet(v) for v in row])
+        for i, row in enumerate(frame.itertuples(index=False), start=1)
+    )
     return Raw(_header(path, [str(one) for one in frame.columns]), iter(rows), "parquet", "row")
 
 
@@ -243,14 +257,21 @@ def _json(path: Path, kind: str) -> Raw:
                 listed = whole if isinstance(whole, list) else [whole]
                 records = list(enumerate(listed, start=1))
             else:
-                records = [(i, json.loads(line)) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
+                records = [
+                    (i, json.loads(line)) for i, line in enumerate(text.splitlines(), start=1) if line.strip()
+                ]
         except (ValueError, RecursionError) as problem:
             raise DataError(f"{path}: not JSON: {problem}.") from problem
     if not records or not all(isinstance(one, dict) for _, one in records):
         raise DataError(f"{path}: expected objects, one an application.")
     flat = [(i, _flat(one)) for i, one in records]
     header = list(dict.fromkeys(key for _, one in flat for key in one))
-    return Raw(_header(path, header), iter([(i, [one.get(key) for key in header]) for i, one in flat]), encoding, "line")
+    return Raw(
+        _header(path, header),
+        iter([(i, [one.get(key) for key in header]) for i, one in flat]),
+        encoding,
+        "line",
+    )
 
 
 def _flat(table: dict[str, Any]) -> dict[str, Any]:

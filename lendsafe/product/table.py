@@ -128,7 +128,9 @@ def with_formulas(frame: pd.DataFrame, product: Product) -> pd.DataFrame:
     made = {}
     for one in product.in_order_of_need:
         assert one.formula is not None
-        columns = {name: made[name] if name in made else numbers(frame, name, product) for name in one.formula.names}
+        columns = {
+            name: made[name] if name in made else numbers(frame, name, product) for name in one.formula.names
+        }
         made[one.name] = one.formula(columns) if len(frame) else np.zeros(0)
     return frame.assign(**made) if made else frame
 
@@ -153,7 +155,9 @@ class _Plan:
         self.source = {one.name: s for one in wanted if (s := self._source(one))}
         self.fields = [one for one in wanted if one.name in self.source]
         self.parsers = {
-            one.name: _Column(one, self.source[one.name], product.missing) for one in self.fields if one.role != "leak"
+            one.name: _Column(one, self.source[one.name], product.missing)
+            for one in self.fields
+            if one.role != "leak"
         }
         self._need()
 
@@ -207,15 +211,21 @@ class _Plan:
                 rejects.append(Reject(lines[at], self.source[one.name], why, str(cells[at])[:60]))
             made[CANONICAL.get(one.role, one.name)] = _array(one, values)
             for code in one.special:
-                made[indicator(one.name, code)] = np.array([found == code for found in special], dtype=np.float64)
+                made[indicator(one.name, code)] = np.array(
+                    [found == code for found in special], dtype=np.float64
+                )
         frame = pd.DataFrame(made)
         if IDENTIFIER not in frame:
             frame[IDENTIFIER] = [f"row-{number}" for number in lines]
         elif (unnamed := frame[IDENTIFIER].isna().to_numpy()).any():
-            frame.loc[unnamed, IDENTIFIER] = [f"row-{n}" for n, out in zip(lines, unnamed, strict=True) if out]
+            frame.loc[unnamed, IDENTIFIER] = [
+                f"row-{n}" for n, out in zip(lines, unnamed, strict=True) if out
+            ]
         return frame.drop(index=sorted(bad)) if bad else frame
 
-    def _cells_of(self, one: Field, columns: Sequence[Sequence[Any]], joint: Sequence[bool] | None) -> Sequence[Any]:
+    def _cells_of(
+        self, one: Field, columns: Sequence[Sequence[Any]], joint: Sequence[bool] | None
+    ) -> Sequence[Any]:
         cells = columns[self.position[self.source[one.name]]]
         other = next((name for name in one.joint_columns if name in self.position), "")
         if joint is None or not other:
@@ -282,14 +292,20 @@ class _Plan:
 
     def _lineage(self, table: pd.DataFrame, rejects: list[Reject], blocks: list[str]) -> dict[str, Any]:
         product, header = self.product, self.raw.header
-        used = {name for one in product.fields.values() for name in (*one.columns, one.name, *one.since, *one.joint_columns)}
+        used = {
+            name
+            for one in product.fields.values()
+            for name in (*one.columns, one.name, *one.since, *one.joint_columns)
+        }
         used |= set(product.joint.columns) if product.joint else set()
         aside = {name: f"{one.role}: {one.why}" for name in header if (one := product.set_aside(name))}
         for one in product.fields.values():
             column = self._source(one)
             if column and one.role in ("protected", "leak"):
                 why = one.why or "kept apart from the features"
-                aside[column] = f"{one.role}: {why}" + (f"; not assessed: {IN_BLOCKS}" if one.name in blocks else "")
+                aside[column] = f"{one.role}: {why}" + (
+                    f"; not assessed: {IN_BLOCKS}" if one.name in blocks else ""
+                )
         with disk_errors(self.path), self.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {
@@ -405,7 +421,9 @@ def _dated(one: Field) -> Callable[[str], Value]:
 
 def _array(one: Field, values: list[Any]) -> Any:
     """A column in its type: ``float64`` for numbers, yes/no and outcomes, objects for texts."""
-    if one.role in ("outcome", "weight") or ((one.numeric or one.kind == "yesno") and one.role != "protected"):
+    if one.role in ("outcome", "weight") or (
+        (one.numeric or one.kind == "yesno") and one.role != "protected"
+    ):
         return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
     return np.array(values, dtype=object)
 
@@ -427,7 +445,13 @@ def _without_repeated(table: pd.DataFrame, rejects: list[Reject]) -> pd.DataFram
         return table
     first = table.drop_duplicates(IDENTIFIER).set_index(IDENTIFIER)["line"]
     for name, line in zip(table[IDENTIFIER][again], table["line"][again], strict=True):
-        rejects.append(Reject(int(line), "", f"identifier {str(name)[:60]!r} is that of line {first[name]}; identifiers must differ"))
+        rejects.append(
+            Reject(
+                int(line),
+                "",
+                f"identifier {str(name)[:60]!r} is that of line {first[name]}; identifiers must differ",
+            )
+        )
     return table[~again]
 
 
@@ -445,10 +469,14 @@ def written_frame(table: Table, product: Product) -> pd.DataFrame:
     for name, one in product.fields.items():
         for code in one.special:
             if (at := indicator(name, code)) in table.frame:
-                made[name] = [code if out else cell for out, cell in zip(table.frame[at] > 0, made[name], strict=True)]
+                made[name] = [
+                    code if out else cell for out, cell in zip(table.frame[at] > 0, made[name], strict=True)
+                ]
     for name in (OUTCOME, DECISION):
         if name in table.frame:
-            made[name] = ["" if pd.isna(v) else (f"{v:g}" if name == OUTCOME else v) for v in table.frame[name]]
+            made[name] = [
+                "" if pd.isna(v) else (f"{v:g}" if name == OUTCOME else v) for v in table.frame[name]
+            ]
     return pd.DataFrame(made)
 
 

@@ -84,9 +84,17 @@ def reason(
         why_against=told.why_against,
         why_in_favor=told.why_in_favor,
     )
-    favorable = entry.get("favorable") or (known.favorable if known else "") or _capital(in_favor.removeprefix("the "))
+    favorable = (
+        entry.get("favorable")
+        or (known.favorable if known else "")
+        or _capital(in_favor.removeprefix("the "))
+    )
     derived = _derived_rules(own, none_in_favor=bool(known and known.none_in_favor))
-    standard = entry.get("template") or (_first(words.against), _first(words.in_favor), _first(words.fact_against))
+    standard = entry.get("template") or (
+        _first(words.against),
+        _first(words.in_favor),
+        _first(words.fact_against),
+    )
     return ReasonCode(
         code=code,
         statement=statement,

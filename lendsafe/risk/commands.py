@@ -11,6 +11,7 @@ from lendsafe.product import load
 from lendsafe.product.table import IDENTIFIER, listed
 from lendsafe.risk import dataset
 from lendsafe.risk.appraisal import report
+from lendsafe.risk.appraisal.records import Sample
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.model.engine import RiskEngine
 from lendsafe.risk.model.explanation import explain
@@ -74,7 +75,7 @@ def train_into(
         name, area = found[0]
         raise DataError(
             f"{applications}: '{name}' alone tells the outcome (area under the curve {area:.3f}): it was known only "
-            f"after the decision. Give it role = \"leak\" in the product."
+            f'after the decision. Give it role = "leak" in the product.'
         )
     engine = RiskEngine.fit(data.frame, config, data.features)
     if config.score_disclosed == "bureau" and not engine.uses_score:
@@ -140,7 +141,12 @@ def report_into(
     """Write ``report.html`` and ``metrics.json`` of a model on a file; returns the latter's content."""
     engine = RiskEngine.load(risk)
     data = dataset.read(applications, engine.features.product, engine.features, protected)
-    return report.write(out, engine, data, resamples=resamples, alternatives=alternatives, say=say)
+    if engine.config.target == "decision":
+        data = dataset.with_decision_as_outcome(data)
+    sample = Sample(frame=data.frame, protected=data.protected, lineage=data.lineage)
+    return report.to_json(
+        report.write(out, engine, sample, resamples=resamples, search=alternatives, say=say)
+    )
 
 
 def in_words(one: dict[str, Any]) -> str:

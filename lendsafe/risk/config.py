@@ -22,6 +22,10 @@ class RiskConfig:
     patience: int = knob(30, "Rounds without improvement before early stopping ends the fit.", low=1)
     min_child_weight: float = knob(5.0, "Smallest sum of hessians in a leaf; larger is smoother.", low=0)
     monotone: bool = knob(True, "Constrain every feature whose business sign is known.")
+    unknown_is_riskier: bool = knob(
+        True,
+        "Count a value that is not known as no safer than any that is; no credit file is a fact of its own.",
+    )
     approval_rate: float = knob(
         0.61, "Share of applications to approve; sets the cut-off.", low=0.01, high=0.99
     )

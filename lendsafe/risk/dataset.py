@@ -122,7 +122,10 @@ def leaks(data: Dataset) -> list[tuple[str, float]]:
         return []
     found = []
     for name in data.features.names:
-        if name in data.frame and (area := separation(data.frame[name].tolist(), data.frame[OUTCOME])) is not None:
+        if (
+            name in data.frame
+            and (area := separation(data.frame[name].tolist(), data.frame[OUTCOME])) is not None
+        ):
             if area >= LEAK:
                 found.append((name, area))
     return found
@@ -130,7 +133,9 @@ def leaks(data: Dataset) -> list[tuple[str, float]]:
 
 def rejects_csv(rejects: Sequence[Reject]) -> str:
     """Rows that were left out, as CSV: line, column, why; no cell, since it may be about a person."""
-    table = pd.DataFrame([{"line": r.line, "column": csv_cell(r.column), "why": csv_cell(r.why)} for r in rejects])
+    table = pd.DataFrame(
+        [{"line": r.line, "column": csv_cell(r.column), "why": csv_cell(r.why)} for r in rejects]
+    )
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 

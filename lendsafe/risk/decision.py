@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lendsafe.errors import ConfigError
 from lendsafe.product import Product
 from lendsafe.product.model import KnockOut
 from lendsafe.product.table import indicator, with_formulas
@@ -56,11 +55,13 @@ class Policy:
         read = [one for name in wanted for one in sorted(product.inputs(name), key=order.index)]
         return tuple(dict.fromkeys(read))
 
-
     @property
     def table(self) -> dict[str, Any]:
         """The policy as plain values."""
-        return {"required": list(self.required), "knockouts": [dataclasses.asdict(one) for one in self.knockouts]}
+        return {
+            "required": list(self.required),
+            "knockouts": [dataclasses.asdict(one) for one in self.knockouts],
+        }
 
 
 def missing_items(frame: pd.DataFrame, policy: Policy) -> Flags:
@@ -111,29 +112,6 @@ def denied(frame: pd.DataFrame, product: Product, codes: Sequence[str]) -> tuple
     return against, in_favor
 
 
-def cutoff_for_approval_rate(default_probability: Floats, blocked: Flags, rate: float) -> float:
-    """The cut-off at which a share ``rate`` of applications is approved.
-
-    Args:
-        default_probability: ``(n,)`` of the applications to calibrate on.
-        blocked: Applications that a rule declines or that are incomplete, ``(n,)``.
-        rate: Share of all applications to approve, in (0, 1); less is approved if rules block more.
-    """
-    open_ = np.sort(default_probability[~blocked])
-    if not len(open_):
-        raise ConfigError("Every application is blocked by a rule or incomplete; no cut-off exists.")
-    return float(open_[int(np.clip(np.ceil(rate * len(default_probability)), 1, len(open_))) - 1])
-
-
-def cutoff_for_expected_loss(loss_ratio: float) -> float:
-    """The cut-off at which a loan's expected profit is zero: ``1 / (1 + loss_ratio)``.
-
-    A loan with default probability p earns ``(1 - p) - p * loss_ratio`` in units of the profit
-    on a good loan, which is positive below the cut-off.
-    """
-    return 1.0 / (1.0 + loss_ratio)
-
-
 def to_applicants(frame: pd.DataFrame, product: Product) -> list[Applicant]:
     """The rows of a frame as records, with every value in its field's type.
 
@@ -148,8 +126,14 @@ def to_applicants(frame: pd.DataFrame, product: Product) -> list[Applicant]:
         columns[name] = [None if v is None or v != v else _plain(one.kind, v) for v in values]
         for code in one.special:
             if (at := indicator(name, code)) in frame:
-                columns[name] = [code if on else v for on, v in zip(frame[at] > 0, columns[name], strict=True)]
-    names = frame["applicant_id"].astype(str) if "applicant_id" in frame else [f"row-{i}" for i in range(len(frame))]
+                columns[name] = [
+                    code if on else v for on, v in zip(frame[at] > 0, columns[name], strict=True)
+                ]
+    names = (
+        frame["applicant_id"].astype(str)
+        if "applicant_id" in frame
+        else [f"row-{i}" for i in range(len(frame))]
+    )
     return [
         Applicant(name, {key: values[i] for key, values in columns.items() if values[i] is not None}, product)
         for i, name in enumerate(names)
@@ -184,4 +168,8 @@ def _breaks(frame: pd.DataFrame, product: Product, rule: KnockOut) -> Flags:
 def _always(product: Product, name: str) -> bool:
     """Whether a field always has a value: ``unknown(...)`` alone."""
     formula = product.fields[name].formula
-    return formula is not None and formula.text.strip().startswith("unknown(") and formula.text.strip().endswith(")")
+    return (
+        formula is not None
+        and formula.text.strip().startswith("unknown(")
+        and formula.text.strip().endswith(")")
+    )

@@ -180,7 +180,9 @@ def to_frame(applicants: Sequence[Applicant]) -> pd.DataFrame:
     for name, one in product.values.items():
         values = [a.values.get(name) for a in applicants]
         if one.numeric or one.kind == "yesno":
-            columns[name] = np.array([np.nan if v is None or isinstance(v, str) else v for v in values], dtype=np.float64)
+            columns[name] = np.array(
+                [np.nan if v is None or isinstance(v, str) else v for v in values], dtype=np.float64
+            )
         else:
             columns[name] = np.array(values, dtype=object)
         for code in one.special:
@@ -208,9 +210,7 @@ def unknown(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
     return found
 
 
-def code_index(
-    values: Floats, features: Sequence[Feature], codes: Sequence[str]
-) -> NDArray[np.int64]:
+def code_index(values: Floats, features: Sequence[Feature], codes: Sequence[str]) -> NDArray[np.int64]:
     """Which reason each column of the matrix counts towards, for each applicant.
 
     A known value counts towards the feature's own reason. A value that is not known counts towards

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from risk_cases import frame, german, german_engine, people, small_engine
+from scipy.special import expit
 
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.risk import decision
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import Policy, default_policy, read_policy
 from lendsafe.risk.features import to_frame
+from lendsafe.risk.model import scale
 from lendsafe.risk.model.engine import agreement, needs_review
-from lendsafe.risk.model.scale import points
+from lendsafe.risk.model.scale import cutoff_points, points
 
 
 def assess(**columns):
@@ -91,7 +93,7 @@ def test_without_the_setting_nothing_is_offered():
 @given(st.lists(st.floats(0.001, 0.999), min_size=5, max_size=60), st.floats(0.05, 0.95))
 def test_the_cutoff_approves_the_share_that_was_asked_for(probabilities, rate):
     p = np.array(probabilities)
-    cutoff = decision.cutoff_for_approval_rate(p, np.zeros(len(p), dtype=bool), rate)
+    cutoff = scale.cutoff_for_approval_rate(p, np.zeros(len(p), dtype=bool), rate)
     assert (p <= cutoff).mean() >= rate - 1e-9  # ties are approved together
     assert (p < cutoff).mean() < rate + 1e-9
 
@@ -99,18 +101,42 @@ def test_the_cutoff_approves_the_share_that_was_asked_for(probabilities, rate):
 def test_a_blocked_application_counts_in_the_share():
     p = np.linspace(0.1, 0.9, 10)
     out = np.arange(10) < 2
-    assert decision.cutoff_for_approval_rate(p, out, 0.5) == p[6]  # 5 of 10 approved, of the 8 that are open
+    assert scale.cutoff_for_approval_rate(p, out, 0.5) == p[6]  # 5 of 10 approved, of the 8 that are open
 
 
 def test_the_cutoff_of_expected_loss_by_hand():
     """A default costs four times what a good loan earns: worth it up to one in five."""
-    assert decision.cutoff_for_expected_loss(4) == pytest.approx(0.2)
+    assert scale.cutoff_for_expected_loss(4) == pytest.approx(0.2)
 
 
 def test_points_by_hand():
     config = RiskConfig()
     odds = np.array([20.0, 40.0, 10.0])  # of repayment
-    assert points(-np.log(odds), config).tolist() == [500, 540, 460]
+    assert points(-np.log(odds), 1 / 21, config).tolist() == [500, 540, 460]
+    assert cutoff_points(1 / 21, config) == 500
+
+
+@given(st.lists(st.floats(-30, 30), min_size=1, max_size=50), st.floats(0.001, 0.999))
+def test_points_separate_approved_from_declined_and_are_never_negative(log_odds, cutoff):
+    z, config = np.array(log_odds), RiskConfig()
+    cutoff = float(expit(z[0])) if 0 < expit(z[0]) < 1 and cutoff < 0.5 else cutoff  # often a tie
+    found = points(z, cutoff, config)
+    assert ((found >= cutoff_points(cutoff, config)) == (expit(z) <= cutoff)).all()
+    assert (found >= 0).all()
+    order = np.argsort(z)
+    assert (np.diff(found[order]) <= 0).all()
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.001, 0.999), st.integers(1, 4)), min_size=3, max_size=30),
+    st.floats(0.1, 0.9),
+)
+def test_a_weight_counts_as_so_many_applications(rows, rate):
+    p, w = np.array([a for a, _ in rows]), np.array([b for _, b in rows])
+    out = np.zeros(len(p), dtype=bool)
+    weighted = scale.cutoff_for_approval_rate(p, out, rate, w.astype(float))
+    repeated = scale.cutoff_for_approval_rate(np.repeat(p, w), np.repeat(out, w), rate)
+    assert weighted == repeated
 
 
 @pytest.mark.parametrize(
@@ -173,7 +199,8 @@ def test_the_table_of_decisions_says_what_the_assessments_say():
 def test_reasons_of_a_decline_are_adverse_material_and_at_most_four():
     for one in small_engine().assess_many(people().frame):
         assert len(one.reasons) <= 4
-        assert all(r.contribution >= 0.2 or r.knockout for r in one.reasons)
+        material = [r for r in one.reasons if r.contribution >= 0.2 or r.knockout]
+        assert len(material) == len(one.reasons) or (len(one.reasons) == 1 and one.decision == "declined")
         assert all(r.contribution <= -0.2 for r in one.strengths)
 
 

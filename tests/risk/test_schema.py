@@ -11,7 +11,6 @@ from shared_data import shared_data
 from lendsafe.errors import ConfigError, DataError, ExistsError
 from lendsafe.risk import dataset, guess, schema
 from lendsafe.risk.ingest import band, read_file
-from lendsafe.risk.model.training import data_hash
 
 FILES = [
     "german_credit",
@@ -185,11 +184,3 @@ def test_lineage_is_json(tmp_path):
     dataset.import_file(shared_data("lending/boston_loanapp.csv"), "boston", tmp_path / "applications.csv")
     table = json.loads((tmp_path / "applications.json").read_text())
     assert table["lineage"]["set_aside"]["reject"].startswith("leak")
-
-
-def test_a_file_read_either_way_is_the_same_data_to_a_model(tmp_path):
-    """So a report knows its training file again, whoever read it, in whatever order its rows are."""
-    people().applications().to_csv(tmp_path / "h.csv", index=False)
-    one, other = pd.read_csv(tmp_path / "h.csv"), dataset.read(tmp_path / "h.csv").frame
-    assert data_hash(one) == data_hash(other) == data_hash(other[::-1])
-    assert data_hash(other.assign(loan_amount=other["loan_amount"] + 1)) != data_hash(other)

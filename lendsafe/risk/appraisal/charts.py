@@ -6,9 +6,11 @@ in the second one is dashed or hatched by shape as well.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from markupsafe import Markup, escape
+
+from lendsafe.risk.appraisal.metrics import Bin, Interval
+from lendsafe.risk.appraisal.records import Histogram, Performance
 
 WIDTH, HEIGHT = 460.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 24.0, 44.0
@@ -100,41 +102,40 @@ class Axes:
         return _svg(WIDTH, HEIGHT, alt, self._parts)
 
 
-def roc(performance: dict[str, Any]) -> Markup:
+def roc(performance: Performance) -> Markup:
     """True over false positive rate, with the diagonal of a model that knows nothing."""
     axes = Axes((0, 1), (0, 1), ("Share of repaid loans declined", "Share of defaults declined"))
     axes.path([0, 1], [0, 1], "reference")
-    axes.path(performance["roc"]["false_positive"], performance["roc"]["true_positive"], "model")
-    auc = performance["model"]["auc"]
+    axes.path(performance.false_positive, performance.true_positive, "model")
+    auc = performance.model.auc
     return axes.svg(
-        f"ROC curve: area {auc['value']:.3f}, 95% interval {_span(auc, 3)}; 0.5 is a model that knows nothing."
+        f"ROC curve: area {auc.value:.3f}, 95% interval {_span(auc, 3)}; 0.5 is a model that knows nothing."
     )
 
 
-def calibration(performance: dict[str, Any]) -> Markup:
+def calibration(bins: Sequence[Bin]) -> Markup:
     """Observed over predicted share of defaults in bins, with intervals."""
-    bins = performance["reliability"]
-    wide = min(1.0, 1.1 * max(b["predicted"] for b in bins))
-    high = min(1.0, 1.05 * max(max(b["high"], b["predicted"]) for b in bins))
+    wide = min(1.0, 1.1 * max(b.predicted for b in bins))
+    high = min(1.0, 1.05 * max(max(b.high, b.predicted) for b in bins))
     axes = Axes((0, wide), (0, high), ("Predicted probability of default", "Observed share of defaults"))
     axes.path([0, min(wide, high)], [0, min(wide, high)], "reference")
     for b in bins:
-        axes.point(b["predicted"], b["observed"], b["low"], b["high"])
-    outside = sum(not b["low"] <= b["predicted"] <= b["high"] for b in bins)
+        axes.point(b.predicted, b.observed, b.low, b.high)
+    outside = sum(not b.low <= b.predicted <= b.high for b in bins)
     return axes.svg(
-        f"Calibration in {len(bins)} bins from {bins[0]['predicted']:.2f} to {bins[-1]['predicted']:.2f} predicted: "
+        f"Calibration in {len(bins)} bins from {bins[0].predicted:.2f} to {bins[-1].predicted:.2f} predicted: "
         f"in {outside} of them the prediction lies outside the interval of the observed share."
     )
 
 
-def scores(histogram: dict[str, Any], cutoff: float) -> Markup:
+def scores(histogram: Histogram, cutoff: float) -> Markup:
     """Points of applications, stacked by outcome, with the cut-off."""
-    edges = histogram["edges"]
+    edges = histogram.edges
     kinds = [("repaid", "repaid", "repaid"), ("defaulted", "defaulted", "defaulted")]
-    kinds = [k for k in kinds if any(histogram[k[0]])]
-    if any(histogram["not_known"]):
+    kinds = [k for k in kinds if any(getattr(histogram, k[0]))]
+    if any(histogram.not_known):
         kinds.append(("not_known", "unknown", "outcome not known"))
-    totals = [sum(parts) for parts in zip(*(histogram[k[0]] for k in kinds), strict=True)]
+    totals = [sum(parts) for parts in zip(*(getattr(histogram, k[0]) for k in kinds), strict=True)]
     axes = Axes(
         (min(edges[0], cutoff), max(edges[-1], cutoff)),
         (0, 1.14 * max(totals)),
@@ -142,7 +143,7 @@ def scores(histogram: dict[str, Any], cutoff: float) -> Markup:
     )
     below = [0] * len(totals)
     for name, kind, _ in kinds:
-        for i, count in enumerate(histogram[name]):
+        for i, count in enumerate(getattr(histogram, name)):
             axes.bar(edges[i], edges[i + 1], below[i], below[i] + count, kind)
             below[i] += count
     axes.legend([(kind, label) for _, kind, label in kinds])
@@ -188,11 +189,9 @@ def bars(rows: Sequence[tuple[str, int, int]], total: int, names: tuple[str, str
     return _svg(WIDE, height, f"Share of declined applications by reason: {listed}.", parts)
 
 
-def intervals(
-    rows: Sequence[tuple[str, dict[str, float]]], marks: Sequence[tuple[float, str]], what: str
-) -> Markup:
+def intervals(rows: Sequence[tuple[str, Interval]], marks: Sequence[tuple[float, str]], what: str) -> Markup:
     """A value with its interval per name, against upright marks."""
-    numbers_ = [v for _, one in rows for v in (one["low"], one["high"])] + [m for m, _ in marks]
+    numbers_ = [v for _, one in rows for v in (one.low, one.high)] + [m for m, _ in marks]
     low, high = min(numbers_), max(numbers_)
     pad = 0.06 * (high - low or 1)
     low, high = low - pad, high + pad
@@ -213,12 +212,12 @@ def intervals(
         y = 26 + ROW * i + 12
         parts += [
             _text(LABEL - 12, y + 4, shortened(name, LABEL - 16), "end"),
-            _line(x(one["low"]), y, x(one["high"]), y, "whisker"),
-            f'<circle class="dot" cx="{x(one["value"]):.1f}" cy="{y:.1f}" r="4"/>',
-            _text(width - 136, y + 4, f"{one['value']:.2f} [{_span(one)}]", "start"),
+            _line(x(one.low), y, x(one.high), y, "whisker"),
+            f'<circle class="dot" cx="{x(one.value):.1f}" cy="{y:.1f}" r="4"/>',
+            _text(width - 136, y + 4, f"{one.value:.2f} [{_span(one)}]", "start"),
         ]
     parts.append(_text((LABEL + width - 150) / 2, height - 6, what, "middle"))
-    listed = "; ".join(f"{name} {one['value']:.2f}, 95% interval {_span(one)}" for name, one in rows)
+    listed = "; ".join(f"{name} {one.value:.2f}, 95% interval {_span(one)}" for name, one in rows)
     return _svg(width, height, f"{what}: {listed}.", parts)
 
 
@@ -244,8 +243,8 @@ def shortened(text: str, width: float) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
-def _span(one: dict[str, float], digits: int = 2) -> str:
-    return f"{one['low']:.{digits}f} to {one['high']:.{digits}f}"
+def _span(one: Interval, digits: int = 2) -> str:
+    return f"{one.low:.{digits}f} to {one.high:.{digits}f}"
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:

@@ -1,9 +1,10 @@
-"""What a model is worth and how it behaves, as plain JSON values: the content of ``metrics.json``."""
+"""Measure what a model is worth and how it behaves."""
 
 import dataclasses
 import platform
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -12,358 +13,428 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lendsafe import __version__
-from lendsafe.risk.appraisal import fairness, fidelity, metrics
-from lendsafe.risk.dataset import Dataset
-from lendsafe.risk.decision import blocked
-from lendsafe.risk.model import ranking, scorecard
+from lendsafe.errors import DataError
+from lendsafe.risk.appraisal import (
+    alternatives,
+    fairness,
+    fidelity,
+    intervention,
+    metrics,
+    overrides,
+    unknowns,
+    vintages,
+)
+from lendsafe.risk.appraisal.records import (
+    Appraisal,
+    DataFacts,
+    FeatureFacts,
+    GroupTable,
+    Histogram,
+    ModelFacts,
+    Performance,
+    ReasonFrequency,
+    Reasons,
+    Sample,
+)
+from lendsafe.risk.features import numbers
+from lendsafe.risk.model import ranking, scorecard, seen, training
 from lendsafe.risk.model.counterfactual import counterfactual
 from lendsafe.risk.model.engine import RiskEngine
 from lendsafe.risk.model.outcomes import Scored, decisions
-from lendsafe.risk.model.training import OUTCOME, background, data_hash, test_rows
+from lendsafe.risk.model.scale import cutoff_points
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 FEWEST_OUTCOMES = 10  # of each kind, below which ranking quality is not reported
 CURVE_POINTS = 200
-MOST_DECLINES = 2_000  # whose reasons are recomputed for stability and the counterfactual
+MOST_DECLINES = 1_000  # whose reasons are recomputed for stability, and the counterfactual
+MOST_INTERVENTIONS = 400
+REFITS = 10
 SCORE_BARS = 24
-STABLE = 0.9  # share of first reasons that another baseline should leave alone
-FEW_OUTCOMES = 100  # of each kind, below which the report warns of wide intervals
+WHOLE = 0.9  # share of the training rows in a file from which it can stand for them
 PACKAGES = ("xgboost", "scikit-learn", "numpy", "pandas", "scipy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """Applications that are measured on, and the training rows of the same file."""
+
+    frame: pd.DataFrame
+    rows: Rows
+    scored: Scored
+    values: Floats
+    outcome: Floats
+    decided: NDArray[Any]
+    train: alternatives.Part | None
+    train_frame: pd.DataFrame
 
 
 def appraise(
     engine: RiskEngine,
-    data: Dataset,
+    sample: Sample,
     *,
     resamples: int = 1000,
-    alternatives: bool = True,
+    search: bool = True,
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Appraisal:
     """Measure a model on applications.
 
-    On the data that it was trained on, only the held-out applications are used, and the scorecard
-    baseline and the search for alternatives are fitted on the others. On other data, all are used.
+    Applications that it was trained on are known by their content, whatever the file, and left out.
+    Where the file holds (nearly) all of them, the scorecard, the other baseline, the refits and the
+    search for alternatives are fitted on them.
 
     Args:
         engine: Model.
-        data: Applications; with outcomes, ranking quality is measured; with protected columns, groups are.
+        sample: Applications; with outcomes, ranking quality is measured; with groups, groups are.
         resamples: Of the bootstrap intervals.
-        alternatives: Search for less discriminatory alternatives (needs training data and groups).
+        search: Look for less discriminatory alternatives (needs training rows, outcomes and groups).
         say: Called with a line before each step that takes long.
+
+    Raises:
+        DataError: If nothing is left to measure on.
     """
-    frame = data.frame.reset_index(drop=True)
-    known = frame[OUTCOME].notna().to_numpy() if OUTCOME in frame else np.zeros(len(frame), dtype=bool)
-    same = bool(known.any()) and data_hash(frame) == engine.training.get("data_sha256")
-    out = np.zeros(len(frame), dtype=bool)
-    if same:
-        out[known] = test_rows(frame[known], engine.config)
-    rows = np.flatnonzero(out) if same else np.arange(len(frame))
-    train = np.flatnonzero(known & ~out) if same else np.zeros(0, dtype=np.int64)
-    say(f"Scoring {len(rows)} applications.")
-    scored = engine.score(frame.iloc[rows].reset_index(drop=True))
-    outcome = np.where(known[rows], 0.0, np.nan)
-    if known.any():
-        outcome[known[rows]] = frame[OUTCOME].to_numpy(dtype=np.float64, na_value=np.nan)[rows][known[rows]]
-    found: dict[str, Any] = {
-        "model": _model(engine),
-        "data": data.lineage
-        | {
-            "rows": len(rows),
-            "held_out": same,
-            "training_rows": len(train),
-            "outcomes": int(known[rows].sum()),
-        },
-        "features": _features(engine),
-        "decisions": _decisions(engine, scored),
-        "scores": _scores(scored, outcome),
-        "versions": {"lendsafe": __version__, "python": platform.python_version()}
+    fitted = _fitted_on(engine, sample.frame)
+    say(
+        f"Scoring {int((~fitted).sum())} applications; {int(fitted.sum())} were in training and are left out."
+    )
+    part = _measured(engine, sample, fitted)
+    performance, card = _performance(engine, part, resamples)
+    say("Reasons: frequency, stability, interventions.")
+    reasons = _reasons(engine, part)
+    declined = (part.scored.default_probability > engine.cutoff) & ~engine.blocked(part.scored.frame)
+    points = np.asarray(part.scored.points, dtype=np.float64)
+    groups, crossed = _groups(engine, part, sample, resamples)
+    return Appraisal(
+        model=model_facts(engine),
+        data=_data(sample, part, fitted),
+        features=feature_facts(engine),
+        decisions=dict(Counter(part.decided.tolist())),
+        scores=_histogram(points, part.outcome),
+        performance=performance,
+        reasons=reasons,
+        drift=metrics.psi(engine.training.scores, points),
+        unknowns=unknowns.measure(
+            engine,
+            part.values[declined],
+            None if part.train is None else (part.train.values, part.train.outcome),
+        ),
+        groups=groups,
+        intersections=crossed,
+        alternatives=_alternatives(engine, part, sample, resamples, say) if search and performance else (),
+        vintages=_vintages(engine, sample, fitted, resamples),
+        overrides=_overrides(engine, part),
+        versions={"lendsafe": __version__, "python": platform.python_version()}
         | {name: version(name) for name in PACKAGES},
-    }
-    found["performance"] = _performance(engine, frame, train, scored, outcome, resamples)
-    say("Reasons: frequency, agreement, stability.")
-    found["reasons"] = _reasons(engine, frame, train, scored)
-    if "score_bins" in engine.training and scored.points is not None:
-        found["psi"] = metrics.psi(engine.training["score_bins"], scored.points)  # type: ignore[arg-type]
-    if data.protected is not None:
-        groups = data.protected.reset_index(drop=True)
-        found["groups"] = _groups(
-            engine, scored, outcome, groups.iloc[rows].reset_index(drop=True), resamples
-        )
-        if alternatives and len(train) and found["performance"]:
-            say("Searching for less discriminatory alternatives.")
-            found["alternatives"] = _alternatives(engine, frame, train, rows, groups)
-    found["limits"] = limits(found)
-    plain: dict[str, Any] = _plain(found)
-    return plain
+        card=card,
+    )
 
 
-def _plain(value: Any) -> Any:
-    """JSON values: records become objects, and a number that is not defined becomes null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+def model_facts(engine: RiskEngine) -> ModelFacts:
+    """The model as the report shows it; the hashes of its training rows stay in its folder."""
+    return ModelFacts(
+        identity=engine.identity,
+        product=engine.features.product.name,
+        cutoff=engine.cutoff,
+        cutoff_points=cutoff_points(engine.cutoff, engine.config),
+        calibration=engine.calibration,
+        background_rows=len(engine.background),
+        background_sha256=engine.background_hash,
+        training=dataclasses.replace(engine.training, seen=""),
+        config=engine.config,
+        policy=engine.policy.table,
+    )
 
 
-def _model(engine: RiskEngine) -> dict[str, Any]:
-    return {
-        "identity": engine.identity,
-        "product": engine.features.product.name,
-        "cutoff": engine.cutoff,
-        "calibration": dataclasses.asdict(engine.calibration),
-        "background_rows": len(engine.background),
-        "background_sha256": engine.background_hash,
-        "training": {k: v for k, v in engine.training.items() if k != "score_bins"},
-        "config": dataclasses.asdict(engine.config),
-        "policy": engine.policy.table,
-    }
-
-
-def _features(engine: RiskEngine) -> list[dict[str, Any]]:
+def feature_facts(engine: RiskEngine) -> tuple[FeatureFacts, ...]:
+    """The features as the report shows them."""
     signs = {"+": "rises", "-": "falls", "": "free"}
     statements = engine.features.statements
-    return [
-        {
-            "name": f.name,
-            "reason": f.reason,
-            "statement": statements[f.reason],
-            "when_missing": statements[f.when_missing] if f.when_missing else "",
-            "risk": ("free" if f.levels and not f.ordered else signs[f.risk])
-            if engine.config.monotone
-            else "free",
-            "levels": len(f.levels) if f.levels and not f.ordered else 0,
-        }
+    return tuple(
+        FeatureFacts(
+            name=f.name,
+            reason=f.reason,
+            statement=statements[f.reason],
+            when_missing=statements[f.when_missing] if f.when_missing else "",
+            risk="free" if not engine.config.monotone or (f.levels and not f.ordered) else signs[f.risk],
+            levels=len(f.levels) if f.levels and not f.ordered else 0,
+        )
         for f in engine.features.features
-    ]
-
-
-def _decisions(engine: RiskEngine, scored: Scored) -> dict[str, int]:
-    found = decisions(
-        scored.frame, scored.default_probability, engine.cutoff, engine.policy, scored.counteroffers
     )
-    return dict(Counter(found))
 
 
-def _performance(
-    engine: RiskEngine,
-    frame: pd.DataFrame,
-    train: NDArray[Any],
-    scored: Scored,
-    outcome: Floats,
-    resamples: int,
-) -> dict[str, Any] | None:
-    """Ranking quality, calibration and the baseline; None with too few outcomes of either kind."""
-    known = ~np.isnan(outcome)
-    target = outcome[known].astype(np.int64)
-    if min(target.sum(), len(target) - target.sum()) < FEWEST_OUTCOMES:
-        return None
-    probability = scored.default_probability[known]
-    slope, intercept = metrics.calibration_line(target, probability)
-    false_rate, true_rate = metrics.roc(target, probability)
-    step = max(1, len(false_rate) // CURVE_POINTS)
-    kept = np.unique(np.append(np.arange(0, len(false_rate), step), len(false_rate) - 1))
-    found: dict[str, Any] = {
-        "n": len(target),
-        "defaults": int(target.sum()),
-        "model": _intervals(target, probability, resamples),
-        "roc": {"false_positive": false_rate[kept].tolist(), "true_positive": true_rate[kept].tolist()},
-        "reliability": metrics.reliability(target, probability),
-        "calibration": {"slope": slope, "intercept": intercept},
-        "scorecard": None,
-    }
-    if len(train):
-        values = engine.features.encode(frame.iloc[train]).to_numpy()
-        card = scorecard.fit(values, frame[OUTCOME].iloc[train].to_numpy(dtype=np.int64))
-        baseline = card.predict_proba(engine.features.encode(scored.frame).to_numpy())[known]
-        difference = metrics.bootstrap(_auc_difference, target, probability, baseline, resamples=resamples)
-        found |= {
-            "scorecard": _intervals(target, baseline, resamples),
-            "auc_over_scorecard": difference,
-            "beats_scorecard": difference.low > 0,
-        }
-    return found
+def _fitted_on(engine: RiskEngine, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which applications the model was trained on, by content, ``(n,)``."""
+    content = seen.hashes(engine.features.encode(frame).to_numpy())
+    return seen.among(content, seen.unpacked(engine.training.seen))
 
 
-def _auc_difference(outcome: Any, one: Floats, other: Floats) -> float:
-    return metrics.auc(outcome, one) - metrics.auc(outcome, other)
+def _measured(engine: RiskEngine, sample: Sample, fitted: NDArray[np.bool_]) -> _Measured:
+    frame = sample.frame.reset_index(drop=True)
+    rows = np.flatnonzero(~fitted)
+    if not len(rows):
+        raise DataError(
+            f"The model was trained on all {len(frame)} applications of this file; nothing is left to measure on."
+        )
+    left = frame.iloc[rows].reset_index(drop=True)
+    scored = engine.score(left)
+    decided = decisions(left, scored.default_probability, engine.cutoff, engine.policy, scored.counteroffers)
+    outcome = _outcome(left)
+    inside = np.flatnonzero(fitted & ~np.isnan(_outcome(frame)))
+    train, past = None, frame.iloc[inside].reset_index(drop=True)
+    if len(inside) >= WHOLE * engine.training.rows:
+        groups = pd.DataFrame(index=range(len(inside)))
+        if sample.protected is not None:
+            groups = sample.protected.reset_index(drop=True).iloc[inside].reset_index(drop=True)
+        train = alternatives.Part(
+            values=engine.features.encode(past).to_numpy(),
+            outcome=_outcome(past).astype(np.int64),
+            blocked=engine.blocked(past),
+            protected=groups,
+        )
+    return _Measured(
+        frame=frame,
+        rows=rows,
+        scored=scored,
+        values=engine.features.encode(left).to_numpy(),
+        outcome=outcome,
+        decided=np.array(decided, dtype=object),
+        train=train,
+        train_frame=past,
+    )
 
 
-def _intervals(target: NDArray[np.int64], probability: Floats, resamples: int) -> dict[str, Any]:
-    return {
-        name: metrics.bootstrap(statistic, target, probability, resamples=resamples)
-        for name, statistic in metrics.METRICS.items()
-    }
+def _outcome(frame: pd.DataFrame) -> Floats:
+    """0, 1, NaN where not known, ``(n,)``."""
+    if training.OUTCOME not in frame:
+        return np.full(len(frame), np.nan)
+    training.with_outcome(frame)  # refuses what is neither
+    return numbers(frame, training.OUTCOME)
 
 
-def _scores(scored: Scored, outcome: Floats) -> dict[str, Any]:
-    """Histogram of the points, by outcome where it is known."""
-    points = np.asarray(scored.points, dtype=np.float64)
+def _data(sample: Sample, part: _Measured, fitted: NDArray[np.bool_]) -> DataFacts:
+    lineage = sample.lineage
+    absent = []
+    if sample.protected is not None:
+        table = sample.protected.reset_index(drop=True)
+        for name in table:
+            left = set(table[name].iloc[part.rows].dropna().astype(str))
+            absent += [f"{name} {one}" for one in sorted(set(table[name].dropna().astype(str)) - left)]
+    return DataFacts(
+        source=str(lineage.get("source", "a table")),
+        schema=str(lineage.get("schema", "")),
+        sha256=str(lineage.get("sha256", "")),
+        edited_since_import=bool(lineage.get("edited_since_import", False)),
+        set_aside=tuple(sorted(dict(lineage.get("set_aside", {})).items())),
+        unmapped=tuple(lineage.get("unmapped", ())),
+        absent=tuple(lineage.get("absent", ())),
+        rows=len(part.rows),
+        left_out=int(fitted.sum()),
+        held_out=part.train is not None,
+        outcomes=int((~np.isnan(part.outcome)).sum()),
+        groups_absent=tuple(absent),
+    )
+
+
+def _histogram(points: Floats, outcome: Floats) -> Histogram:
     low, high = np.percentile(points, [0.5, 99.5])
     edges = np.linspace(low, high + 1, SCORE_BARS + 1)
     inside = np.clip(points, low, high)
     parts = {"repaid": outcome == 0, "defaulted": outcome == 1, "not_known": np.isnan(outcome)}
-    return {
-        "edges": edges.round(1).tolist(),
-        **{name: np.histogram(inside[member], edges)[0].tolist() for name, member in parts.items()},
-    }
+    return Histogram(
+        edges=tuple(edges.round(1).tolist()),
+        **{name: tuple(np.histogram(inside[member], edges)[0].tolist()) for name, member in parts.items()},
+    )
 
 
-def _reasons(
-    engine: RiskEngine, frame: pd.DataFrame, train: NDArray[Any], scored: Scored
-) -> dict[str, Any] | None:
+def _performance(
+    engine: RiskEngine, part: _Measured, resamples: int
+) -> tuple[Performance | None, scorecard.Scorecard | None]:
+    """Ranking quality, calibration and the challenger; None with too few outcomes of either kind."""
+    card = None
+    if part.train is not None:
+        card = scorecard.fit(part.train.values, part.train.outcome, engine.features, engine.config)
+    known = ~np.isnan(part.outcome)
+    target = part.outcome[known].astype(np.int64)
+    if min(target.sum(), len(target) - target.sum()) < FEWEST_OUTCOMES:
+        return None, card
+    probability = part.scored.default_probability[known]
+    risks = [probability] if card is None else [probability, card.predict_proba(part.values[known])]
+    qualities, over = metrics.compare(target, risks, resamples=resamples)
+    false_rate, true_rate = metrics.roc(target, probability)
+    step = max(1, len(false_rate) // CURVE_POINTS)
+    kept = np.unique(np.append(np.arange(0, len(false_rate), step), len(false_rate) - 1))
+    found = Performance(
+        n=len(target),
+        defaults=int(target.sum()),
+        model=qualities[0],
+        false_positive=tuple(false_rate[kept].tolist()),
+        true_positive=tuple(true_rate[kept].tolist()),
+        reliability=metrics.reliability(target, probability),
+        calibration=metrics.calibration_line(target, probability),
+        scorecard=qualities[1] if card else None,
+        auc_over_scorecard=over[0] if card else None,
+        recommended="" if not card else "model" if over[0].low > 0 else "scorecard",
+    )
+    return found, card
+
+
+def _reasons(engine: RiskEngine, part: _Measured) -> Reasons | None:
     """Of applications that the score declines: which reasons, and how stable they are."""
-    declined = (scored.default_probability > engine.cutoff) & ~engine.blocked(scored.frame)
-    rows = np.flatnonzero(declined)
+    scored = part.scored
+    rows = np.flatnonzero((scored.default_probability > engine.cutoff) & ~engine.blocked(scored.frame))
     if not len(rows):
         return None
     order, counts = ranking.top(scored.contributions[rows], engine.config)
-    listed = [picked[:count] for picked, count in zip(order.tolist(), counts.tolist(), strict=True)]
-    given, first = Counter(c for one in listed for c in one), Counter(one[0] for one in listed if one)
+    listed = [picked[: max(count, 1)] for picked, count in zip(order.tolist(), counts.tolist(), strict=True)]
+    given, first = Counter(c for one in listed for c in one), Counter(one[0] for one in listed)
     some = rows[:MOST_DECLINES]
-    values = engine.features.encode(scored.frame.iloc[some]).to_numpy()
+    values = part.values[some]
     change = counterfactual(engine, values, scored.contributions[some])
+    finite = change[np.isfinite(change)]
     agreement = np.asarray(scored.agreement)[rows]
-    return {
-        "declined_by_score": len(rows),
-        "mean_number": float(counts.mean()),
-        "without_any": int((counts == 0).sum()),
-        "frequency": {
-            scored.codes[c]: {
-                "statement": engine.features.statements[scored.codes[c]],
-                "given": given[c],
-                "first": first[c],
-            }
+    stated = [[scored.codes[c] for c in one] for one in listed[:MOST_INTERVENTIONS]]
+    proof = intervention.intervene(engine, scored.frame.iloc[rows[:MOST_INTERVENTIONS]], stated)
+    other = "all_applicants" if engine.config.baseline == "near_cutoff" else "near_cutoff"
+    return Reasons(
+        declined_by_score=len(rows),
+        mean_number=float(np.mean([len(one) for one in listed])),
+        without_material=int((counts == 0).sum()),
+        frequency=tuple(
+            ReasonFrequency(
+                code=scored.codes[c],
+                statement=engine.features.statements[scored.codes[c]],
+                given=given[c],
+                first=first[c],
+            )
             for c, _ in given.most_common()
-        },
-        "agreement_with_pred_contribs": float(agreement.mean()),
-        "for_review": int((agreement < engine.config.review_below).sum()),
-        "redraw_of_background": fidelity.stability(engine, values, fidelity.redraws(engine.background)),
-        "other_baseline": _other_baseline(engine, frame, train, values),
-        "counterfactual": {
-            "n": int(np.isfinite(change).sum()),
-            "toward_approval": float(np.mean(change[np.isfinite(change)] < 0))
-            if np.isfinite(change).any()
-            else None,
-            "median_log_odds": float(np.nanmedian(change)) if np.isfinite(change).any() else None,
-        },
-    }
+        ),
+        agreement=float(agreement.mean()),
+        for_review=int((agreement < engine.config.review_below).sum()),
+        redraw=fidelity.stability(engine, values, fidelity.redraws(engine.background)),
+        refit=_refits(engine, part, values),
+        other_baseline=other,
+        other=_other_baseline(engine, part, values, other),
+        toward_approval=float(np.mean(finite < 0)) if len(finite) else None,
+        counterfactuals=len(finite),
+        median_change=float(np.median(finite)) if len(finite) else None,
+        interventions=intervention.summary(proof),
+    )
+
+
+def _refits(engine: RiskEngine, part: _Measured, values: Floats) -> fidelity.Stability | None:
+    if part.train is None:
+        return None
+    past = (part.train.values, part.train.outcome, part.train.blocked)
+    return fidelity.refits(engine, values, past, REFITS)
 
 
 def _other_baseline(
-    engine: RiskEngine, frame: pd.DataFrame, train: NDArray[Any], values: Floats
-) -> dict[str, Any] | None:
+    engine: RiskEngine, part: _Measured, values: Floats, other: str
+) -> fidelity.Stability | None:
     """Stability against the other of the two baselines of comment 9(b)(2)-5; needs the training rows."""
-    if not len(train):
+    if part.train is None:
         return None
-    other = "all_applicants" if engine.config.baseline == "near_cutoff" else "near_cutoff"
-    past = frame.iloc[train]
-    encoded = engine.features.encode(past).to_numpy()
-    rows = background(
-        encoded,
-        engine.default_probability(encoded),
-        blocked(past, engine.policy),
+    rows = training.background(
+        part.train.values,
+        engine.default_probability(part.train.values),
+        part.train.blocked,
         engine.cutoff,
         dataclasses.replace(engine.config, baseline=other),  # type: ignore[arg-type]
     )
-    return {"baseline": other} | fidelity.stability(engine, values, [rows])
+    return fidelity.stability(engine, values, [rows])
 
 
 def _groups(
-    engine: RiskEngine, scored: Scored, outcome: Floats, groups: pd.DataFrame, resamples: int
-) -> dict[str, Any]:
-    """Figures and proxy test of each protected attribute."""
-    approved = (scored.default_probability <= engine.cutoff) & ~engine.blocked(scored.frame)
-    values = engine.features.encode(scored.frame)
-    return {
-        name: {
-            "figures": [
-                dataclasses.asdict(one)
-                for one in fairness.assess(
-                    name,
-                    groups[name],
-                    approved,
-                    np.asarray(scored.points, dtype=np.float64),
-                    scored.default_probability,
-                    outcome,
-                    resamples,
-                )
-            ],
-            "proxy_auc": fairness.proxy_test(values, groups[name], engine.config.seed, resamples),
-        }
-        for name in groups
-        if groups[name].notna().any()
-    }
+    engine: RiskEngine, part: _Measured, sample: Sample, resamples: int
+) -> tuple[tuple[GroupTable, ...], tuple[GroupTable, ...]]:
+    """Figures and proxy test of each protected attribute, and figures of each pair of them."""
+    if sample.protected is None:
+        return (), ()
+    groups = sample.protected.reset_index(drop=True).iloc[part.rows].reset_index(drop=True)
+    groups = groups[[name for name in groups if groups[name].notna().any()]]
+    observed = fairness.Observed(
+        decisions=part.decided,
+        score=np.asarray(part.scored.points, dtype=np.float64),
+        probability=part.scored.default_probability,
+        outcome=part.outcome,
+    )
+    lender = _lender(part)
+    theirs = None if lender is None else fairness.Observed(decisions=lender, outcome=part.outcome)
+    values = pd.DataFrame(part.values, columns=[f.name for f in engine.features.columns])
+
+    def table(name: str, labels: pd.Series, proxy: bool) -> GroupTable:
+        reference = sample.references.get(name)
+        return GroupTable(
+            attribute=name,
+            figures=tuple(fairness.assess(name, labels, observed, reference)),
+            lender=() if theirs is None else tuple(fairness.assess(name, labels, theirs, reference)),
+            proxy_auc=fairness.proxy_test(values, labels, engine.config.seed, resamples) if proxy else {},
+        )
+
+    crossed = fairness.intersections(groups)
+    return (
+        tuple(table(str(name), groups[name], True) for name in groups),
+        tuple(table(name, labels, False) for name, labels in crossed.items()),
+    )
+
+
+def _lender(part: _Measured) -> NDArray[Any] | None:
+    """The lender's own decisions, ``(n,)``; None if the file has none."""
+    if "decision" not in part.scored.frame:
+        return None
+    found = part.scored.frame["decision"].astype(object)
+    words = np.asarray(found.where(found.notna(), "not known").astype(str), dtype=object)
+    return words if np.isin(words, ("approved", "declined")).any() else None
 
 
 def _alternatives(
-    engine: RiskEngine, frame: pd.DataFrame, train: NDArray[Any], rows: NDArray[Any], groups: pd.DataFrame
-) -> list[dict[str, Any]]:
-    columns = engine.features.columns
-    families: dict[str, list[str]] = {}
-    for column in columns:
-        families.setdefault(column.reason, []).append(column.name)
-    target = frame[OUTCOME]
-    parts = [
-        (engine.features.encode(frame.iloc[part]), target.iloc[part].to_numpy(dtype=np.int64))
-        for part in (train, rows)
-    ]
-    found = fairness.search_alternatives(
-        parts[0], parts[1], groups.iloc[rows], [f.constraint for f in columns], families, engine.config
+    engine: RiskEngine, part: _Measured, sample: Sample, resamples: int, say: Callable[[str], None]
+) -> tuple[alternatives.Alternative, ...]:
+    if part.train is None or sample.protected is None or not part.train.protected.notna().any(axis=None):
+        return ()
+    known = np.flatnonzero(~np.isnan(part.outcome))
+    groups = sample.protected.reset_index(drop=True).iloc[part.rows[known]].reset_index(drop=True)
+    test = alternatives.Part(
+        values=part.values[known],
+        outcome=part.outcome[known].astype(np.int64),
+        blocked=engine.blocked(part.scored.frame)[known],
+        protected=groups,
     )
-    return [dataclasses.asdict(one) for one in found]
+    return tuple(
+        alternatives.search(
+            part.train,
+            test,
+            engine.features,
+            engine.config,
+            depth=engine.training.depth,
+            trees=engine.training.trees,
+            references=sample.references,
+            resamples=resamples,
+            say=say,
+        )
+    )
 
 
-def limits(found: dict[str, Any]) -> list[str]:
-    """What a reader should not conclude, in sentences."""
-    data, performance, training = found["data"], found["performance"], found["model"]["training"]
-    lines = []
-    if performance is None:
-        lines.append(
-            f"{data['outcomes']} outcomes are known, too few of one kind or both: ranking and calibration are "
-            "not measured."
+def _vintages(
+    engine: RiskEngine, sample: Sample, fitted: NDArray[np.bool_], resamples: int
+) -> tuple[vintages.Vintage, ...]:
+    """Every quarter of the file, training rows included and said, so that time is seen whole."""
+    if sample.dates is None:
+        return ()
+    frame = sample.frame.reset_index(drop=True)
+    probability = engine.default_probability(engine.features.encode(frame).to_numpy())
+    passed = (probability <= engine.cutoff) & ~engine.blocked(frame)
+    return tuple(
+        vintages.vintages(
+            sample.dates, probability, passed, _outcome(frame), fitted, resamples=min(resamples, 500)
         )
-    elif min(performance["defaults"], performance["n"] - performance["defaults"]) < FEW_OUTCOMES:
-        lines.append(
-            f"{performance['defaults']} defaults in {performance['n']} applications: the intervals are wide, "
-            "and a difference inside them says nothing."
-        )
-    if performance and performance.get("beats_scorecard") is False:
-        lines.append(
-            "The model does not beat the logistic scorecard by more than chance; the simpler one may be preferred."
-        )
-    if training.get("rows_without_outcome"):
-        lines.append(
-            f"{training['rows_without_outcome']} rows without an outcome were left out of training. Where only "
-            "accepted loans have outcomes, the model knows nothing of those who were declined."
-        )
-    if not data["held_out"]:
-        lines.append(
-            "These are not the data that the model was trained on, which the scorecard, the other baseline and the "
-            "search for alternatives need."
-        )
-    other = found["reasons"] and found["reasons"]["other_baseline"]
-    if other and other["same_first"] < STABLE:
-        lines.append(
-            f"The baseline matters: against the other one, {1 - other['same_first']:.0%} of declined applicants would "
-            "get another first reason. Keep one, frozen and documented."
-        )
-    if "groups" in found:
-        lines.append(
-            "The group figures assess differences; they do not show that a model is fair. Federal Regulation B has "
-            "had no effects test since 21 July 2026; states differ."
-        )
-    else:
-        lines.append("No protected columns were given: differences between groups are not assessed.")
-    if "alternatives" in found:
-        lines.append(
-            f"{len(found['alternatives']) - 1} alternatives were compared on one held-out set; the best of many looks "
-            "better than it is. Confirm on fresh data before choosing one."
-        )
-    lines.append(
-        "Nothing here is an external validation, a test on a later period, or evidence of an empirically derived, "
-        "demonstrably and statistically sound system (12 CFR 1002.2(p))."
     )
-    return lines
+
+
+def _overrides(engine: RiskEngine, part: _Measured) -> overrides.Overrides | None:
+    lender = _lender(part)
+    if lender is None:
+        return None
+    return overrides.compare(
+        engine, part.values, lender, part.decided, part.scored.default_probability, part.outcome
+    )

@@ -1,18 +1,18 @@
-"""``report.html`` and ``metrics.json``: one page about a model, from the numbers alone."""
+"""``report.html``, ``metrics.json`` and the scorecard's exports: what is written about a model."""
 
-import math
+import dataclasses
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from lendsafe.files import disk_errors, write_atomically, write_json
-from lendsafe.risk.appraisal import appraise, charts
-from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.dataset import Dataset
+from lendsafe.risk.appraisal import charts
+from lendsafe.risk.appraisal.html import render as page
+from lendsafe.risk.appraisal.limits import limits
+from lendsafe.risk.appraisal.measure import appraise
+from lendsafe.risk.appraisal.records import Appraisal, Sample, plain
+from lendsafe.risk.model import scorecard, scorecard_export
 from lendsafe.risk.model.engine import RiskEngine
-from lendsafe.risk.model.scale import points
 
 MEASURES = {
     "auc": "AUC",
@@ -22,92 +22,81 @@ MEASURES = {
     "log_loss": "Log loss, nats",
 }
 MOST_REASONS = 12
+MOST_RATIOS = 24
 
 
 def write(
-    folder: Path,
+    folder: Path | str,
     engine: RiskEngine,
-    data: Dataset,
+    sample: Sample,
     *,
     resamples: int = 1000,
-    alternatives: bool = True,
+    search: bool = True,
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Appraise a model and write both files; returns the content of ``metrics.json``.
+) -> Appraisal:
+    """Appraise a model and write what was found.
+
+    ``report.html`` and ``metrics.json``; with the training rows in the file also ``scorecard.csv`` (the
+    points), ``scorecard.sql`` and ``scorecard.py``, which compute the challenger's probabilities.
 
     Raises:
         DiskError: If a file cannot be written.
+        DataError: If nothing is left to measure on.
     """
-    found = appraise(engine, data, resamples=resamples, alternatives=alternatives, say=say)
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    found = appraise(engine, sample, resamples=resamples, search=search, say=say)
     html = render(found)
-    write_json(folder / "metrics.json", found)
-    write_atomically(folder / "report.html", html)
+    place = Path(folder)
+    with disk_errors(place):
+        place.mkdir(parents=True, exist_ok=True)
+    write_json(place / "metrics.json", to_json(found))
+    if found.card is not None:
+        points = scorecard.table(found.card, engine.config)
+        write_atomically(place / "scorecard.csv", points.to_csv(index=False, lineterminator="\n"))
+        write_atomically(place / "scorecard.sql", scorecard_export.to_sql(found.card))
+        write_atomically(place / "scorecard.py", scorecard_export.to_python(found.card))
+    write_atomically(place / "report.html", html)
     return found
 
 
-def render(found: dict[str, Any]) -> str:
+def to_json(found: Appraisal) -> dict[str, Any]:
+    """The content of ``metrics.json``: the record as JSON values, with the limits in words."""
+    table: dict[str, Any] = plain(dataclasses.replace(found, card=None))
+    table.pop("card")
+    return table | {"limits": limits(found)}
+
+
+def render(found: Appraisal) -> str:
     """The page as HTML, every value escaped."""
-    html: str = _template().render(
-        m=found, pictures=pictures(found), measures=MEASURES, cutoff_points=_cutoff_points(found["model"])
+    return page(
+        "report",
+        m=found,
+        pictures=pictures(found),
+        measures=MEASURES,
+        limits=limits(found),
+        settings=dataclasses.asdict(found.model.config),
     )
-    return html
 
 
-def pictures(found: dict[str, Any]) -> dict[str, Any]:
+def pictures(found: Appraisal) -> dict[str, Any]:
     """The pictures that these numbers allow, by name."""
-    drawn: dict[str, Any] = {"scores": charts.scores(found["scores"], _cutoff_points(found["model"]))}
-    if performance := found["performance"]:
-        drawn |= {"roc": charts.roc(performance), "calibration": charts.calibration(performance)}
-    if reasons := found["reasons"]:
-        rows = [(one["statement"], one["given"], one["first"]) for one in reasons["frequency"].values()]
+    drawn: dict[str, Any] = {"scores": charts.scores(found.scores, found.model.cutoff_points)}
+    if found.performance:
+        drawn |= {
+            "roc": charts.roc(found.performance),
+            "calibration": charts.calibration(found.performance.reliability),
+        }
+    if found.reasons:
+        rows = [(one.statement, one.given, one.first) for one in found.reasons.frequency]
         drawn["reasons"] = charts.bars(
-            rows[:MOST_REASONS], reasons["declined_by_score"], ("given first", "given second to fourth")
+            rows[:MOST_REASONS], found.reasons.declined_by_score, ("given first", "given second to fourth")
         )
     ratios = [
-        (f"{one['group']} ({attribute}, n {one['n']})", one["adverse_impact_ratio"])
-        for attribute, table in found.get("groups", {}).items()
-        for one in table["figures"]
-        if one["adverse_impact_ratio"] and None not in one["adverse_impact_ratio"].values()
+        (f"{one.group} ({table.attribute}, n {one.n})", one.adverse_impact_ratio)
+        for table in found.groups
+        for one in table.figures
+        if one.adverse_impact_ratio and one.adverse_impact_ratio.high == one.adverse_impact_ratio.high
     ]
     if ratios:
-        drawn["ratios"] = charts.intervals(ratios, [(0.8, "0.80"), (1.0, "equal")], "Adverse impact ratio")
+        marks = [(0.8, "0.80"), (1.0, "equal")]
+        drawn["ratios"] = charts.intervals(ratios[:MOST_RATIOS], marks, "Adverse impact ratio")
     return drawn
-
-
-def _cutoff_points(model: dict[str, Any]) -> float:
-    import numpy as np
-
-    log_odds = math.log(model["cutoff"] / (1 - model["cutoff"]))
-    return float(points(np.array([log_odds]), RiskConfig(**model["config"]))[0])
-
-
-def shown(one: dict[str, float | None] | None, digits: int = 3) -> str:
-    """A value with its interval: ``0.812 [0.790, 0.834]``; a dash for none."""
-    if one is None or one["value"] is None:
-        return "–"
-    if one["low"] is None:
-        return f"{one['value']:.{digits}f}"
-    return f"{one['value']:.{digits}f} [{one['low']:.{digits}f}, {one['high']:.{digits}f}]"
-
-
-def percent(one: dict[str, Any] | float | None) -> str:
-    """A share in percent, with its interval and n if it has them: ``65.4% [54.6, 74.9], n 81``."""
-    if one is None:
-        return "–"
-    if isinstance(one, dict):
-        n = f", n {one['n']:,}" if "n" in one else ""
-        return f"{100 * one['value']:.1f}% [{100 * one['low']:.1f}, {100 * one['high']:.1f}]{n}"
-    return f"{100 * one:.1f}%"
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"shown": shown, "percent": percent}
-    return environment.from_string((files("lendsafe.risk.appraisal") / "report.html.j2").read_text("utf-8"))

@@ -1,19 +1,76 @@
 """Values at development in bins of about equal size: what later values are compared with."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lendsafe.fields import knob
+from lendsafe.risk.features import FeatureSet
+
 Floats = NDArray[np.float64]
+MOST = 10
 
 
-def score_bins(scores: NDArray[np.int64] | Floats, bins: int = 10) -> dict[str, list[float]]:
-    """Scores at development in bins of about equal size: inner ``edges`` and ``counts``, one more of these."""
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
-    return {"edges": edges.tolist(), "counts": counts(scores, edges).tolist()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bins:
+    """How values were spread at development.
+
+    Attributes:
+        name: Score or feature.
+        edges: Inner edges, rising.
+        counts: Values in each bin, one more than edges, and last those that were not known.
+    """
+
+    name: str = knob()
+    edges: tuple[float, ...] = knob()
+    counts: tuple[int, ...] = knob()
+
+    @classmethod
+    def of(cls, name: str, values: Any) -> Self:
+        """Bins of about equal size; as many as there are values if these are few.
+
+        Args:
+            name: What is binned.
+            values: Numbers, ``(n,)``, NaN where not known.
+        """
+        known = np.asarray(values, dtype=np.float64)
+        known = known[~np.isnan(known)]
+        edges: tuple[float, ...] = ()
+        if len(known):
+            distinct = np.unique(known)
+            if len(distinct) > MOST:
+                distinct = np.unique(np.quantile(known, np.linspace(0, 1, MOST + 1)[:-1]))
+            edges = tuple(distinct[1:].tolist())
+        empty = cls(name=name, edges=edges, counts=())
+        return cls(name=name, edges=edges, counts=tuple(empty.count(values).tolist()))
+
+    def place(self, values: Any) -> NDArray[np.int64]:
+        """Bin of each value, ``(n,)``; the last one for those that are not known."""
+        numbers = np.asarray(values, dtype=np.float64)
+        found = np.searchsorted(np.asarray(self.edges), numbers, side="right")
+        return np.where(np.isnan(numbers), len(self.edges) + 1, found)
+
+    def count(self, values: Any) -> NDArray[np.int64]:
+        """Values in each bin."""
+        return np.bincount(self.place(values), minlength=len(self.edges) + 2)
 
 
-def counts(scores: Any, edges: Floats) -> NDArray[np.int64]:
-    """Number of values in each bin between ``edges``."""
-    return np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)
+def inputs(values: Floats, features: FeatureSet) -> dict[str, Floats]:
+    """Encoded rows as one column per feature, ``(n,)`` each; texts without order as their number.
+
+    Args:
+        values: Encoded rows, ``(n, columns)``.
+        features: Their declarations.
+    """
+    found, at = {}, 0
+    for f in features.features:
+        width = len(f.levels) if f.levels and not f.ordered else 1
+        part = values[:, at : at + width]
+        at += width
+        if width == 1:
+            found[f.name] = part[:, 0]
+        else:
+            found[f.name] = np.where(np.isnan(part[:, 0]), np.nan, part.argmax(axis=1).astype(np.float64))
+    return found

@@ -1,5 +1,6 @@
 """The classifier: monotone boosted trees with a checked calibration, in scikit-learn's terms."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from lendsafe.errors import ConfigError
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.model import splits
-from lendsafe.risk.model.trees import MAX_DEPTH
+from lendsafe.risk.model.backend import booster, predict, trees_of
+from lendsafe.risk.model.trees import MAX_DEPTH, Ensemble, unknown_to_riskier
 
 Floats = NDArray[np.float64]
 DEFAULTS = RiskConfig()
@@ -46,11 +48,11 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Probability of default from boosted trees of depth 3 at most.
 
     Fitting takes three steps. Out-of-fold log loss picks the depth and the number of trees (early
-    stopping, on folds of its own); depth 1 is an additive model, which a process without
-    interactions is estimated best by. Other folds give out-of-fold margins, on which Platt's
-    calibration is fitted; it is applied only where a likelihood-ratio test says that the margins
-    need it. The final trees are fitted on all rows. Values that are not known stay NaN and are
-    information to the trees.
+    stopping, on folds of its own), the shallower where chance would decide; depth 1 is an additive
+    model, which a process without interactions is estimated best by. Other folds give out-of-fold
+    margins, on which Platt's calibration is fitted; it is applied only where a likelihood-ratio test
+    says that the margins need it. The final trees are fitted on all rows. Values that are not known are
+    NaN: the trees learn where they belong, or count them on the riskier side of every split.
 
     Args:
         max_depth: Deepest tree that may be chosen, 1 to 3.
@@ -59,19 +61,22 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: Rounds without improvement before early stopping ends.
         min_child_weight: Smallest sum of hessians in a leaf.
         folds: Folds of early stopping and of calibration.
+        unknown_is_riskier: Whether a value that is not known, in a column without a constraint, goes to
+            the riskier side of every split.
         constraints: Per feature 1 (riskier when higher), -1 or 0; None leaves all free.
         random_state: Seed of the folds and of the trees.
 
     Attributes:
         classes_: Both labels; the second one is the default.
-        booster_: Fitted XGBoost booster.
+        ensemble_: Fitted trees.
+        booster_: XGBoost's booster of them.
         calibration_: Fitted :class:`Calibration`.
         out_of_fold_: Calibrated out-of-fold log-odds of the training rows, ``(n,)``.
         depth_: Depth that was chosen.
         n_trees_: Number of trees that early stopping chose.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # scikit-learn wants every parameter here
         self,
         *,
         max_depth: int = DEFAULTS.max_depth,
@@ -80,6 +85,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: int = DEFAULTS.patience,
         min_child_weight: float = DEFAULTS.min_child_weight,
         folds: int = 3,
+        unknown_is_riskier: bool = False,
         constraints: Sequence[int] | None = None,
         random_state: int = DEFAULTS.seed,
     ) -> None:
@@ -89,6 +95,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.min_child_weight = min_child_weight
         self.folds = folds
+        self.unknown_is_riskier = unknown_is_riskier
         self.constraints = constraints
         self.random_state = random_state
 
@@ -101,17 +108,19 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             max_trees=config.max_trees,
             patience=config.patience,
             min_child_weight=config.min_child_weight,
+            unknown_is_riskier=config.unknown_is_riskier,
             constraints=constraints if config.monotone else None,
             random_state=config.seed,
         )
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, groups: Any = None, weights: Any = None) -> Self:
         """Fit trees and calibration.
 
         Args:
             X: Numeric features, ``(n, features)``; NaN where not known.
             y: Two labels, ``(n,)``; the greater one is the default.
             groups: Application of each row, ``(n,)``; rows of one are never split apart.
+            weights: How many loans each row stands for, ``(n,)``, above 0; one if None.
 
         Raises:
             ValueError: If the data are not numeric, of one class, or of more than two.
@@ -122,11 +131,33 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = _two_classes(target)
         outcome = (target == self.classes_[1]).astype(np.int64)
         owner = np.arange(len(rows)) if groups is None else np.asarray(groups)
-        self.depth_, self.n_trees_ = self._early_stopping(rows, outcome, owner)
-        margins = self._out_of_fold(rows, outcome, owner)
-        self.calibration_ = calibrate(margins, outcome)
+        data = _Rows(rows, outcome, np.ones(len(rows)) if weights is None else np.asarray(weights, float))
+        self.depth_, self.n_trees_ = self._early_stopping(data, owner)
+        margins = self._out_of_fold(data, owner)
+        self.calibration_ = calibrate(margins, outcome, data.weights)
         self.out_of_fold_ = self.calibration_.slope * margins + self.calibration_.intercept
-        self.booster_ = self._boost(rows, outcome, self.n_trees_)
+        self.ensemble_ = self._boost(data)
+        self.booster_ = booster(self.ensemble_)
+        return self
+
+    def refit(self, X: Any, y: Any, *, depth: int, trees: int, weights: Any = None) -> Self:
+        """Fit trees of a known depth and number, as they were found on other rows, without calibration.
+
+        Args:
+            X: Numeric features, ``(n, features)``; NaN where not known.
+            y: Two labels, ``(n,)``; the greater one is the default.
+            depth: Of each tree.
+            trees: How many.
+            weights: How many loans each row stands for, ``(n,)``; one if None.
+        """
+        rows, target = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        self._check_parameters()
+        self.classes_ = _two_classes(target)
+        outcome = (target == self.classes_[1]).astype(np.int64)
+        data = _Rows(rows, outcome, np.ones(len(rows)) if weights is None else np.asarray(weights, float))
+        self.depth_, self.n_trees_, self.calibration_ = depth, trees, Calibration()
+        self.ensemble_ = self._boost(data)
+        self.booster_ = booster(self.ensemble_)
         return self
 
     def decision_function(self, X: Any) -> Floats:
@@ -138,8 +169,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Log-odds before calibration, ``(n,)``; what attributions add up to."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        found = self.booster_.inplace_predict(rows, predict_type="margin", missing=np.nan)
-        return np.asarray(found, dtype=np.float64)
+        return predict(self.booster_, np.asarray(rows, dtype=np.float64))
 
     def predict_proba(self, X: Any) -> Floats:
         """Probability of each class, ``(n, 2)``, default second."""
@@ -179,13 +209,22 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             parameters["monotone_constraints"] = tuple(int(sign) for sign in self.constraints)
         return parameters
 
-    def _boost(self, rows: Floats, outcome: NDArray[np.int64], trees: int) -> xgboost.Booster:
-        return xgboost.train(self._parameters(self.depth_), xgboost.DMatrix(rows, outcome, nthread=1), trees)
+    def _boost(self, data: "_Rows") -> Ensemble:
+        """The trees of one fit."""
+        found = trees_of(xgboost.train(self._parameters(self.depth_), data.matrix(), self.n_trees_))
+        if not self.unknown_is_riskier:
+            return found
+        signs = np.zeros(found.features) if self.constraints is None else np.asarray(self.constraints)
+        return unknown_to_riskier(found, signs == 0)
 
-    def _early_stopping(
-        self, rows: Floats, outcome: NDArray[np.int64], owner: NDArray[Any]
-    ) -> tuple[int, int]:
-        """Depth and number of trees of the lowest out-of-fold log loss; the shallower if equal."""
+    def _early_stopping(self, data: "_Rows", owner: NDArray[Any]) -> tuple[int, int]:
+        """The shallowest depth that is as good as the best, and its number of trees.
+
+        As good is: its lowest out-of-fold log loss is within one standard error of the lowest of all
+        (Breiman et al. 1984). A depth that chance decides is another one on the next draw of rows, and
+        with it other reasons.
+        """
+        outcome = data.outcome
         fold = splits.folds(owner, outcome, self.folds, self.random_state)
         parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(self.folds)]
         parts = [pair for pair in parts if len(np.unique(outcome[pair[0]])) == 2 and len(pair[1])]
@@ -195,40 +234,57 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for depth in range(1, self.max_depth + 1):
             history = xgboost.cv(
                 self._parameters(depth),
-                xgboost.DMatrix(rows, outcome, nthread=1),
+                data.matrix(),
                 self.max_trees,
                 folds=parts,
                 metrics="logloss",
                 early_stopping_rounds=self.patience,
                 as_pandas=False,
-            )["test-logloss-mean"]
-            found.append((min(history), depth, int(np.argmin(history)) + 1))
-        return min(found)[1:]
+            )
+            at = int(np.argmin(history["test-logloss-mean"]))
+            error = history["test-logloss-std"][at] / math.sqrt(len(parts))
+            found.append((history["test-logloss-mean"][at], error, depth, at + 1))
+        lowest, error = min(found)[:2]
+        return next((depth, trees) for loss, _, depth, trees in found if loss <= lowest + error)
 
-    def _out_of_fold(self, rows: Floats, outcome: NDArray[np.int64], owner: NDArray[Any]) -> Floats:
-        fold = splits.folds(owner, outcome, self.folds, self.random_state + 1)
-        margins = np.full(len(rows), logit((outcome.sum() + 1) / (len(rows) + 2)))
+    def _out_of_fold(self, data: "_Rows", owner: NDArray[Any]) -> Floats:
+        fold = splits.folds(owner, data.outcome, self.folds, self.random_state + 1)
+        margins = np.full(len(data.outcome), logit((data.outcome.sum() + 1) / (len(data.outcome) + 2)))
         for k in range(self.folds):
-            inside, outside = fold != k, fold == k
-            if outside.any() and len(np.unique(outcome[inside])) == 2:
-                booster = self._boost(rows[inside], outcome[inside], self.n_trees_)
-                margins[outside] = booster.inplace_predict(
-                    rows[outside], predict_type="margin", missing=np.nan
-                )
+            inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            if len(outside) and len(np.unique(data.outcome[inside])) == 2:
+                margins[outside] = predict(booster(self._boost(data.take(inside))), data.values[outside])
         return margins
 
 
-def calibrate(margins: Floats, outcome: NDArray[np.int64]) -> Calibration:
+@dataclass(frozen=True)
+class _Rows:
+    """What is fitted on: values ``(n, features)``, outcomes and weights ``(n,)``."""
+
+    values: Floats
+    outcome: NDArray[np.int64]
+    weights: Floats
+
+    def take(self, index: NDArray[np.int64]) -> "_Rows":
+        return _Rows(self.values[index], self.outcome[index], self.weights[index])
+
+    def matrix(self) -> xgboost.DMatrix:
+        return xgboost.DMatrix(self.values, self.outcome, weight=self.weights, nthread=1)
+
+
+def calibrate(margins: Floats, outcome: NDArray[np.int64], weights: Floats | None = None) -> Calibration:
     """Fit Platt's slope and intercept and test whether they are needed.
 
     Args:
         margins: Log-odds of rows that the model has not seen, ``(n,)``.
         outcome: 0 or 1, ``(n,)``.
+        weights: How much each row counts, ``(n,)``; equally if None.
     """
+    counts = np.ones(len(outcome)) if weights is None else weights / weights.mean()
 
     def loss(pair: Floats) -> float:
         z = np.exp(pair[0]) * margins + pair[1]  # the slope stays positive: ranks never turn round
-        return float(np.sum(np.logaddexp(0, z) - outcome * z))
+        return float(np.sum(counts * (np.logaddexp(0, z) - outcome * z)))
 
     best = minimize(loss, np.zeros(2), method="BFGS")
     slope, intercept = float(np.exp(np.clip(best.x[0], -3, 3))), float(best.x[1])

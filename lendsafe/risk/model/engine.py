@@ -1,13 +1,12 @@
 """From applications to assessments: score, decision and reasons of one fitted model."""
 
 import dataclasses
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -18,21 +17,21 @@ from scipy.special import expit
 from lendsafe.errors import DataError
 from lendsafe.records import Applicant, Assessment
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, blocked
+from lendsafe.risk.decision import blocked
 from lendsafe.risk.features import FeatureSet, code_index, numbers, to_frame
-from lendsafe.risk.model import ranking, store, training
+from lendsafe.risk.model import backend, ranking, store, training
 from lendsafe.risk.model.fitted import Fitted
-from lendsafe.risk.model.outcomes import Scored, assessments, table
+from lendsafe.risk.model.outcomes import Scored, assessments, in_doubt, table
 from lendsafe.risk.model.scale import points
 from lendsafe.risk.model.shapley import Attribution
-from lendsafe.risk.model.trees import to_document
+from lendsafe.risk.model.unknown import filled
 
 Floats = NDArray[np.float64]
 OFFER_ROUNDING = 500.0
 MANY_ROWS = 1_000  # from here on several threads are worth starting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RiskEngine(Fitted):
     """A fitted model at work; immutable, and the same wherever it is loaded."""
 
@@ -42,9 +41,14 @@ class RiskEngine(Fitted):
         frame: pd.DataFrame,
         config: RiskConfig | None = None,
         features: FeatureSet | None = None,
+        *,
+        groups: Sequence[Any] | None = None,
+        weights: Sequence[float] | None = None,
+        dates: Sequence[Any] | None = None,
     ) -> Self:
         """Fit a model on past applications; arguments as :func:`~lendsafe.risk.model.training.fit`."""
-        return cls._of(training.fit(frame, config, features))
+        fitted = training.fit(frame, config, features, groups=groups, weights=weights, dates=dates)
+        return cls._of(fitted)
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -76,14 +80,20 @@ class RiskEngine(Fitted):
         """
         threads = 1 if rows < MANY_ROWS else os.cpu_count() or 1
         if threads not in self._boosters:
-            booster = xgboost.Booster({"nthread": threads})
-            booster.load_model(bytearray(json.dumps(to_document(self.ensemble)).encode()))
-            self._boosters[threads] = booster
+            self._boosters[threads] = backend.booster(self.ensemble, threads)
         return self._boosters[threads]
 
     @cached_property
     def _attribution(self) -> Attribution:
-        return Attribution(self.ensemble, self.background)
+        return Attribution(self.ensemble, self._filled(self.background))
+
+    @cached_property
+    def _approved_background(self) -> Attribution:
+        approved = self.default_probability(self.background) <= self.cutoff
+        return Attribution(self.ensemble, self._filled(self.background[approved]))
+
+    def _filled(self, values: Floats) -> Floats:
+        return filled(values, self.features, self.config)
 
     @cached_property
     def _native_baseline(self) -> Floats:
@@ -91,11 +101,8 @@ class RiskEngine(Fitted):
 
     def log_odds(self, values: Floats) -> Floats:
         """Calibrated log-odds of default of encoded rows, ``(n,)``."""
-        margins = self._booster(len(values)).inplace_predict(values, predict_type="margin", missing=np.nan)
-        found: Floats = (
-            self.calibration.slope * np.asarray(margins, dtype=np.float64) + self.calibration.intercept
-        )
-        return found
+        margins = backend.predict(self._booster(len(values)), self._filled(values))
+        return self.calibration.slope * margins + self.calibration.intercept
 
     def default_probability(self, values: Floats) -> Floats:
         """Calibrated probability of default of encoded rows, ``(n,)``."""
@@ -103,10 +110,10 @@ class RiskEngine(Fitted):
 
     def attribute(self, values: Floats) -> Floats:
         """Interventional Shapley values on the calibrated log-odds, ``(n, columns)``."""
-        return self.calibration.slope * self._attribution(values)
+        return self.calibration.slope * self._attribution(self._filled(values))
 
     def _native(self, values: Floats) -> Floats:
-        matrix = xgboost.DMatrix(values, missing=np.nan, nthread=1)
+        matrix = xgboost.DMatrix(self._filled(values), missing=np.nan, nthread=1)
         contributions = np.asarray(
             self._booster(len(values)).predict(matrix, pred_contribs=True), dtype=np.float64
         )
@@ -121,19 +128,32 @@ class RiskEngine(Fitted):
         """Probability, contributions by reason, points and agreement of applications."""
         values = self.features.encode(frame).to_numpy()
         log_odds = self.log_odds(values)
-        contributions = self.grouped(values, self.attribute(values))
+        contributions = self._contributions(values, log_odds)
         native = self.grouped(values, self._native(values) - self._native_baseline)
         return Scored(
             frame=frame,
             default_probability=np.asarray(expit(log_odds), dtype=np.float64),
             contributions=contributions,
             codes=self.features.codes,
-            points=points(log_odds, self.config),
+            points=points(log_odds, self.cutoff, self.config),
             agreement=agreement(contributions, native, self.config),
             counteroffers=self._counteroffers(frame, log_odds),
             key_factors=self._key_factors(contributions),
             risk_model=self.identity,
         )
+
+    def _contributions(self, values: Floats, log_odds: Floats) -> Floats:
+        """Contributions by reason; none of those whom the score declines is without an adverse one.
+
+        Against approved rows alone the pushes of a decline add up to more than nothing, so one at
+        least is adverse; against all applicants they need not.
+        """
+        found = self.grouped(values, self.attribute(values))
+        without = np.flatnonzero((expit(log_odds) > self.cutoff) & (np.round(found, 9).max(axis=1) <= 0))
+        if len(without):
+            pushes = self.calibration.slope * self._approved_background(self._filled(values[without]))
+            found[without] = self.grouped(values[without], pushes)
+        return found
 
     def decide(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Decisions and reasons of any kind of table, one row per application, in its order."""
@@ -178,7 +198,8 @@ class RiskEngine(Fitted):
     def _counteroffers(self, frame: pd.DataFrame, log_odds: Floats) -> Floats | None:
         """Largest smaller amount that would pass, in whole 500 USD; NaN where none.
 
-        A smaller amount is never riskier, so the largest is found by halving.
+        With the constraints a smaller amount is never riskier, so the largest is found by halving;
+        without them every smaller amount is tried, largest first.
         """
         share = self.config.counteroffer_share
         amount = self.features.product.request.amount
@@ -188,20 +209,15 @@ class RiskEngine(Fitted):
         rows = frame.iloc[failed]
         asked = numbers(rows, amount)
 
-        def passes(steps: NDArray[np.int64]) -> NDArray[np.bool_]:
-            smaller = self.features.encode(rows.assign(**{amount: steps * OFFER_ROUNDING})).to_numpy()
-            return self.default_probability(smaller) <= self.cutoff
+        def passes(which: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+            smaller = rows.iloc[which].assign(**{amount: steps * OFFER_ROUNDING})
+            return self.default_probability(self.features.encode(smaller).to_numpy()) <= self.cutoff
 
         low = np.maximum(np.ceil(share * asked / OFFER_ROUNDING), 1).astype(np.int64)
         high = np.ceil(asked / OFFER_ROUNDING).astype(np.int64) - 1
-        offered = (low <= high) & passes(low)
-        high = np.where(offered, high, low)
-        while (low < high).any():
-            middle = (low + high + 1) // 2
-            ok = passes(middle)
-            low, high = np.where(ok, middle, low), np.where(ok, high, middle - 1)
+        search = _halving if self.config.monotone else _descent
         found = np.full(len(frame), np.nan)
-        found[failed[offered]] = low[offered] * OFFER_ROUNDING
+        found[failed] = search(low, high, passes) * OFFER_ROUNDING
         return found
 
     @cached_property
@@ -209,7 +225,9 @@ class RiskEngine(Fitted):
         """Fields that can change a decision: inputs of features that a tree splits on, and of rules."""
         product = self.features.product
         split = {int(f) for tree in self.ensemble.trees for f in tree.feature[~tree.leaves]}
-        names = {self.features.columns[i].stands_for or self.features.columns[i].name.split("=")[0] for i in split}
+        names = {
+            self.features.columns[i].stands_for or self.features.columns[i].name.split("=")[0] for i in split
+        }
         names |= {rule.field for rule in self.policy.knockouts}
         return frozenset(one for name in names for one in product.inputs(name))
 
@@ -240,6 +258,32 @@ class RiskEngine(Fitted):
         return found
 
 
+Passes = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
+
+
+def _halving(low: NDArray[np.int64], high: NDArray[np.int64], passes: Passes) -> Floats:
+    """Largest step from ``low`` to ``high`` that passes, where all below one that passes do; NaN if none."""
+    every = np.arange(len(low))
+    offered = (low <= high) & passes(every, low)
+    high = np.where(offered, high, low)
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        ok = passes(every, middle)
+        low, high = np.where(ok, middle, low), np.where(ok, high, middle - 1)
+    return np.where(offered, low, np.nan)
+
+
+def _descent(low: NDArray[np.int64], high: NDArray[np.int64], passes: Passes) -> Floats:
+    """Largest step from ``low`` to ``high`` that passes, found by trying each; NaN if none."""
+    found = np.full(len(low), np.nan)
+    step = high.copy()
+    while len(still := np.flatnonzero(np.isnan(found) & (step >= low))):
+        ok = passes(still, step[still])
+        found[still[ok]] = step[still[ok]]
+        step[still] -= 1
+    return found
+
+
 def agreement(one: Floats, other: Floats, config: RiskConfig) -> Floats:
     """Share of the reasons that two attributions have in common, ``(n,)``; 1 where neither has any."""
     chosen = [_chosen(contributions, config) for contributions in (one, other)]
@@ -249,8 +293,8 @@ def agreement(one: Floats, other: Floats, config: RiskConfig) -> Floats:
 
 
 def needs_review(assessment: Assessment, config: RiskConfig) -> bool:
-    """Whether two attribution methods disagree so much that a person should look."""
-    return assessment.agreement is not None and assessment.agreement < config.review_below
+    """Whether a person should look at an assessment: see :func:`~lendsafe.risk.model.outcomes.in_doubt`."""
+    return in_doubt(assessment.decision, assessment.reasons, assessment.agreement, config)
 
 
 def _chosen(contributions: Floats, config: RiskConfig) -> NDArray[np.bool_]:

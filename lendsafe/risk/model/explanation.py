@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lendsafe.product.table import IDENTIFIER
 from lendsafe.risk.decision import missing_items
 from lendsafe.risk.features import code_index
-from lendsafe.product.table import IDENTIFIER
-from lendsafe.risk.model import ranking
 from lendsafe.risk.model.counterfactual import counterfactual
 from lendsafe.risk.model.engine import RiskEngine
 from lendsafe.risk.model.outcomes import reasons_of, strengths_of

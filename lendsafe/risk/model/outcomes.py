@@ -49,10 +49,10 @@ def decisions(
     policy: Policy,
     counteroffers: Floats | None = None,
 ) -> list[Decision]:
-    """Decide each application: the cut-off, then what is incomplete, then rules.
+    """Decide each application: rules, then completeness, then the cut-off.
 
-    A rule that is broken decides whatever else is missing: what is not known would not change that
-    (comment 9(a)(1)-4).
+    A broken rule declines whatever else is missing: where the facts at hand suffice for a decision,
+    "incomplete" is none (comment 9(a)(1)-4).
 
     Args:
         frame: Application columns.
@@ -140,23 +140,34 @@ def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> 
         )
     if scored.agreement is not None:
         found["agreement"] = scored.agreement
-        found["review"] = scored.agreement < config.review_below
+        found["review"] = [
+            in_doubt(*row, config) for row in zip(outcomes, reasons, scored.agreement, strict=True)
+        ]
     return found
 
 
 def reasons_of(
     scored: Scored, cutoff: float, outcomes: Sequence[Decision], policy: Policy, config: RiskConfig
 ) -> list[tuple[Reason, ...]]:
-    """Reasons of every application: those of broken rules first, none if it is incomplete."""
+    """Reasons of every application: those of broken rules first, none if it is incomplete.
+
+    Whoever is declined or offered less gets at least the most adverse factor, material or not: no
+    principal factor may be left out (comment 9(b)(2)-4), and "no reason" is none.
+    """
     broken = knocked_out(scored.frame, policy)
+    lacking: NDArray[np.bool_] = np.asarray(missing_items(scored.frame, policy).any(axis=1))
     against, _ = denied(scored.frame, policy.product, scored.codes)
     # what the facts rule out is no reason, whatever an attribution says (comment 9(b)(2)-2)
-    reasons = ranking.rank(np.where(against, np.minimum(scored.contributions, 0), scored.contributions), scored.codes, config)
+    allowed = np.where(against, np.minimum(scored.contributions, 0), scored.contributions)
+    reasons = ranking.rank(allowed, scored.codes, config)
     for i in np.flatnonzero(broken.any(axis=1)):
-        passed = bool(scored.default_probability[i] <= cutoff)
+        passed = bool(scored.default_probability[i] <= cutoff or lacking[i])
         reasons[i] = with_knockouts(
             reasons[i], broken[i], scored.contributions[i], scored.codes, policy, config, passed
         )
+    for row, out in enumerate(outcomes):
+        if not reasons[row] and out in ("declined", "counteroffer"):
+            reasons[row] = ranking.most_adverse(scored.contributions[row], scored.codes, config)
     return [() if out == "incomplete" else row for row, out in zip(reasons, outcomes, strict=True)]
 
 
@@ -165,6 +176,17 @@ def strengths_of(scored: Scored, policy: Policy, config: RiskConfig) -> list[tup
     _, in_favor = denied(scored.frame, policy.product, scored.codes)
     allowed = np.where(in_favor, np.maximum(scored.contributions, 0), scored.contributions)
     return ranking.rank_strengths(allowed, scored.codes, config)
+
+
+def in_doubt(
+    decision: Decision, reasons: Sequence[Reason], agreement: float | None, config: RiskConfig
+) -> bool:
+    """Whether a person should look: two attributions disagree, or a decline has no material reason."""
+    if agreement is not None and agreement < config.review_below:
+        return True
+    if decision not in ("declined", "counteroffer"):
+        return False
+    return not any(one.knockout or one.contribution >= config.materiality for one in reasons)
 
 
 def with_knockouts(

@@ -63,6 +63,13 @@ def rank_strengths(
     ]
 
 
+def most_adverse(contributions: Floats, codes: Sequence[str], config: RiskConfig) -> tuple[Reason, ...]:
+    """The one factor that pushes an application most, ``(codes,)``, however little; none if none is adverse."""
+    at = int(np.argmax(np.round(contributions, 9)))
+    push = float(contributions[at])
+    return (_reason(codes[at], push, 1.0, config),) if push > 0 else ()
+
+
 def top(contributions: Floats, config: RiskConfig) -> tuple[Integers, Integers]:
     """Columns of the largest contributions and how many of them are material.
 

@@ -45,6 +45,14 @@ def folds(groups: NDArray[Any], target: NDArray[np.int64], count: int, seed: int
     return fold[member]
 
 
+def latest(dates: NDArray[np.datetime64], share: float) -> NDArray[np.bool_]:
+    """Which rows are of the latest dates, whole days together and about ``share`` of all, ``(n,)``."""
+    days, counts = np.unique(dates, return_counts=True)
+    after = counts[::-1].cumsum()[::-1] - counts  # rows later than each day
+    start = min(int(np.argmax(after <= share * len(dates))), max(len(days) - 2, 0))
+    return np.asarray(dates > days[start])
+
+
 def _uniform(application: Any, seed: int) -> float:
     digest = hashlib.sha256(f"{seed}:{application}".encode()).digest()
     return float(int.from_bytes(digest[:8], "big") / 2**64)

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,22 @@ from lendsafe.product import product_from
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import Policy
 from lendsafe.risk.features import FeatureSet
-from lendsafe.risk.model import ubjson
+from lendsafe.risk.model import backend, seen, ubjson
 from lendsafe.risk.model.classifier import Calibration
-from lendsafe.risk.model.fitted import Fitted
-from lendsafe.risk.model.trees import Ensemble, from_document, to_document
+from lendsafe.risk.model.fitted import Fitted, Training
+from lendsafe.risk.model.trees import Ensemble, from_document
+from lendsafe.risk.model.unknown import filled
 
-FORMAT = 1
+FORMAT = 2
 TREES, TABLE = "model.ubj", "model.json"
 MOST_BYTES = 256_000_000
 
 
 def save(fitted: Fitted, folder: Path) -> None:
     """Write both files; ``model.json`` last, because it carries the hash of the other."""
-    import xgboost
-
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    booster = xgboost.Booster()
-    booster.load_model(bytearray(json.dumps(to_document(fitted.ensemble)).encode()))
-    trees = bytes(booster.save_raw("ubj"))
+    trees = bytes(backend.booster(fitted.ensemble).save_raw("ubj"))
     write_atomically(folder / TREES, trees)
     table = {
         "format": FORMAT,
@@ -50,10 +48,10 @@ def save(fitted: Fitted, folder: Path) -> None:
         "background": [[None if np.isnan(v) else v for v in row] for row in fitted.background.tolist()],
         "cutoff": fitted.cutoff,
         "config": dataclasses.asdict(fitted.config),
-        "training": fitted.training,
+        "training": dataclasses.asdict(fitted.training),
         "versions": {
             "python": platform.python_version(),
-            "xgboost": xgboost.__version__,
+            "xgboost": version("xgboost"),
             "numpy": np.__version__,
         },
         "manifest": {TREES: hashlib.sha256(trees).hexdigest()},
@@ -74,7 +72,9 @@ def load(folder: Path) -> Fitted:
     if hashlib.sha256(trees).hexdigest() != expected:
         raise RefusedError(f"{folder / TREES}: its SHA-256 is not the one in {TABLE}; copy the model again.")
     try:
-        return _build(table, from_document(ubjson.loads(trees)))
+        fitted = _build(table, from_document(ubjson.loads(trees)))
+        backend.check(fitted.ensemble, filled(fitted.background, fitted.features, fitted.config))
+        return fitted
     except RefusedError as problem:
         raise RefusedError(f"{folder}: {problem}") from problem
     except (LendSafeError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as problem:
@@ -137,8 +137,19 @@ def _build(table: dict[str, Any], ensemble: Ensemble) -> Fitted:
         cutoff=_probability(table["cutoff"]),
         policy=Policy(features),
         config=build(RiskConfig, table["config"], "config"),
-        training=dict(table["training"]),
+        training=_training(table["training"]),
     )
+
+
+def _training(table: Any) -> Training:
+    training = build(Training, table, "training")
+    bins = (training.scores, *training.inputs)
+    if any(
+        len(one.counts) != len(one.edges) + 2 or list(one.edges) != sorted(set(one.edges)) for one in bins
+    ):
+        raise RefusedError("The values at development are not in rising bins.")
+    seen.unpacked(training.seen)
+    return training
 
 
 def _finite(calibration: Calibration) -> Calibration:

@@ -7,12 +7,11 @@ from fairlearn import metrics as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from risk_cases import german
 from shared_data import shared_data
 
+from lendsafe.errors import DataError
 from lendsafe.risk import schema
 from lendsafe.risk.appraisal import fairness
-from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.ingest import read_file
 
 
@@ -22,8 +21,9 @@ def boston():
     return (found.frame["decision"] == "approved").to_numpy(), found.protected, found.frame
 
 
-def figures(attribute, groups, approved, **more):
-    return {one.group: one for one in fairness.assess(attribute, groups, approved, resamples=200, **more)}
+def figures(attribute, groups, approved, reference=None, **more):
+    observed = fairness.Observed(decisions=np.where(approved, "approved", "declined").astype(object), **more)
+    return {one.group: one for one in fairness.assess(attribute, groups, observed, reference)}
 
 
 def test_the_boston_ratio_by_hand(boston):
@@ -101,11 +101,76 @@ def test_the_ratio_of_the_others_is_one_over_it(approved, member):
         assert one * other == pytest.approx(1)
 
 
-def test_a_group_under_thirty_gets_no_ratio_and_nobody_is_invented():
+def test_a_group_under_thirty_gets_no_ratio_and_blanks_are_a_group_of_their_own():
     labels = pd.Series(["a"] * 100 + ["b"] * 29 + [None] * 10)
     found = figures("x", labels, np.ones(139, dtype=bool))
     assert found["b"].adverse_impact_ratio is None
-    assert {name: one.n for name, one in found.items()} == {"a": 100, "b": 29}
+    assert {name: one.n for name, one in found.items()} == {"a": 100, "b": 29, "not known": 10}
+
+
+def test_a_reference_group_can_be_chosen():
+    labels = pd.Series(["a"] * 100 + ["b"] * 50)
+    found = figures("x", labels, np.arange(150) % 2 == 0, reference="b")
+    assert found["a"].reference == "b"
+    assert found["b"].adverse_impact_ratio is None
+    with pytest.raises(DataError, match="Groups: a, b"):
+        figures("x", labels, np.ones(150, dtype=bool), reference="c")
+
+
+def test_incomplete_and_counteroffers_are_not_declined():
+    """Of 100 members 40 are approved and 10 declined; the rest were not decided or got less."""
+    decisions = np.array(
+        ["approved"] * 40 + ["declined"] * 10 + ["incomplete"] * 30 + ["counteroffer"] * 20
+        + ["approved"] * 80 + ["declined"] * 20, dtype=object,
+    )  # fmt: skip
+    labels = np.repeat(["a", "b"], 100)
+    found = {
+        one.group: one for one in fairness.assess("x", labels, fairness.Observed(decisions=decisions), "b")
+    }
+    one = found["a"]
+    assert (one.n, one.decided, one.approval_rate.value) == (100, 50, 0.8)
+    assert one.adverse_impact_ratio.value == pytest.approx(1.0)
+    assert (one.incomplete_rate.value, one.counteroffer_rate.value) == (0.3, 0.2)
+
+
+def test_the_intervals_cover_as_often_as_they_say():
+    """Two groups alike: ratio 1, effect 0, difference 0."""
+    rng = np.random.default_rng(0)
+    member = np.arange(300) < 120
+    inside = np.zeros(3)
+    for _ in range(300):
+        approved, score = rng.random(300) < 0.6, rng.normal(size=300)
+        for k, (one, truth) in enumerate(
+            [
+                (fairness.ratio_interval(approved, member), 1),
+                (fairness.effect_interval(approved, member), 0),
+                (fairness.difference_interval(score, member), 0),
+            ]
+        ):
+            inside[k] += one.low <= truth <= one.high
+    assert (inside >= 0.91 * 300).all()
+    assert (inside <= 0.99 * 300).all()
+
+
+def test_a_ratio_of_nothing_approved_has_an_upper_end():
+    found = fairness.ratio_interval(np.arange(200) >= 100, np.arange(200) < 100)
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert 0 < found.high < 0.2
+
+
+def test_katz_interval_by_hand():
+    """0.5 against 0.8 of 100 each: exp(ln 0.625 +- 1.96 sqrt(1/50 - 1/100 + 1/80 - 1/100))."""
+    approved = np.concatenate([np.arange(100) < 50, np.arange(100) < 80])
+    found = fairness.ratio_interval(approved, np.arange(200) < 100)
+    assert found == pytest.approx((0.625, 0.50201, 0.77812), abs=1e-4)
+
+
+def test_intersections_join_two_attributes_where_both_are_known():
+    table = pd.DataFrame({"sex": ["f", "m", None, "f"], "race": ["x", "y", "x", "x"]})
+    found = fairness.intersections(table)
+    assert list(found) == ["sex x race"]
+    assert found["sex x race"].tolist()[:2] == ["f x x", "m x y"]
+    assert found["sex x race"].isna().tolist() == [False, False, True, False]
 
 
 def test_a_proxy_is_found_and_noise_is_not():
@@ -117,50 +182,6 @@ def test_a_proxy_is_found_and_noise_is_not():
     assert strong["b"].low > 0.9
     weak = fairness.proxy_test(values[["noise"]], group, resamples=200)["b"]
     assert weak.low < 0.5 < weak.high + 0.03
-
-
-def test_the_search_finds_the_alternative_that_drops_a_planted_proxy():
-    """A feature that predicts the group, and the outcome hardly at all: without it the ratio must rise."""
-    rng = np.random.default_rng(1)
-    n = 4000
-    group = rng.random(n) < 0.4
-    signal, proxy = rng.normal(size=n), group + rng.normal(0, 0.5, n)
-    outcome = (rng.random(n) < 1 / (1 + np.exp(1 - 1.2 * signal - 0.5 * proxy))).astype(np.int64)
-    values = pd.DataFrame({"signal": signal, "proxy": proxy, "noise": rng.normal(size=n)})
-    protected = pd.DataFrame({"group": np.where(group[3000:], "b", "a")})
-    found = fairness.search_alternatives(
-        (values[:3000], outcome[:3000]), (values[3000:], outcome[3000:]), protected, [1, 1, 0],
-        {"signal": ["signal"], "proxy": ["proxy"], "noise": ["noise"]}, RiskConfig(max_trees=60),
-    )  # fmt: skip
-    assert found[0].name == "the model at hand"
-    assert found[0].auc_cost == found[0].air_gain == 0
-    named = {one.name: one for one in found}
-    assert named["without proxy"].air_gain > 0.1
-    assert named["without proxy"].auc_cost < named["without signal"].auc_cost
-    ratios = [one.adverse_impact_ratio for one in found[1:]]
-    assert ratios == sorted(ratios, reverse=True)
-    assert {"without monotone constraints", "depth 1", "depth 2"} <= set(named)
-
-
-def test_protected_attributes_are_read_to_measure_and_never_to_fit():
-    """With the groups of the test rows shuffled, the models and their AUC are the same to the bit."""
-    values, target = (
-        german().features.encode(german().frame),
-        german().frame["defaulted"].to_numpy(dtype=np.int64),
-    )
-    groups = german().protected[["foreign_worker"]]
-    constraints = [f.constraint for f in german().features.columns]
-    families = {"duration": ["duration_in_month"], "amount": ["credit_amount"]}
-
-    def aucs(protected):
-        found = fairness.search_alternatives(
-            (values[:700], target[:700]), (values[700:], target[700:]), protected, constraints, families,
-            RiskConfig(max_trees=20, patience=5),
-        )  # fmt: skip
-        return {one.name: one.auc for one in found if " and " not in one.name}
-
-    shuffled = groups[700:].sample(frac=1, random_state=0).reset_index(drop=True)
-    assert aucs(groups[700:]) == aucs(shuffled)
 
 
 def test_the_words_are_those_of_an_assessment():

@@ -15,13 +15,8 @@ from lendsafe.risk.model.engine import RiskEngine
 
 def test_matches_by_hand():
     found = fidelity.matches([["a", "b"], ["c"], []], [["a", "c"], ["c"], ["d"]])
-    assert found == {
-        "n": 3,
-        "first": pytest.approx(2 / 3),
-        "precision": pytest.approx(2 / 3),
-        "recall": pytest.approx(2 / 4),
-        "f1": pytest.approx(2 * 2 / (3 + 4)),
-    }
+    assert (found.n, found.first, found.precision) == (3, pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert (found.recall, found.f1) == (pytest.approx(2 / 4), pytest.approx(2 * 2 / (3 + 4)))
 
 
 @pytest.mark.parametrize(("given", "true"), [([], []), ([["a"]], [[]]), ([["a"]], [["a"], ["b"]])])
@@ -58,12 +53,11 @@ def test_the_counterfactual_of_an_additive_model_is_the_sum_of_the_reasons_pushe
 def test_a_background_gives_its_own_reasons_again():
     engine = small_engine()
     values = engine.features.encode(people().frame).to_numpy()
-    assert fidelity.stability(engine, values, [engine.background, engine.background[::-1]]) == {
-        "n": len(values), "same_set": 1.0, "same_first": 1.0,
-    }  # fmt: skip
+    same = fidelity.stability(engine, values, [engine.background, engine.background[::-1]])
+    assert (same.n, same.same_set, same.same_first) == (len(values), 1.0, 1.0)
     redrawn = fidelity.stability(engine, values, fidelity.redraws(engine.background[:20]))
-    assert 0.2 < redrawn["same_set"] < 1
-    assert redrawn["same_first"] >= redrawn["same_set"]
+    assert 0.2 < redrawn.same_set < 1
+    assert 0.2 < redrawn.same_first < 1
 
 
 def test_redraws_are_seeded_and_differ():
@@ -90,6 +84,6 @@ def test_reasons_of_the_synthetic_1500_are_the_true_ones():
     found = fidelity.matches([a for a, _ in both], [b for _, b in both])
     outcome = population.defaulted.astype(np.int64)
     auc = metrics.auc(outcome, np.array([a.default_probability for a in given]))
-    assert found["first"] >= 0.90
-    assert found["f1"] >= 0.95
+    assert found.first >= 0.90
+    assert found.f1 >= 0.95
     assert abs(auc - metrics.auc(outcome, population.default_probability)) <= 0.01

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from lendsafe.risk.appraisal import metrics
-from lendsafe.risk.model import scorecard
-from lendsafe.risk.model.bins import score_bins
+from lendsafe.risk.model.bins import Bins
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +50,13 @@ def test_calibrated_probabilities_have_slope_one_and_no_intercept():
     rng = np.random.default_rng(1)
     probability = rng.uniform(0.02, 0.98, 40_000)
     outcome = (rng.random(40_000) < probability).astype(int)
-    assert metrics.calibration_line(outcome, probability) == pytest.approx((1, 0), abs=0.05)
+    line = metrics.calibration_line(outcome, probability)
+    assert (line.slope.value, line.intercept.value) == pytest.approx((1, 0), abs=0.05)
+    assert line.slope.low < 1 < line.slope.high
+    assert line.intercept.low < 0 < line.intercept.high
     for one in metrics.reliability(outcome, probability):
-        assert one["low"] - 0.01 <= one["predicted"] <= one["high"] + 0.01
-        assert one["n"] == 4_000
+        assert one.low - 0.01 <= one.predicted <= one.high + 0.01
+        assert one.n == 4_000
 
 
 def test_a_rate_and_its_interval_by_hand():
@@ -66,26 +68,49 @@ def test_a_rate_and_its_interval_by_hand():
 
 
 def test_a_bootstrap_interval_covers_as_often_as_it_says():
+    """The AUC of a score that is one deviation higher for defaults is Phi(1 / sqrt 2) = 0.760."""
     rng = np.random.default_rng(2)
     inside = 0
-    for seed in range(200):
-        found = metrics.bootstrap(lambda v: float(v.mean()), rng.normal(size=100), resamples=200, seed=seed)
-        inside += found.low <= 0 <= found.high
-    assert 0.88 <= inside / 200 <= 0.99
+    for seed in range(150):
+        outcome = np.repeat([0, 1], [80, 40])
+        found = metrics.compare(outcome, [rng.normal(outcome)], resamples=200, seed=seed)[0][0].auc
+        inside += found.low <= 0.76025 <= found.high
+    assert 0.88 <= inside / 150 <= 0.99
 
 
-def test_a_statistic_that_is_never_defined_has_no_interval():
-    found = metrics.bootstrap(metrics.auc, np.ones(5, dtype=int), np.ones(5), resamples=100)
-    assert np.isnan(found).all()
+def test_the_figures_of_a_comparison_are_the_measures(sample):
+    outcome, probability = sample
+    other = np.clip(probability**2, 0.01, 0.99)
+    qualities, over = metrics.compare(outcome, [probability, other], resamples=50)
+    for name, statistic in metrics.METRICS.items():
+        assert getattr(qualities[0], name).value == pytest.approx(statistic(outcome, probability))
+        assert getattr(qualities[1], name).value == pytest.approx(statistic(outcome, other))
+    assert over[0].value == pytest.approx(metrics.auc(outcome, probability) - metrics.auc(outcome, other))
+
+
+def test_a_score_compared_with_itself_differs_by_nothing(sample):
+    _, over = metrics.compare(sample[0], [sample[1], sample[1]], resamples=50)
+    assert over[0] == (0, 0, 0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99), st.integers(1, 3)), min_size=4, max_size=40)
+)
+def test_a_weighted_measure_is_that_of_repeated_rows(rows):
+    outcome, probability, weights = (np.array(column) for column in zip(*rows, strict=True))
+    for statistic in metrics.METRICS.values():
+        one = statistic(outcome, probability, weights.astype(float))
+        other = statistic(np.repeat(outcome, weights), np.repeat(probability, weights))
+        assert one == pytest.approx(other, nan_ok=True)
 
 
 def test_psi_by_hand():
     """Half and half became three quarters and a quarter: 0.25 ln 3, but for the half row in each bin."""
-    expected = {"edges": [0.5], "counts": [50_000, 50_000]}
+    expected = Bins(name="score", edges=(0.5,), counts=(50_000, 50_000, 0))
     found = metrics.psi(expected, np.repeat([0.0, 1.0], [75_000, 25_000]))
-    assert found["psi"] == pytest.approx(0.25 * np.log(3), abs=1e-4)
-    assert found["threshold"] == pytest.approx(3.8415 * 2 / 100_000, rel=1e-3)
-    assert found["drift"] == 1
+    assert found.psi == pytest.approx(0.25 * np.log(3), abs=1e-4)
+    assert found.threshold == pytest.approx(3.8415 * 2 / 100_000, rel=1e-3)
+    assert found.drifted
 
 
 @pytest.mark.parametrize("size", [100, 1_000])
@@ -94,35 +119,23 @@ def test_without_drift_psi_passes_its_threshold_once_in_twenty(size):
     rng = np.random.default_rng(3)
     alarms = fixed = 0
     for _ in range(400):
-        found = metrics.psi(score_bins(rng.normal(size=size)), rng.normal(size=size))
-        alarms += found["drift"]
-        fixed += found["psi"] > 0.10
+        found = metrics.psi(Bins.of("score", rng.normal(size=size)), rng.normal(size=size))
+        alarms += found.drifted
+        fixed += found.psi > 0.10
     assert 0.02 <= alarms / 400 <= 0.09
     assert (fixed / 400 > 0.5) == (size == 100)
 
 
 def test_a_shift_of_half_a_deviation_is_seen():
     rng = np.random.default_rng(4)
-    assert metrics.psi(score_bins(rng.normal(size=500)), rng.normal(0.5, size=500))["drift"] == 1
+    assert metrics.psi(Bins.of("score", rng.normal(size=500)), rng.normal(0.5, size=500)).drifted
+
+
+def test_values_that_are_suddenly_not_known_are_drift():
+    rng = np.random.default_rng(4)
+    later = np.where(rng.random(500) < 0.3, np.nan, rng.normal(size=500))
+    assert metrics.psi(Bins.of("x", rng.normal(size=500)), later).drifted
 
 
 def test_scores_of_one_value_have_one_bin_and_no_drift():
-    assert metrics.psi(score_bins(np.full(50, 7)), np.full(20, 7))["drift"] == 0
-
-
-def test_the_scorecard_ranks_and_reads_unknown_values():
-    rng = np.random.default_rng(5)
-    values = rng.normal(size=(3000, 3))
-    outcome = (rng.random(3000) < 1 / (1 + np.exp(1 - values[:, 0] + values[:, 1]))).astype(int)
-    values[rng.random(values.shape) < 0.1] = np.nan
-    values[:, 2] = np.nan  # nothing known at all
-    card = scorecard.fit(values[:2000], outcome[:2000])
-    assert metrics.auc(outcome[2000:], card.predict_proba(values[2000:])) > 0.75
-
-
-def test_a_weight_of_evidence_by_hand():
-    """Of 10 good, 8 are low; of 10 bad, 2: ln(2.5/11) - ln(8.5/11) with half a row of smoothing in each."""
-    values = np.repeat([0.0, 1.0, 0.0, 1.0], [8, 2, 2, 8])[:, None]
-    card = scorecard.fit(values, np.repeat([0, 1], 10))
-    low = card.weights[0][np.searchsorted(card.edges[0], 0.0, side="right")]
-    assert low == pytest.approx(np.log(2.5) - np.log(8.5))
+    assert not metrics.psi(Bins.of("score", np.full(50, 7)), np.full(20, 7)).drifted
