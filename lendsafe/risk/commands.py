@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.files import csv_cell, refuse_existing, write_atomically
 from lendsafe.product import load
-from lendsafe.product.table import IDENTIFIER, listed
+from lendsafe.product.table import CUSTOMER, DATE, IDENTIFIER, WEIGHT, listed
 from lendsafe.risk import dataset
 from lendsafe.risk.appraisal import report
 from lendsafe.risk.appraisal.records import Sample
@@ -77,7 +79,9 @@ def train_into(
             f"{applications}: '{name}' alone tells the outcome (area under the curve {area:.3f}): it was known only "
             f'after the decision. Give it role = "leak" in the product.'
         )
-    engine = RiskEngine.fit(data.frame, config, data.features)
+    whose = {"groups": CUSTOMER, "weights": WEIGHT, "dates": DATE}
+    known = {name: _complete(data.frame, column) for name, column in whose.items()}
+    engine = RiskEngine.fit(data.frame, config, data.features, **known)
     if config.score_disclosed == "bureau" and not engine.uses_score:
         raise ConfigError(
             f"score_disclosed is 'bureau', and the model and the policy do not use '{chosen.score.field or 'a score'}': "
@@ -143,10 +147,20 @@ def report_into(
     data = dataset.read(applications, engine.features.product, engine.features, protected)
     if engine.config.target == "decision":
         data = dataset.with_decision_as_outcome(data)
-    sample = Sample(frame=data.frame, protected=data.protected, lineage=data.lineage)
+    sample = Sample(
+        frame=data.frame,
+        protected=data.protected,
+        lineage=data.lineage,
+        dates=_complete(data.frame, DATE),
+    )
     return report.to_json(
         report.write(out, engine, sample, resamples=resamples, search=alternatives, say=say)
     )
+
+
+def _complete(frame: pd.DataFrame, column: str) -> list[Any] | None:
+    """A column of which every value is known, or None."""
+    return frame[column].tolist() if column in frame and frame[column].notna().all() else None
 
 
 def in_words(one: dict[str, Any]) -> str:
