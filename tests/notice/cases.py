@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from applicants import applicant
+
 from lendsafe.notice import Contact, Dates, Letter, NoticeConfig, compose, demo_config
-from lendsafe.records import Applicant, Assessment, Explanation, Reason, Style
+from lendsafe.records import Assessment, Explanation, Reason, Style
 
 NARRATIVE = (
     "We looked at your request and at the facts in your application and your credit report. The factor that weighed "
@@ -36,8 +38,8 @@ def reason(code: str, contribution: float = 0.5, knockout: bool = False) -> Reas
 
 def assessment(**changes: Any) -> Assessment:
     items = changes.pop("items", BUREAU_ITEMS)
-    applicant = Applicant(
-        applicant_id="LS-000123",
+    person = applicant(
+        "LS-000123",
         loan_amount=12_000,
         loan_purpose="debt_consolidation",
         annual_income=41_000,
@@ -46,7 +48,7 @@ def assessment(**changes: Any) -> Assessment:
         **items,
     )
     values: dict[str, Any] = {
-        "applicant": applicant,
+        "applicant": person,
         "decision": "declined",
         "default_probability": 0.4,
         "cutoff": 0.2,

@@ -5,12 +5,12 @@ import tomllib
 
 import pandas as pd
 import pytest
+from lendsafe.risk.ingest import band, read_file
 from risk_cases import german, people
 from shared_data import shared_data
 
 from lendsafe.errors import ConfigError, DataError, ExistsError
 from lendsafe.risk import dataset, guess, schema
-from lendsafe.risk.ingest import band, read_file
 from lendsafe.risk.model.training import data_hash
 
 FILES = [

@@ -7,13 +7,13 @@ from fairlearn import metrics as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from lendsafe.risk.ingest import read_file
 from risk_cases import german
 from shared_data import shared_data
 
 from lendsafe.risk import schema
 from lendsafe.risk.appraisal import fairness
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.ingest import read_file
 
 
 @pytest.fixture(scope="module")
