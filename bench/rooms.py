@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from bench.harness import Result, alternate, save, table
-from lendsafe.corpus import process
+from lendsafe.corpus import approved, process
 from lendsafe.corpus.synth import SynthConfig, synthesize
 from lendsafe.eval.scoring.overlap import rouge
-from lendsafe.eval.truth.checks import check
+from lendsafe.eval.truth.examine import examine
+from lendsafe.product import consumer
+from lendsafe.records import Style
 
 Say = Callable[[str], None]
 
@@ -29,15 +31,17 @@ def evaluation(rows: int, *, repetitions: int, say: Say) -> list[Result]:
     """Check narratives against their assessments, and compare them with themselves by ROUGE."""
     made = synthesize(SynthConfig(n=max(rows, 100), seed=42)).rows[:rows]
     examples = [one.example for one in made]
-    texts = [one.messages[-1].content for one in examples]
+    replies = [one.reply for one in examples]
+    texts = [one.text for one in made]
+    language = approved.language(consumer())
 
     def checked(_: int) -> None:
-        for one, text in zip(examples, texts, strict=True):
+        for one, reply in zip(examples, replies, strict=True):
             assert one.assessment is not None
-            check(text, one.assessment, style=one.style)
+            examine(reply, one.assessment, one.style or Style(), language)
 
     systems: dict[str, Callable[[int], float | None]] = {
-        "all checks": checked,
+        "every sentence, all checks": checked,
         "ROUGE": lambda _: _ignore(rouge(texts, texts)),
     }
     return _measure("eval", f"{rows:,} narratives", systems, rows, repetitions, say)

@@ -16,7 +16,6 @@ from lendsafe.notice import Contact, demo_config
 from lendsafe.pipeline import evaluate, letters, report, training
 from lendsafe.pipeline.applications import Application
 from lendsafe.pipeline.narrate import narrator
-from lendsafe.reasons import catalogue
 from lendsafe.risk.model.engine import RiskEngine
 
 MODEL = "granite-tiny"
@@ -109,8 +108,9 @@ def _explain(out: Path, engine: RiskEngine) -> tuple[str, Path]:
     path = out / "letter.pdf"
     outcome.write_letter(path)
     write_json(out / "explanation.json", outcome.to_json())
+    statements = engine.features.statements
     reasons = "\n".join(
-        f"  {number}. {catalogue()[reason.code].statement} ({reason.strength}, {reason.contribution:+.2f} log-odds)"
+        f"  {number}. {statements[reason.code]} ({reason.strength}, {reason.contribution:+.2f} log-odds)"
         for number, reason in enumerate(outcome.reasons, start=1)
     )
     tries = outcome.explanation.tries

@@ -122,6 +122,11 @@ def narrative(texts: Sequence[str]) -> str:
     return " ".join(text for text in map(str.strip, texts) if text)
 
 
+def spoken(reply: str) -> str:
+    """What a reader sees of a reply, whether or not it is its parts: its text without labels."""
+    return narrative(LABEL.split(reply)[::2])
+
+
 def faults(reply: str, parts: Sequence[Part]) -> tuple[Finding, ...]:
     """Everything in which a reply is not its parts in their order, each complete.
 

@@ -296,7 +296,8 @@ def assessment_from_json(table: Mapping[str, Any], where: str = "", product: Pro
     rest = {key: value for key, value in table.items() if key not in ("applicant", "product")}
     person = table.get("applicant")
     if not isinstance(person, Mapping):
-        raise DataError(f"{start}'applicant' is {'missing' if person is None else repr(person)[:60] + '; expected an object'}")
+        found_there = f"{person!r:.60}; expected an object" if "applicant" in table else "missing"
+        raise DataError(f"{start}'applicant' is {found_there}")
     chosen = product or _named(table.get("product", "consumer"), start)
     _, wrong = values_of({key: value for key, value in person.items() if key != "applicant_id"}, chosen)
     if not isinstance(person.get("applicant_id"), str):

@@ -3,12 +3,12 @@
 from functools import cache
 
 import pandas as pd
+from lendsafe.risk.ingest import Imported, read_file
 from shared_data import shared_data
 
 from lendsafe.corpus import process
 from lendsafe.risk import schema
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.ingest import Imported, read_file
 from lendsafe.risk.model.engine import RiskEngine
 
 

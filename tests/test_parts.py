@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lendsafe import parts
-from lendsafe.corpus.grammar import factors
 from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.errors import DataError
 from lendsafe.parts import Part
@@ -35,8 +34,22 @@ def test_an_assessment_opens_the_decision_its_factors_in_order_and_the_end(seed)
     first, *middle, last = parts.of(one, style)
     assert (first, last) == (Part("decision", one.decision), Part("end", one.decision))
     assert [(part.code, part.side, part.strength) for part in middle] == [
-        (factor.code, side, factor.strength) for factor, side in factors(one, style)
+        (factor.code, side, factor.strength) for factor, side in expected_factors(one, style)
     ]
+
+
+def expected_factors(one, style):
+    if one.decision != "approved":
+        return [(reason, "adverse") for reason in one.reasons]
+    against = one.reasons if style.detail == "detailed" else ()
+    return [*((reason, "favorable") for reason in one.strengths), *((reason, "against") for reason in against)]
+
+
+def test_what_is_spoken_of_any_reply_is_without_labels():
+    assert parts.spoken(REPLY) == "Yes. A long one. A low one! Many. Write to us."
+    assert parts.spoken(REPLY) == parts.narrative(parts.split(REPLY, OPENED))
+    assert parts.spoken("No label at all.") == "No label at all."
+    assert parts.spoken("Well. [end] [x] So.") == "Well. So."
 
 
 @given(SEEDS, st.lists(st.text("abc {}_,'", min_size=1), min_size=9, max_size=9))

@@ -6,18 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from applicants import applicant, changed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lendsafe import prompts, slots
 from lendsafe.corpus.scenarios import random_assessment
-from lendsafe.reasons import catalogue
-from lendsafe.records import Applicant, Assessment, Message, Reason, Style
+from lendsafe.product import consumer
+from lendsafe.records import Assessment, Message, Reason, Style
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 
-APPLICANT = Applicant(
-    applicant_id="A-1",
+APPLICANT = applicant(
+    "A-1",
     loan_amount=20_000,
     loan_purpose="debt_consolidation",
     annual_income=48_000,
@@ -76,7 +77,7 @@ def test_a_conversation_is_the_request_and_the_reply():
 def test_no_figure_and_nothing_of_the_applicant_is_in_a_prompt(seed):
     one, style = random_assessment(random.Random(seed))
     text = prompts.describe(one, style)
-    plain = re.sub(r"^\d+\. ", "", slots.SLOT.sub("", text), flags=re.MULTILINE)
+    plain = re.sub(r"^\[(?:reason|strength|against) \d+\] ", "", slots.SLOT.sub("", text), flags=re.MULTILINE)
     assert not re.search(r"\d", plain)
     assert one.applicant.applicant_id not in text
     assert set(slots.names(text)) <= set(slots.facts(one))
@@ -86,7 +87,7 @@ def test_no_figure_and_nothing_of_the_applicant_is_in_a_prompt(seed):
 def test_the_same_facts_with_other_values_have_the_same_prompt(seed):
     """What the model is told does not depend on a figure: it cannot copy one."""
     one, style = random_assessment(random.Random(seed))
-    other = replace(one, applicant=replace(one.applicant, loan_amount=one.applicant.loan_amount + 500))
+    other = replace(one, applicant=changed(one.applicant, loan_amount=one.applicant["loan_amount"] + 500))
     assert prompts.describe(other, style) == prompts.describe(one, style)
 
 
@@ -94,12 +95,12 @@ def test_the_same_facts_with_other_values_have_the_same_prompt(seed):
 def test_factors_stand_in_their_order_and_no_other_is_there(seed):
     one, style = random_assessment(random.Random(seed))
     lines = re.findall(
-        r"^\d+\. (.+?) \((?:slight|moderate|strong)\)", prompts.describe(one, style), re.MULTILINE
+        r"^\[\w+ \d+\] (.+?) \((?:slight|moderate|strong)\)", prompts.describe(one, style), re.MULTILINE
     )
     if one.decision == "declined":
-        expected = [catalogue()[r.code].statement for r in one.reasons]
+        expected = [consumer().reasons[r.code].statement for r in one.reasons]
     else:
-        expected = [catalogue()[r.code].favourable for r in one.strengths]
+        expected = [consumer().reasons[r.code].favorable for r in one.strengths]
         if style.detail == "detailed":
-            expected += [catalogue()[r.code].statement for r in one.reasons]
+            expected += [consumer().reasons[r.code].statement for r in one.reasons]
     assert lines == expected

@@ -1,17 +1,19 @@
 """The nouns: frozen, in range, and the same after a trip through JSON."""
 
+import copy
 import json
 import random
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, fields
 from typing import get_args
 
 import pytest
+from applicants import applicant, changed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.errors import DataError
-from lendsafe.reasons import catalogue
+from lendsafe.product import consumer
 from lendsafe.records import (
     Applicant,
     Assessment,
@@ -26,7 +28,7 @@ from lendsafe.records import (
     to_json,
 )
 
-ONE = Applicant(applicant_id="x", loan_amount=10_000)
+ONE = applicant("x", loan_amount=10_000)
 
 
 def a_random(seed: int) -> Assessment:
@@ -46,32 +48,53 @@ def test_records_cannot_be_changed():
         hash(record)  # so it can be a key, and nothing in it is mutable
 
 
-NUMBERS = [f for f in fields(Applicant) if f.metadata["low"] is not None]
+NUMBERS = [f for f in consumer().values.values() if f.numeric and f.formula is None]
 
 
 @pytest.mark.parametrize("field", NUMBERS, ids=lambda f: f.name)
 def test_a_number_is_allowed_up_to_its_limits_and_not_beyond(field):
-    low, high = field.metadata["low"], field.metadata["high"]
+    low, high = field.low, field.high
     for inside in (low, high):
-        assert getattr(replace(ONE, **{field.name: inside}), field.name) == inside
+        assert changed(ONE, **{field.name: inside})[field.name] == inside
     for outside in (low - 1, high + 1):
-        with pytest.raises(DataError, match=f"'{field.name}' is {outside}; expected from {low} to {high}"):
-            replace(ONE, **{field.name: outside})
-    for wrong in ("7", [7], float("nan"), float("inf"), True):
+        wanted = f"'{field.name}' is {outside:.15g}; expected .* from {low:.15g} to {high:.15g}"
+        with pytest.raises(DataError, match=wanted):
+            changed(ONE, **{field.name: int(outside)})
+    for wrong in ("seven", [7], float("nan"), float("inf"), True):
         with pytest.raises(DataError, match=f"'{field.name}' is "):
-            replace(ONE, **{field.name: wrong})
+            changed(ONE, **{field.name: wrong})
 
 
-def test_an_applicant_names_what_is_missing():
-    with pytest.raises(TypeError, match="loan_amount"):
-        Applicant(applicant_id="x")
+def test_an_applicant_names_what_is_wrong():
     with pytest.raises(DataError, match="'loan_purpose' is 'boat'; expected one of debt_consolidation, "):
-        replace(ONE, loan_purpose="boat")
+        changed(ONE, loan_purpose="boat")
+    with pytest.raises(DataError, match=r"'incme' is no field of product 'consumer'"):
+        changed(ONE, incme=5)
+    with pytest.raises(DataError, match="'applicant_id' is missing"):
+        Applicant(None, {})
 
 
-def test_what_is_not_known_is_none():
-    unknown = {f.name for f in fields(Applicant) if f.default is None}
-    assert {"credit_score", "annual_income", "debt_to_income", "revolving_utilization"} <= unknown
+def test_what_is_not_known_is_none_and_what_is_no_field_is_refused():
+    for name in ("credit_score", "annual_income", "debt_to_income", "revolving_utilization"):
+        assert ONE[name] is None
+    with pytest.raises(KeyError, match="shoe_size"):
+        ONE["shoe_size"]
+
+
+def test_formulas_are_worked_out_and_never_given():
+    one = applicant("x", loan_amount=10_000, annual_income=40_000)
+    assert one["amount_to_income"] == 25.0
+    assert one["no_credit_file"] is True
+    assert changed(one, collections=0)["no_credit_file"] is False
+    assert changed(one, annual_income=None)["amount_to_income"] is None
+    assert "amount_to_income" not in to_json(one)
+
+
+def test_an_applicant_is_checked_again_in_another_process():
+    one = applicant("x", loan_amount=10_000, annual_income=40_000)
+    assert copy.copy(one) == one
+    assert changed(one) == one
+    assert hash(changed(one)) == hash(one)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -92,7 +115,7 @@ def test_every_problem_of_an_assessment_is_raised_at_once():
     assert message.startswith("a.json: ")
     for part in (
         "'decision' is 'perhaps'",
-        "applicant: 'loan_amount' is -1",
+        "'applicant.loan_amount' is -1",
         "'cutof' is an unknown key. Did you mean 'cutoff'?",
         "'cutoff' is missing",
         "'default_probability' is 1.01; expected from 0 to 1",
@@ -140,7 +163,7 @@ def test_random_assessments_are_coherent(seed):
     reasons, strengths = assessment.reasons, assessment.strengths
     assert len({one.code for one in (*reasons, *strengths)}) == len(reasons) + len(strengths)
     assert all(
-        one.code in catalogue() and one.strength in get_args(Strength) for one in (*reasons, *strengths)
+        one.code in consumer().reasons and one.strength in get_args(Strength) for one in (*reasons, *strengths)
     )
     assert all(one.contribution > 0 for one in reasons)
     assert all(one.contribution < 0 for one in strengths)

@@ -4,21 +4,21 @@ import random
 import re
 
 import pytest
+from applicants import applicant
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lendsafe import slots
 from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.errors import DataError
-from lendsafe.reasons import catalogue
-from lendsafe.records import Applicant, Assessment
+from lendsafe.product import PACKAGED, consumer, load
+from lendsafe.product.show import shown as written
+from lendsafe.records import Assessment
 
 
 def facts(**values) -> dict[str, str]:
-    applicant = Applicant(**{"applicant_id": "x", "loan_amount": 12_500} | values)
-    return slots.facts(
-        Assessment(applicant=applicant, decision="declined", default_probability=0.5, cutoff=0.1)
-    )
+    one = applicant("x", **{"loan_amount": 12_500} | values)
+    return slots.facts(Assessment(applicant=one, decision="declined", default_probability=0.5, cutoff=0.1))
 
 
 @pytest.mark.parametrize(
@@ -26,23 +26,25 @@ def facts(**values) -> dict[str, str]:
     [
         ("loan_amount", 12_500, "$12,500"),
         ("loan_amount", 1_000_000.0, "$1,000,000"),
+        ("loan_amount", 12_000.5, "$12,000.50"),
+        ("loan_amount", 12_000.004, "$12,000"),
         ("annual_income", 0, "$0"),
         ("debt_to_income", 38.2, "38.2%"),
         ("debt_to_income", 38.0, "38%"),
         ("debt_to_income", 0, "0%"),
         ("debt_to_income", 38.25, "38.2%"),
         ("credit_score", 612, "612"),
-        ("delinquencies_24m", 0, "0 late payments"),
-        ("delinquencies_24m", 1, "1 late payment"),
-        ("delinquencies_24m", 2, "2 late payments"),
+        ("delinquencies_24m", 0, "0 late payments in the past 24 months"),
+        ("delinquencies_24m", 1, "1 late payment in the past 24 months"),
+        ("delinquencies_24m", 2, "2 late payments in the past 24 months"),
         ("bankruptcies", 1, "1 bankruptcy"),
         ("bankruptcies", 2, "2 bankruptcies"),
         ("collections", 1, "1 collection or judgment"),
-        ("inquiries_6m", 1, "1 inquiry"),
-        ("inquiries_6m", 5, "5 inquiries"),
-        ("accounts_opened_24m", 1, "1 new account"),
+        ("inquiries_6m", 1, "1 inquiry in the past 6 months"),
+        ("inquiries_6m", 5, "5 inquiries in the past 6 months"),
+        ("accounts_opened_24m", 1, "1 new account in the past 24 months"),
         ("open_accounts", 3, "3 open accounts"),
-        ("loan_term_months", 36, "36 months"),
+        ("loan_term_months", 36, "3 years"),
         ("employment_months", 0, "0 months"),
         ("employment_months", 1, "1 month"),
         ("employment_months", 23, "23 months"),
@@ -61,9 +63,10 @@ def test_what_is_not_known_has_no_slot():
     assert "counteroffer_amount" not in facts()
 
 
-def test_every_slot_of_the_catalogue_has_a_format():
-    for code in catalogue().values():
-        assert set(code.slots) <= set(slots.FORMATS)
+def test_every_slot_of_a_reason_is_known():
+    for name in PACKAGED:
+        for code in load(name).reasons.values():
+            assert set(code.slots) <= slots.known(load(name))
 
 
 def test_names_in_order_with_repetitions():
@@ -84,10 +87,17 @@ def test_rendering_fills_every_slot_and_nothing_else(seed):
     assert slots.render("no slot", values) == "no slot"
 
 
-@given(st.sampled_from(sorted(slots.FORMATS)), st.integers(0, 480))
+FIGURES = sorted(name for name, one in consumer().values.items() if one.numeric)
+
+
+@given(st.sampled_from(FIGURES), st.integers(0, 480))
 def test_a_figure_in_a_fact_is_the_value(name, value):
-    """Read back, months from years: what is shown is what is known."""
-    shown = slots.FORMATS[name](value)
+    """Read back, months from years and without the period: what is shown is what is known."""
+    field = consumer().fields[name]
+    shown = written(field, value)
+    if field.window:
+        assert shown.endswith(f" in the {field.window}")
+        shown = shown.removesuffix(f" in the {field.window}")
     numbers = [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*", shown)]
     if "year" in shown:
         assert 12 * numbers[0] + sum(numbers[1:]) == value

@@ -1,10 +1,11 @@
 """The deterministic narrative passes every check whatever the assessment; it is what is said when all else fails."""
 
 import random
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import get_args
 
 import pytest
+from applicants import applicant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,8 +13,8 @@ from lendsafe import slots, template
 from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.errors import DataError
 from lendsafe.eval.truth.checks import check
-from lendsafe.reasons import catalogue
-from lendsafe.records import Applicant, Assessment, Detail, Reason, Register, Style
+from lendsafe.product import consumer
+from lendsafe.records import Assessment, Detail, Reason, Register, Style
 
 SEEDS = st.integers(0, 2**32 - 1)
 STYLES = st.builds(
@@ -50,7 +51,7 @@ def test_any_counteroffer(seed, style, amount):
     passes(offer, style)
 
 
-ITEMS = [f.name for f in fields(Applicant) if f.name != "applicant_id"]  # a policy may require any of them
+ITEMS = [*consumer().values]  # a policy may require any of them
 
 
 @settings(max_examples=40, deadline=None)
@@ -60,15 +61,15 @@ def test_any_incomplete_application(seed, style, missing):
     passes(replace(one, decision="incomplete", reasons=(), strengths=(), missing=tuple(missing)), style)
 
 
-@pytest.mark.parametrize("code", catalogue())
+@pytest.mark.parametrize("code", consumer().reasons)
 @pytest.mark.parametrize("strength", ["slight", "moderate", "strong"])
 def test_each_reason_alone_with_nothing_else_known(code, strength):
-    applicant = Applicant(applicant_id="x", loan_amount=5_000)
+    person = applicant("x", loan_amount=5_000)
     reason = Reason(code=code, contribution=0.5, strength=strength)
     for register in get_args(Register):
         passes(
             Assessment(
-                applicant=applicant,
+                applicant=person,
                 decision="declined",
                 default_probability=0.5,
                 cutoff=0.1,
@@ -79,9 +80,8 @@ def test_each_reason_alone_with_nothing_else_known(code, strength):
 
 
 def test_one_by_hand():
-    applicant = Applicant(applicant_id="x", loan_amount=5_000, debt_to_income=44.5)
     one = Assessment(
-        applicant=applicant,
+        applicant=applicant("x", loan_amount=5_000, debt_to_income=44.5),
         decision="declined",
         default_probability=0.5,
         cutoff=0.1,
@@ -96,7 +96,7 @@ def test_one_by_hand():
 @pytest.mark.parametrize("decision", ["declined", "counteroffer"])
 def test_a_refusal_without_a_reason_is_refused(decision):
     one = Assessment(
-        applicant=Applicant(applicant_id="x", loan_amount=5_000),
+        applicant=applicant("x", loan_amount=5_000),
         decision=decision,
         default_probability=0.5,
         cutoff=0.1,

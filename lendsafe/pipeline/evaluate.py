@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lendsafe import slots, template
-from lendsafe.corpus import grammar
+from lendsafe import parts, slots
+from lendsafe.corpus import approved, grammar
 from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError, DataError
@@ -19,17 +19,19 @@ from lendsafe.eval.scoring.leakage import Leakage, leakage
 from lendsafe.eval.scoring.metrics import Estimate
 from lendsafe.eval.scoring.scores import Score, Subject, estimates, score
 from lendsafe.eval.truth.checks import check
+from lendsafe.eval.truth.language import Language
 from lendsafe.eval.truth.stated import stated
-from lendsafe.eval.truth.vocabulary import Vocabulary
 from lendsafe.mlx_lora.runs import record
 from lendsafe.pipeline.narrate import Narrator, Request, explain
 from lendsafe.pipeline.settings import EvalConfig as EvalConfig
-from lendsafe.records import Explanation, Message, Style
+from lendsafe.records import Assessment, Explanation, Message, Style
+from lendsafe.template import template_parts
 
 BASE, TEMPLATE, GRAMMAR = "base", "template", "grammar, another draw"
 PAIRED = (
     "true_rate",
     "check_pass_rate_first_try",
+    "supported_rate_first_try",
     "rougeL",
     "bert_score_f1",
     "flesch_kincaid_grade",
@@ -64,7 +66,7 @@ class System:
 
     Attributes:
         name: What wrote them.
-        first: First text of each row, in slot form where the row has an assessment.
+        first: First text of each row, without labels and in slot form where the row has an assessment.
         shown: The same as a reader sees them.
         explanations: How the text that would be sent came about; empty where that is the first one.
         scores: What was found in each first text.
@@ -197,11 +199,11 @@ def evaluate_sources(
         raise DataError("No rows to evaluate. An empty set has no score.")
     subjects = [_subject(row, config) for row in rows]
     references = _references(rows) if referenced else []
-    shared = leakage([row.reply for row in train], [row.reply for row in rows]) if referenced else None
+    shared = leakage([*map(_reply, train)], [*map(_reply, rows)]) if referenced else None
     drafts = _drafts(sources, rows, done)
     if baselines and all(row.assessment for row in rows):
         drafts += [_Draft(TEMPLATE, _templates(rows)), _Draft(GRAMMAR, _redrawn(rows, config.eval_seed))]
-    shown = [[_filled(row, text) for row, text in zip(rows, one.first, strict=True)] for one in drafts]
+    shown = [[_filled(row, text) for row, text in zip(rows, one.replies, strict=True)] for one in drafts]
     closeness, bert_settings = _overlaps(references, shown, config)
     systems = [
         _system(draft, texts, subjects, near, config)
@@ -220,12 +222,12 @@ def evaluate_sources(
 
 @dataclass(frozen=True)
 class _Draft:
-    """A system's texts before they are scored, and what it was taught."""
+    """A system's replies before they are scored, and what of them is approved; the product's words if None."""
 
     name: str
-    first: Sequence[str]
+    replies: Sequence[str]
     explanations: Sequence[Explanation] = ()
-    vocabulary: Vocabulary | None = None
+    language: Language | None = None
 
 
 def _drafts(sources: Sequence[Source], rows: Sequence[Example], done: Done | None) -> list[_Draft]:
@@ -250,9 +252,9 @@ def _written(source: Source, rows: Sequence[Example], done: Callable[[int], None
     writer = source.load()
     first = writer.write([_prompt(row, source.shots) for row in rows], done=done)
     if not source.corrected or not all(row.assessment for row in rows):
-        return _Draft(source.name, first, vocabulary=writer.vocabulary)
+        return _Draft(source.name, first, language=writer.language)
     requests = [Request(row.assessment, row.style or Style()) for row in rows if row.assessment]
-    return _Draft(source.name, first, explain(requests, writer, first=first), writer.vocabulary)
+    return _Draft(source.name, first, explain(requests, writer, first=first), writer.language)
 
 
 def _prompt(row: Example, shots: Sequence[Example]) -> list[Message]:
@@ -271,12 +273,16 @@ def _system(
     config: EvalConfig,
 ) -> System:
     scores = [
-        score(text, seen, about, draft.vocabulary)
-        for text, seen, about in zip(draft.first, shown, subjects, strict=True)
+        score(text, seen, about, draft.language or _approved(about))
+        for text, seen, about in zip(draft.replies, shown, subjects, strict=True)
     ]
     final = [
-        (not check(one.slot_text, one.assessment, style=one.style), one.source == "template")
+        (not check(parts.spoken(one.slot_text), one.assessment, style=one.style), one.source)
         for one in draft.explanations
+    ]
+    first = [
+        parts.spoken(text) if about.reasons_known else text
+        for text, about in zip(draft.replies, subjects, strict=True)
     ]
     found = estimates(scores, shown, closeness, final=final, seed=config.eval_seed)
     grade = strict = ""
@@ -284,7 +290,7 @@ def _system(
         grade = metrics.grade(found["rougeL"].value, found["bert_score_f1"].value)
         strict = metrics.strict_grade(grade, sum(bool(one.untrue) for one in scores))
     return System(
-        draft.name, list(draft.first), shown, draft.explanations, scores, closeness, found, grade, strict
+        draft.name, first, shown, draft.explanations, scores, closeness, found, grade, strict
     )
 
 
@@ -330,6 +336,8 @@ def _by_row(system: System) -> dict[str, NDArray[np.float64]]:
     if all(one.checked for one in system.scores):
         found["true_rate"] = [not one.untrue for one in system.scores]
         found["check_pass_rate_first_try"] = [one.passed for one in system.scores]
+    if all(one.supported is not None for one in system.scores):
+        found["supported_rate_first_try"] = [bool(one.supported) for one in system.scores]
     return {name: np.asarray(values, np.float64) for name, values in found.items()} | dict(system.overlap)
 
 
@@ -352,10 +360,22 @@ def _references(rows: Sequence[Example]) -> list[str]:
             filled.append(row.reply)
             continue
         try:
-            filled.append(slots.render(row.reply, slots.facts(row.assessment)))
+            filled.append(slots.render(_reply(row), slots.facts(row.assessment)))
         except DataError as problem:
             raise DataError(f"Reference of row '{row.id}': {problem}") from problem
     return filled
+
+
+def _reply(row: Example) -> str:
+    """A row's reply without the labels of its parts."""
+    return parts.spoken(row.reply) if row.assessment else row.reply
+
+
+def _approved(about: Subject) -> Language | None:
+    """What the product of an assessment approves; None where the reasons are not known."""
+    if about.assessment is None or not about.reasons_known:
+        return None
+    return approved.language(about.assessment.applicant.product)
 
 
 def _filled(row: Example, text: str) -> str:
@@ -363,16 +383,28 @@ def _filled(row: Example, text: str) -> str:
     if row.assessment is None:
         return text
     values = slots.facts(row.assessment)
-    return slots.SLOT.sub(lambda match: values.get(match[1], match[0]), text)
+    return slots.SLOT.sub(lambda match: values.get(match[1], match[0]), parts.spoken(text))
 
 
 def _templates(rows: Sequence[Example]) -> list[str]:
-    return [template.template(row.assessment, row.style or Style()) for row in rows if row.assessment]
+    return [
+        _joined(template_parts(row.assessment, row.style or Style()), row.assessment, row.style)
+        for row in rows
+        if row.assessment
+    ]
 
 
 def _redrawn(rows: Sequence[Example], seed: int) -> list[str]:
     rng = random.Random(seed)  # noqa: S311  # wordings, no secrets
-    return [grammar.narrative(row.assessment, row.style or Style(), rng) for row in rows if row.assessment]
+    return [
+        _joined(grammar.narrative_parts(row.assessment, row.style or Style(), rng), row.assessment, row.style)
+        for row in rows
+        if row.assessment
+    ]
+
+
+def _joined(texts: Sequence[str], about: Assessment, style: Style | None) -> str:
+    return parts.join(texts, parts.of(about, style or Style()))
 
 
 def _encoder(config: EvalConfig) -> tuple[str, int | None]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,9 @@ def summarize(evaluation: Evaluation, run: Path | None = None) -> dict[str, Any]
         "grade": ours.grade,
         "strict_grade": ours.strict_grade,
         "n": len(evaluation.rows),
+        "sent": dict(Counter(one.source for one in ours.explanations)),
+        "why": dict(Counter(one.why for one in ours.explanations if one.why)),
+        "verdicts": _verdicts(ours),
         "untrue": sum(bool(one.untrue) for one in ours.scores),
         "settings": evaluation.settings,
         "systems": {
@@ -107,6 +111,14 @@ def notes(evaluation: Evaluation) -> list[str]:
     else:
         found.append("There are no references, so nothing is said about overlap and no grade is given.")
     return found + _against_template(evaluation) + _against_base(evaluation)
+
+
+def _verdicts(system: System) -> dict[str, int]:
+    """Sentences of the first texts by verdict."""
+    found: Counter[str] = Counter()
+    for one in system.scores:
+        found.update(one.verdicts)
+    return dict(found)
 
 
 def _by_decision(evaluation: Evaluation) -> str:
@@ -292,8 +304,8 @@ def _label(evaluation: Evaluation, index: int) -> str:
 def _about(evaluation: Evaluation, index: int) -> str:
     row, about = evaluation.rows[index], evaluation.subjects[index].assessment
     parts = [about.decision if about else row.decision or "", (row.type or "").replace("_", " ")]
-    if about and about.applicant.credit_score is not None:
-        parts.append(f"score {about.applicant.credit_score}")
+    if about and (points := scores.credit_score(about)) is not None:
+        parts.append(f"score {points:g}")
     return ", ".join(filter(None, parts))
 
 

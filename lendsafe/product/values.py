@@ -114,10 +114,10 @@ def expected(one: Field) -> str:
     text = kinds[one.kind]
     unit = " months" if one.kind == "duration" else (f" {one.unit}" if one.unit else "")
     if one.low is not None and one.high is not None:
-        return f"{text} from {one.low:g} to {one.high:g}{unit}"
+        return f"{text} from {one.low:.15g} to {one.high:.15g}{unit}"
     if one.low is not None:
-        return f"{text} of at least {one.low:g}{unit}"
-    return f"{text} of at most {one.high:g}{unit}" if one.high is not None else text
+        return f"{text} of at least {one.low:.15g}{unit}"
+    return f"{text} of at most {one.high:.15g}{unit}" if one.high is not None else text
 
 
 def band(value: float, cuts: Sequence[float]) -> str:

@@ -5,15 +5,16 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+from applicants import applicant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lendsafe import slots
-from lendsafe.corpus.grammar import factors, narrative
+from lendsafe import parts, slots
+from lendsafe.corpus.grammar import narrative, narrative_parts
 from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.errors import DataError
 from lendsafe.eval.truth.checks import check
-from lendsafe.records import Applicant, Assessment, Detail, Register, Style
+from lendsafe.records import Assessment, Detail, Register, Style
 from lendsafe.template import template
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -67,19 +68,22 @@ def test_detail_makes_a_narrative_longer_on_average():
 
 
 @given(SEEDS, STYLES)
-def test_factors_of_a_narrative(seed, style):
+def test_a_narrative_has_a_text_for_every_part_and_each_speaks_of_its_own_factor(seed, style):
     one, _ = random_assessment(random.Random(seed))
-    expected = [(reason, "adverse") for reason in one.reasons]
-    if one.decision == "approved":
-        expected = [(reason, "favorable") for reason in one.strengths]
-        if style.detail == "detailed":
-            expected += [(reason, "against") for reason in one.reasons]
-    assert factors(one, style) == expected
+    opened, texts = parts.of(one, style), narrative_parts(one, style, random.Random(seed))
+    assert parts.faults(parts.join(texts, opened), opened) == ()
+    assert parts.narrative(texts) == narrative(one, style, random.Random(seed))
+    amount = one.applicant.product.request.amount
+    for part, text in zip(opened, texts, strict=True):
+        if part.kind == "factor":
+            assert set(slots.names(text)) <= set(one.applicant.product.reasons[part.code].slots)
+        else:
+            assert set(slots.names(text)) <= {amount}
 
 
 def test_what_has_no_reference_narrative_is_refused():
     one = Assessment(
-        applicant=Applicant(applicant_id="x", loan_amount=9_000),
+        applicant=applicant("x", loan_amount=9_000),
         decision="declined",
         default_probability=0.4,
         cutoff=0.1,

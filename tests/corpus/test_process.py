@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from lendsafe.corpus import process
-from lendsafe.reasons import catalogue
-from lendsafe.risk.features import application_features, derive
+from lendsafe.product import consumer
+from lendsafe.risk.features import feature_set
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,12 @@ def test_log_odds_are_the_intercept_plus_the_terms(people):
 def test_a_term_computed_by_hand():
     people = process.draw(50, 1)
     frame = people.frame.assign(debt_to_income=39.0)  # half way from 32 to 46, weight 1.9
-    column = list(derive(frame)).index("debt_to_income")
+    column = feature_set().names.index("debt_to_income")
     assert process._terms(frame, process.parameters()["terms"])[:, column] == pytest.approx(0.95)
 
 
 def test_terms_follow_the_declared_business_signs():
-    for feature in application_features():
+    for feature in feature_set().features:
         assert np.sign(process.parameters()["terms"][feature.name]["weight"]) == feature.constraint
 
 
@@ -65,7 +65,8 @@ def test_no_protected_attribute_is_a_column_of_the_applications(people):
 
 def test_every_code_of_the_catalogue_occurs_among_the_declines(people):
     declined = [a for a in process.assess(people.take(range(4_000))) if a.decision == "declined"]
-    assert {r.code for a in declined for r in a.reasons} == set(catalogue())
+    given = {f.reason for f in feature_set().features}  # its reports are whole or absent: nothing is unverified
+    assert {r.code for a in declined for r in a.reasons} == given == set(consumer().reasons) - {"unverified_credit"}
     assert all(1 <= len(a.reasons) <= 4 for a in declined)
 
 
@@ -78,11 +79,11 @@ def test_about_three_in_five_decisions_are_approvals(people):
 
 def test_without_a_credit_file_no_reason_speaks_of_bureau_items(people):
     no_file = people.take(np.flatnonzero(people.frame["oldest_account_months"].isna())[:100])
-    bureau = {f.reason for f in application_features() if f.bureau}
+    bureau = {f.reason for f in feature_set().features if f.report and not f.no_file}
     for assessment in process.assess(no_file):
         codes = {r.code for r in (*assessment.reasons, *assessment.strengths)}
         assert not codes & bureau
-        assert assessment.applicant.credit_score is None
+        assert assessment.applicant["credit_score"] is None
         assert assessment.key_factors == ()
 
 

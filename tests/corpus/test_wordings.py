@@ -1,5 +1,6 @@
 """Patterns: what is written is what is drawn; both tables are sound, and no wording is in both."""
 
+import itertools
 import random
 import re
 from collections import Counter
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 
 from lendsafe import slots
 from lendsafe.corpus import wordings
-from lendsafe.corpus.wordings import FALLOFF, Choice, parse, patterns, pick, say
-from lendsafe.reasons import catalogue
-from lendsafe.records import Purpose, Register, Strength
+from lendsafe.corpus.approved import purposes
+from lendsafe.corpus.wordings import own_words, parse, patterns, pick, say
+from lendsafe.product import PACKAGED, consumer, load
+from lendsafe.product.model import PLACES
+from lendsafe.product.patterns import FALLOFF, Choice, every
+from lendsafe.records import Register, Strength
 
 RNG = random.Random
 
@@ -63,8 +67,22 @@ def test_each_alternative_is_drawn_less_often_than_the_one_before():
         assert counts[index] / 40_000 == pytest.approx(FALLOFF**index / total, abs=0.01)
 
 
+def test_every_is_everything():
+    pattern = parse("a (b|c (d|e)) [one|many] {slot}")
+    assert {*every(pattern), *every(pattern, several=True)} == everything(pattern)
+
+
 def leaves(table):
-    return wordings._tables()[table].items()
+    """Frames of a table, and every product's own words in it, by a name."""
+    yield from wordings._tables()[table].items()
+    for name in PACKAGED:
+        for code, place, register in itertools.product(load(name).reasons, PLACES, get_args(Register)):
+            held = getattr(load(name).reasons[code].held_out, place)
+            if table == "train" or held:
+                yield (f"{name}.{code}.{place}", register), own_words(load(name), table, code, place, register)
+
+
+SLOTS = {"factor", *itertools.chain.from_iterable(slots.known(load(name)) for name in PACKAGED)}
 
 
 def test_a_wording_of_one_table_is_not_in_the_other():
@@ -88,10 +106,11 @@ def test_every_wording_is_plain_and_its_slots_exist(table):
     for (path, _), options in leaves(table):
         for one in options:
             for text in everything(one):
-                assert set(slots.names(text)) <= {*slots.FORMATS, "factor"}, path
-                assert not re.search(r"\d|[{}<>*_#!]", slots.SLOT.sub("", text).replace("<purpose>", "")), (
-                    text
-                )
+                assert set(slots.names(text)) <= SLOTS | {"amount"}, path
+                bare = slots.SLOT.sub("", text).replace("<purpose>", "")
+                assert not re.search(r"[{}<>*_#!]", bare), text
+                named = path.split(".")[0] in PACKAGED and not path.startswith("consumer.")  # after their labels
+                assert named or not re.search(r"\d", bare), text
                 assert text == text.strip()
 
 
@@ -110,20 +129,21 @@ def test_every_place_has_a_wording_in_every_register(register):
         for side in ("adverse", "against", "favorable"):
             for strength in get_args(Strength):
                 assert patterns(table, f"weight.{side}.{strength}", register)
-        for code in catalogue():
-            for side in ("adverse", "favorable"):
-                for part in ("name", "why"):
-                    assert patterns(table, f"factor.{code}.{side}.{part}", register)
+        for code in consumer().reasons:
+            for side in ("against", "in_favor"):
+                assert own_words(consumer(), table, code, side, register)
+                explained = code != "unverified_credit"  # whose words are those of Form C-1 alone
+                assert bool(own_words(consumer(), table, code, f"why_{side}", register)) == explained
 
 
 def test_many_surface_forms_for_each_reason_and_each_strength():
     """A weight with its factor, as one sentence: many for each strength, and never the same for two."""
-    for code in catalogue():
+    for code in consumer().reasons:
         forms = {}
         for strength in get_args(Strength):
             names = {
                 t
-                for one in patterns("train", f"factor.{code}.adverse.name", "plain")
+                for one in own_words(consumer(), "train", code, "against", "plain")
                 for t in everything(one)
             }
             weights = {
@@ -135,7 +155,7 @@ def test_many_surface_forms_for_each_reason_and_each_strength():
 
 
 def test_every_purpose_is_worded():
-    assert set(wordings.purposes()) == set(get_args(Purpose))
+    assert set(purposes(consumer())) == set(consumer().fields["loan_purpose"].levels)
 
 
 def test_an_unknown_place_is_named():

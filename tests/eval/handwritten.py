@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from lendsafe.errors import DataError
 from lendsafe.fields import build, read_toml
-from lendsafe.reasons import catalogue
+from lendsafe.product import consumer
 from lendsafe.records import Assessment, Style, assessment_from_json
 
 CUTOFF = 0.18
@@ -58,7 +58,7 @@ def _read(entry: dict[str, Any], number: int) -> Handwritten:
 
 def _factors(pairs: list[list[str]], sign: int, where: str) -> list[dict[str, Any]]:
     """Factors whose size falls along the list, as their order says."""
-    unknown = [code for code, _ in pairs if code not in catalogue()]
+    unknown = [code for code, _ in pairs if code not in consumer().reasons]
     if unknown:
         raise DataError(f"{where}: unknown code {unknown[0]!r}")
     sizes = [SIZES[word] - STEP * place for place, (_, word) in enumerate(pairs)]

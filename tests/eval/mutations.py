@@ -18,7 +18,7 @@ from typing import Any
 from prose import UNITS, Prose, capital, figures, surfaces, value_of
 
 from lendsafe import slots
-from lendsafe.reasons import catalogue
+from lendsafe.product import consumer
 from lendsafe.records import Assessment, Reason, Style
 
 MIN_WORDS, MAX_WORDS = 60, 180
@@ -82,7 +82,7 @@ class Case:
 
     def names(self, sentence: str, code: str) -> bool:
         """Whether a sentence may be about a factor: by keyword, slot, or a figure of it."""
-        own = [field for field in catalogue()[code].slots if field != "loan_amount" and field in self.values]
+        own = [field for field in consumer().reasons[code].slots if field != "loan_amount" and field in self.values]
         return bool(mention(code).search(sentence)) or any(
             figures(sentence, field, self.values[field]) for field in own
         )
@@ -125,7 +125,7 @@ def words() -> dict[str, Any]:
 @cache
 def mention(code: str) -> re.Pattern[str]:
     """What names a factor: its slots and its keywords."""
-    own = [rf"\{{{name}\}}" for name in catalogue()[code].slots if name != "loan_amount"]
+    own = [rf"\{{{name}\}}" for name in consumer().reasons[code].slots if name != "loan_amount"]
     return _any([*own, *words()["factors"][code]["mentions"]])
 
 
@@ -336,7 +336,7 @@ def _invented(case: Case, rng: random.Random) -> Planted | None:
     """A factor that is none of the assessment's, catalogued or not."""
     side = "favorable" if case.assessment.decision == "approved" and rng.random() < 0.75 else "adverse"
     own = {factor.code for factor in (*case.assessment.reasons, *case.assessment.strengths)}
-    code = rng.choice([*(c for c in catalogue() if c not in own), "other", "other"])
+    code = rng.choice([*(c for c in consumer().reasons if c not in own), "other", "other"])
     phrase = rng.choice(words()["uncatalogued"][side]) if code == "other" else _phrase(code, side, rng)
     wrong = _framed(rng.choice(words()["frames"][side]), phrase)
     return _planted(_added(case, wrong, rng), f"No factor of this decision: {phrase}.", wrong, (code,))

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lendsafe import slots
-from lendsafe.records import Applicant, Assessment
+from lendsafe.product import consumer, shown
+from lendsafe.records import Assessment
 
 _GAP = re.compile(r"(?<=[.!?])(\s+)(?=[\"“(A-Z{$0-9<])")
 _ONES = [
@@ -104,8 +104,8 @@ def capital(text: str) -> str:
 
 def value_of(assessment: Assessment, field: str) -> Any:
     """The value of a slot's field, or None."""
-    owner = assessment.applicant if field in Applicant.__dataclass_fields__ else assessment
-    return getattr(owner, field)
+    own = field in assessment.applicant.product.fields
+    return assessment.applicant[field] if own else getattr(assessment, field)
 
 
 def spoken(number: int) -> str:
@@ -127,7 +127,8 @@ def spoken(number: int) -> str:
 def surfaces(field: str, value: float) -> list[str]:
     """Ways to write a figure with its unit, the slot's own format first."""
     whole = round(value)
-    own = slots.FORMATS[field](value if UNITS[field] in ("USD", "percent") else whole)
+    meaning = consumer().fields["loan_amount" if field == "counteroffer_amount" else field]
+    own = shown(meaning, value if UNITS[field] in ("USD", "percent") else whole)
     unit = UNITS[field]
     if unit == "USD":
         short = [f"${whole / 1000:g}k", f"${whole / 1000:g}K"] if whole % 100 == 0 and whole >= 1000 else []

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from lendsafe.records import Applicant, Assessment, Reason
+from applicants import applicant, changed
 
-APPLICANT = Applicant(
-    applicant_id="A-000017",
+from lendsafe.records import Assessment, Reason
+
+APPLICANT = applicant(
+    "A-000017",
     loan_amount=25_000,
     loan_term_months=48,
     loan_purpose="vehicle",
@@ -38,7 +40,7 @@ DECLINED = Assessment(
     strengths=(reason("credit_history", -0.4),),
 )
 APPROVED = Assessment(
-    applicant=replace(
+    applicant=changed(
         APPLICANT, debt_to_income=18.0, delinquencies_24m=0, inquiries_6m=1, employment_months=90
     ),
     decision="approved",

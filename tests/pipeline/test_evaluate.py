@@ -8,9 +8,11 @@ from functools import cache
 
 import pandas as pd
 import pytest
+from applicants import changed
 from click.testing import CliRunner
 from command import lendsafe
 from lending import engine
+from lendsafe.eval.truth.vocabulary import learned
 from shared_data import shared_data
 
 from lendsafe import prompts, slots, template
@@ -20,11 +22,11 @@ from lendsafe.corpus.grammar import narrative
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError, DataError, ExistsError, LendSafeError, OfflineError
 from lendsafe.eval.scoring import overlap
-from lendsafe.eval.truth.vocabulary import learned
 from lendsafe.pipeline import compare, evaluate, predictions, report
 from lendsafe.pipeline.evaluate import Source, evaluate_sources
 from lendsafe.pipeline.narrate import Narrator, Request, explain, narrator
 from lendsafe.pipeline.settings import EvalConfig, GenerateConfig
+from lendsafe.product import consumer
 from lendsafe.records import Style
 
 SEED_FILE = "lending/seed_training_examples.json"
@@ -344,7 +346,7 @@ def test_another_name_changes_no_prompt_no_text_and_no_slot():
     """The real model: what identifies a person, or is free text, never reaches it."""
     writer = narrator("granite-tiny", GenerateConfig(max_tokens=24, retries=0))
     one = rows(1)[0]
-    renamed = replace(one.assessment, applicant=replace(one.assessment.applicant, applicant_id="Z-999999"))
+    renamed = replace(one.assessment, applicant=changed(one.assessment.applicant, applicant_id="Z-999999"))
     before, after = (explain([Request(about, one.style)], writer)[0] for about in (one.assessment, renamed))
     assert before.slot_text == after.slot_text
     assert before.text == after.text
@@ -380,11 +382,11 @@ def test_swapping_one_reason_changes_exactly_that_reason_in_the_text():
         before, after = ([*template.template(two, style).split(". ")] for two in (about, other))
         kept = [sentence for sentence in before if sentence in after]
         for reason in about.reasons[1:]:
-            alone = template._FACTORS[reason.code][0]
+            alone = consumer().reasons[reason.code].template[0]
             assert any(alone in sentence for sentence in kept)
         gone = ". ".join(sentence for sentence in before if sentence not in after)
-        assert template._FACTORS[about.reasons[0].code][0] in gone
-        assert not any(template._FACTORS[reason.code][0] in gone for reason in about.reasons[1:])
+        assert consumer().reasons[about.reasons[0].code].template[0] in gone
+        assert not any(consumer().reasons[reason.code].template[0] in gone for reason in about.reasons[1:])
 
 
 # ---------------------------------------------------------------- what a model was taught

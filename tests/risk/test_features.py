@@ -6,7 +6,7 @@ import pytest
 from risk_cases import frame, german, people, small_engine
 
 from lendsafe.errors import ConfigError, DataError
-from lendsafe.reasons import catalogue
+from lendsafe.product import consumer
 from lendsafe.risk import features, schema
 from lendsafe.risk.features import (
     Feature,
@@ -19,7 +19,7 @@ from lendsafe.risk.features import (
 
 
 def test_every_feature_has_exactly_one_known_reason():
-    assert all(f.reason in catalogue() for f in application_features())
+    assert all(f.reason in consumer().reasons for f in application_features())
     for name in schema.PACKAGED:
         loaded = schema.load(name)
         chosen = loaded.features()
@@ -63,7 +63,7 @@ NO_FILE = {f.name: None for f in application_features() if f.bureau}
 
 def test_without_a_credit_file_every_bureau_item_counts_as_no_file():
     encoded = derive(frame(**NO_FILE))
-    codes = list(catalogue())
+    codes = list(consumer().reasons)
     index = code_index(encoded.to_numpy(), application_features(), codes)[0]
     for f, i in zip(application_features(), index, strict=True):
         if f.bureau or f.name == "no_credit_file":
@@ -72,7 +72,7 @@ def test_without_a_credit_file_every_bureau_item_counts_as_no_file():
 
 def test_an_unknown_value_is_never_the_reason_of_the_value():
     encoded = derive(frame(revolving_utilization=None))
-    codes = list(catalogue())
+    codes = list(consumer().reasons)
     index = code_index(encoded.to_numpy(), application_features(), codes)[0]
     at = [f.name for f in application_features()].index("revolving_utilization")
     assert codes[index[at]] == "credit_history"

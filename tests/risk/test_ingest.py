@@ -6,11 +6,11 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from lendsafe.risk.ingest import read_file
 from shared_data import shared_data
 
 from lendsafe.errors import DataError
 from lendsafe.risk import ingest, schema
-from lendsafe.risk.ingest import read_file
 
 FILES = {
     "german_credit": ("german", 1000, 1000),

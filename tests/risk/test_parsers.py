@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lendsafe.risk.parsers import PARSERS, month, months_between
 
 

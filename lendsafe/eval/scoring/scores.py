@@ -2,19 +2,21 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lendsafe import parts
 from lendsafe.eval.scoring import metrics
 from lendsafe.eval.scoring.metrics import Estimate
 from lendsafe.eval.truth import readability
 from lendsafe.eval.truth.checks import CLAIM_RULES, RULES, TRUTH, check, check_claims, figures_judged
+from lendsafe.eval.truth.examine import examine
 from lendsafe.eval.truth.factors import reasons_named
 from lendsafe.eval.truth.figures import Limit
-from lendsafe.eval.truth.vocabulary import Vocabulary
-from lendsafe.records import Assessment, Finding, Style
+from lendsafe.eval.truth.language import Language
+from lendsafe.records import Assessment, Finding, Source, Style
 
 SCORE_BANDS = ((300, 640), (640, 700), (700, 851))
 
@@ -28,6 +30,8 @@ class Score:
         rules: Checks that it was put to; none if there were no facts to check it against.
         reasons: Factors that it names, those of them that are right, those that are wanted; zeros if not known.
         figures: Figures and slots that it holds, and those of them that are right.
+        verdicts: Sentences by verdict; empty if it is not its parts, or was not examined.
+        supported: Whether it may be sent as it is; None if that was not examined.
         grade: Flesch-Kincaid grade level.
         words: Its length.
     """
@@ -36,6 +40,8 @@ class Score:
     rules: tuple[str, ...] = ()
     reasons: tuple[int, int, int] = (0, 0, 0)
     figures: tuple[int, int] = (0, 0)
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    supported: bool | None = None
     grade: float
     words: int
 
@@ -72,29 +78,36 @@ class Subject:
     limits: Mapping[str, Limit] | None = None
 
 
-def score(text: str, shown: str, subject: Subject, vocabulary: Vocabulary | None = None) -> Score:
+def score(reply: str, shown: str, subject: Subject, language: Language | None = None) -> Score:
     """Measure one text.
 
     Args:
-        text: As it was written, with or without slots.
-        shown: With the facts filled in, as a reader sees it.
+        reply: As it was written, with or without labels and slots.
+        shown: Without labels, with the facts filled in, as a reader sees it.
         subject: What it is about.
-        vocabulary: What the model was taught which wrote it; None allows any word.
+        language: What is approved; None does not ask whether the text may be sent.
+
+    Returns:
+        What was found; findings count in the text without its labels.
     """
     grade, words = readability.grade(shown), len(shown.split())
     about = subject.assessment
     if about is None:
         return Score(grade=grade, words=words)
+    text = parts.spoken(reply) if subject.reasons_known else reply
     right = figures_judged(text, about, subject.limits)
     if not subject.reasons_known:
         found = check_claims(text, about, subject.limits or {})
         figures = (len(right), sum(right))
         return Score(findings=tuple(found), rules=CLAIM_RULES, figures=figures, grade=grade, words=words)
+    examined = examine(reply, about, subject.style or Style(), language) if language else None
     return Score(
-        findings=tuple(check(text, about, style=subject.style, vocabulary=vocabulary)),
+        findings=tuple(check(text, about, style=subject.style)),
         rules=tuple(RULES),
         reasons=reasons_named(text, about, subject.style),
         figures=(len(right), sum(right)),
+        verdicts=examined.counts() if examined and examined.verdicts else {},
+        supported=examined.sent if examined else None,
         grade=grade,
         words=words,
     )
@@ -105,7 +118,7 @@ def estimates(
     shown: Sequence[str],
     overlap: Mapping[str, NDArray[np.float64]],
     *,
-    final: Sequence[tuple[bool, bool]] = (),
+    final: Sequence[tuple[bool, Source]] = (),
     seed: int = 0,
 ) -> dict[str, Estimate]:
     """Every measure of one system, truth first.
@@ -114,16 +127,14 @@ def estimates(
         scores: One a text.
         shown: The texts as a reader sees them, for their variety; empty leaves it out.
         overlap: Overlap with the references, by name; one value a text.
-        final: For each text that would be sent, whether it passes every check and whether it is the template.
+        final: How each text ended: whether it passes every check, and who wrote it; one that is held is not sent.
         seed: Seed of the resamples.
     """
     found: dict[str, Estimate | None] = {}
     if checked := [one for one in scores if one.checked]:
         found["true_rate"] = metrics.rate([not one.untrue for one in checked], seed=seed)
         found["check_pass_rate_first_try"] = metrics.rate([one.passed for one in checked], seed=seed)
-    if final:
-        found["check_pass_rate_final"] = metrics.rate([passed for passed, _ in final], seed=seed)
-        found["fallback_rate"] = metrics.rate([template for _, template in final], seed=seed)
+    found |= _support(scores, seed) | (_sent(final, seed) if final else {})
     if checked:
         named, right, wanted = zip(*(one.reasons for one in checked), strict=True)
         figures, correct = zip(*(one.figures for one in checked), strict=True)
@@ -139,6 +150,31 @@ def estimates(
             found[f"distinct_{n}"] = metrics.distinct(shown, n, seed=seed)
     found |= {name: metrics.mean(values, seed=seed) for name, values in overlap.items()}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def _support(scores: Sequence[Score], seed: int) -> dict[str, Estimate | None]:
+    """What may be sent at the first try, and the sentences by verdict."""
+    examined = [bool(one.supported) for one in scores if one.supported is not None]
+    if not examined:
+        return {}
+    found: dict[str, Estimate | None] = {"supported_rate_first_try": metrics.rate(examined, seed=seed)}
+    if judged := [one.verdicts for one in scores if one.verdicts]:
+        totals = [sum(one.values()) for one in judged]
+        for kind in judged[0]:
+            found[f"sentences_{kind}"] = metrics.ratio([one[kind] for one in judged], totals, seed=seed)
+    return found
+
+
+def _sent(final: Sequence[tuple[bool, Source]], seed: int) -> dict[str, Estimate | None]:
+    """Of the texts that are sent how many pass; of all, who wrote what is sent and what waits for a person."""
+    found: dict[str, Estimate | None] = {}
+    if sent := [passed for passed, source in final if source != "held"]:
+        found["check_pass_rate_final"] = metrics.rate(sent, seed=seed)
+    found["sent_by_model_rate"] = metrics.rate([source == "model" for _, source in final], seed=seed)
+    found["fallback_rate"] = metrics.rate([source == "template" for _, source in final], seed=seed)
+    if any(source == "held" for _, source in final):
+        found["held_rate"] = metrics.rate([source == "held" for _, source in final], seed=seed)
+    return found
 
 
 def pass_rates(scores: Sequence[Score], *, seed: int = 0) -> dict[str, Estimate]:
@@ -160,7 +196,7 @@ def strata(
         if about is None or not one.checked:
             continue
         names = [f"decision: {about.decision}"]
-        points = about.applicant.credit_score
+        points = credit_score(about)
         names += [
             f"score: {low} to {high - 1}"
             for low, high in SCORE_BANDS
@@ -171,6 +207,12 @@ def strata(
         for name in names:
             found.setdefault(name, []).append(index)
     return dict(sorted(found.items()))
+
+
+def credit_score(about: Assessment) -> float | None:
+    """The score that the product names as the one obtained, if it is known."""
+    value = about.applicant.values.get(about.applicant.product.score.field)
+    return value if isinstance(value, int | float) else None
 
 
 def worst(scores: Sequence[Score], closeness: Sequence[float], count: int = 20) -> list[int]:

@@ -33,7 +33,6 @@ from lendsafe.eval.truth.case import Case, case_of, lowered
 from lendsafe.eval.truth.factors import check_reasons, check_ruled_out
 from lendsafe.eval.truth.figures import Limit, check_figures, facts_of, judged
 from lendsafe.eval.truth.lexicon import lexicon, list_of
-from lendsafe.eval.truth.vocabulary import Vocabulary
 from lendsafe.eval.truth.words import of_its_product
 from lendsafe.records import Assessment, Finding, Style
 
@@ -43,9 +42,8 @@ RULES = {
     "G1": "Decision", "G2": "Figures", "G3": "Reasons", "G4": "Direction", "G5": "Prohibited basis",
     "G6": "No reason given", "G8": "Promise or advice", "G9": "Tone", "G10": "Personal data",
     "G11": "Form and length", "G12": "Readability", "G13": "Injection",
-    "G14": "Untaught words",
 }  # fmt: skip
-CLAIM_RULES = tuple(rule for rule in RULES if rule not in ("G12", "G14"))  # that check_claims looks at
+CLAIM_RULES = tuple(rule for rule in RULES if rule != "G12")  # that check_claims looks at
 
 
 @of_its_product
@@ -57,7 +55,6 @@ def check(
     rendered: bool | None = None,
     untrusted: Sequence[str] = (),
     limits: Mapping[str, Limit] | None = None,
-    vocabulary: Vocabulary | None = None,
 ) -> list[Finding]:
     """Find everything that is wrong with a narrative.
 
@@ -68,16 +65,13 @@ def check(
         rendered: Whether facts are filled in, so that a brace is an error; None finds out from the text.
         untrusted: Free text of the applicant (employer, purpose) that must not be echoed.
         limits: Bounds of the lender's policy that the text may cite, by fact; none by default.
-        vocabulary: What the model was taught, for a text as it wrote it; None allows any word, as for a text that
-            a person wrote.
 
     Returns:
         Findings in the order of the rules, then of the text; empty if there is none.
     """
     slotted = None if rendered is None else not rendered
     case = case_of(text, assessment, style=style, slotted=slotted, untrusted=untrusted, limits=limits)
-    found = [finding for rule in _CHECKS for finding in rule(case)]
-    return found if vocabulary is None else found + _untaught(case, vocabulary)
+    return [finding for rule in _CHECKS for finding in rule(case)]
 
 
 @of_its_product
@@ -275,13 +269,6 @@ def _injected(case: Case) -> list[Finding]:
         if len(needle) >= 4 and (at := case.lowered.find(needle)) >= 0:
             found.append(Finding("G13", "Repeats free text of the applicant.", at, at + len(needle), needle))
     return found
-
-
-def _untaught(case: Case, vocabulary: Vocabulary) -> list[Finding]:
-    return [
-        Finding("G14", f"The model was not taught '{words}'.", start, end, "the texts that it was taught")
-        for start, end, words in vocabulary.unknown(case.lowered)
-    ]
 
 
 def _is_latin_letter(character: str) -> bool:

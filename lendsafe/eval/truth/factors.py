@@ -9,6 +9,7 @@ from lendsafe.eval.truth.mentions import Mention, mentions
 from lendsafe.eval.truth.ranks import ranks, wrong
 from lendsafe.eval.truth.unknown import unknown_factors
 from lendsafe.eval.truth.words import words
+from lendsafe.product import Field
 from lendsafe.records import Assessment, Finding, Style
 
 
@@ -158,19 +159,22 @@ def _out_of_order(wanted: list[str], given: Mapping[str, Mention], held: str) ->
 
 
 def _missing_items(case: Case) -> list[Finding]:
-    words = {
-        name: name.replace("_", " ").split()[-2 if name.endswith(("m", "months")) else -1]
-        for name in case.assessment.missing
-    }
+    missing = case.assessment.missing
     return [
         Finding(
             "G3",
             f"Does not name what is missing: {name.replace('_', ' ')}.",
-            fact=f"missing: {', '.join(words)}",
+            fact=f"missing: {', '.join(missing)}",
         )
-        for name, word in words.items()
-        if word not in case.lowered
+        for name in missing
+        if not any(said in case.lowered for said in _names_of(case.assessment.applicant.product.fields.get(name), name))
     ]
+
+
+def _names_of(one: Field | None, name: str) -> tuple[str, ...]:
+    """What names a missing item: the last word of its field's name, or the product's words for it."""
+    last = name.replace("_", " ").split()[-2 if name.endswith(("m", "months")) else -1]
+    return (last, *(said.lower() for said in (one.ask, one.called) if said)) if one else (last,)
 
 
 def _first_of_each(found: Sequence[Mention]) -> list[Mention]:

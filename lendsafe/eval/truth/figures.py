@@ -66,12 +66,14 @@ class Facts:
     Attributes:
         values: Known facts, in the units of :class:`~lendsafe.records.Applicant`.
         shown: The same as a reader sees them.
+        slots: Every slot that a text about the product may hold.
         counts: Numbers of factors that a text may state.
         limits: Bounds of the lender's policy that a text may cite, by fact.
     """
 
     values: Mapping[str, float]
     shown: Mapping[str, str]
+    slots: frozenset[str]
     counts: frozenset[int]
     limits: Mapping[str, Limit]
 
@@ -83,6 +85,7 @@ def facts_of(assessment: Assessment, limits: Mapping[str, Limit] | None = None) 
     return Facts(
         {name: float(value) for name, value in values.items() if value is not None},
         slots.facts(assessment),
+        slots.known(assessment.applicant.product),
         frozenset(
             {reasons, strengths, reasons + strengths} if assessment.decision == "approved" else {reasons}
         ),
@@ -101,7 +104,7 @@ def check_figures(sentence: str, facts: Facts, *, slotted: bool) -> list[Finding
     known = read(sentence)
     problems = []
     for one in known.figures:
-        problem = _slot_problem(one, known, facts.shown) if one.slot else _figure_problem(one, known, facts)
+        problem = _slot_problem(one, known, facts) if one.slot else _figure_problem(one, known, facts)
         if (
             not problem
             and slotted
@@ -122,8 +125,9 @@ def judged(sentence: str, facts: Facts) -> list[tuple[Quantity, bool]]:
     return [(one, (one.start, one.end) not in wrong) for one in read(sentence).figures]
 
 
-def _slot_problem(one: Quantity, known: Read, shown: Mapping[str, str]) -> Problem | None:
-    if one.slot not in slots.FORMATS:
+def _slot_problem(one: Quantity, known: Read, facts: Facts) -> Problem | None:
+    shown = facts.shown
+    if one.slot not in facts.slots:
         return "no such slot", f"Known slots: {', '.join(sorted(shown))}"
     if one.slot not in shown:
         return "the assessment has no value for this slot", ""
