@@ -157,11 +157,9 @@ def _inside_character(form: Form, state: State, byte: str, *, closing: bool) -> 
         whole = _UTF8().decode(written)
     except UnicodeDecodeError:
         return None
-    return (
-        advance(form, state._replace(partial=b""), whole, closing=closing)
-        if whole
-        else state._replace(partial=written)
-    )
+    if not whole:
+        return state._replace(partial=written)
+    return advance(form, state._replace(partial=b""), whole, closing=closing)
 
 
 def _inside_brackets(form: Form, state: State, written: str) -> State | None:

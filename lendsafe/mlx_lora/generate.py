@@ -64,7 +64,9 @@ def generate(  # noqa: PLR0913  # each is a choice of its own
 
     results: dict[int, list[int]] = {}
     finished: dict[int, bool] = {}
-    held = [Constraint(form, vocabulary(tokenizer)) for form in forms] if forms is not None else []
+    held = [Constraint(form, vocabulary(tokenizer)) for form in forms or ()]
+    if held and len(held) != len(prompts):
+        raise ValueError(f"{len(held)} forms for {len(prompts)} prompts")
     shared = _shared_prefix(prompts)
     caches = _prefix_caches(model, prompts[0][:shared], len(prompts)) if shared else None
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
