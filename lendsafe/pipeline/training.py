@@ -43,13 +43,7 @@ def train(
     train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
     if len(train_rows) < config.batch_size:
         raise DataError(f"{data}: {len(train_rows)} training examples; --batch-size is {config.batch_size}.")
-    dataset = runs.Dataset(
-        train=[row.messages for row in train_rows],
-        valid=[row.messages for row in valid_rows],
-        train_names=[row.id for row in train_rows],
-        valid_names=[row.id for row in valid_rows],
-        source=str(data.resolve()),
-    )
+    dataset = dataset_of(train_rows, valid_rows, data)
     config = planning.settled(model, config, [row.messages for row in train_rows])
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
     if (language := approved_language(train_rows)) is not None:

@@ -225,6 +225,12 @@ def average_the_averages(patch: Patch) -> None:
     patch.setattr(
         training, "loss_sum", lambda model, batch, how: original(model, batch, how) / learned(batch)
     )
+    scaled = training._scaled_loss
+    patch.setattr(
+        training,
+        "_scaled_loss",
+        lambda task: lambda batch, scale, key: scaled(task)(batch, scale, key) / learned(batch),
+    )
 
 
 def forget_the_trailing_micro_batches(patch: Patch) -> None:

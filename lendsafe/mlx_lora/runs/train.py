@@ -19,6 +19,7 @@ from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.step.batches import micro_batches, windows
 from lendsafe.mlx_lora.step.layers import DropoutKeys
 from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum
+from lendsafe.mlx_lora.step.objective import NEXT_TOKEN, Objective
 from lendsafe.mlx_lora.step.packed import Techniques
 from lendsafe.mlx_lora.step.workers import summed
 from lendsafe.mlx_lora.tokens import Tokens
@@ -135,22 +136,24 @@ class Task:
         budget: Tokens per micro-batch.
         techniques: How the loss is computed (:func:`~lendsafe.mlx_lora.step.loss.loss_sum`).
         parallel: The processes that share each window.
+        objective: What the examples are there for.
     """
 
     model: nn.Module
-    examples: Sequence[Tokens]
+    examples: Sequence[Any]
     config: TrainConfig
     total: int
     keys: DropoutKeys
     budget: int
     techniques: Techniques | None
     parallel: Parallel
+    objective: Objective = NEXT_TOKEN
 
 
 def train(task: Task, state: State) -> Iterator[Step]:
     """Take optimiser steps from ``state.step`` to ``task.total``, yielding what each did.
 
-    Losses and gradients are summed over the window and divided once, by the tokens learned from, so the
+    Losses and gradients are summed over the window and divided once, by the count of the objective, so the
     step is the same however the window is cut or shared between processes.
 
     Args:
@@ -175,7 +178,7 @@ def train(task: Task, state: State) -> Iterator[Step]:
             sort=task.techniques is None or task.techniques.sort_lengths,
         )
         total_loss, grads = task.parallel.sum(list(window_gradient(task, gradient, batches, state)))
-        learned, scale = learned_tokens(window), state.scale.value
+        learned, scale = task.objective.count(window), state.scale.value
         rate = learning_rate(config, state.step, task.total) * state.rate_factor
         loss = scalar(total_loss) / scale / learned
         norm = apply_update(task, average(grads, 1 / (scale * learned)), state, rate=rate, loss=loss)
@@ -197,10 +200,10 @@ def train(task: Task, state: State) -> Iterator[Step]:
 
 
 def _scaled_loss(task: Task) -> Any:
-    def scaled(batch: Sequence[Tokens], scale: float, key: mx.array) -> mx.array:
+    def scaled(batch: Sequence[Any], scale: float, key: mx.array) -> mx.array:
         task.keys.set(key)
         try:
-            return loss_sum(task.model, batch, task.techniques) * scale
+            return task.objective.loss_sum(task.model, batch, task.techniques) * scale
         finally:
             task.keys.set(None)
 

@@ -19,7 +19,15 @@ GRADIENT_SCALE = 1024.0  # in float16, so that small probabilities do not become
 
 
 def loss_sum(model: nn.Module, batch: Sequence[Tokens], techniques: packed.Techniques | None) -> mx.array:
-    """Sum of the next-token losses of a micro-batch, in nats, float32.
+    """Sum of the next-token losses of a micro-batch, in nats, float32: :func:`token_losses`, summed.
+
+    The count is :func:`learned_tokens`.
+    """
+    return token_losses(model, batch, techniques).sum()
+
+
+def token_losses(model: nn.Module, batch: Sequence[Tokens], techniques: packed.Techniques | None) -> mx.array:
+    """Next-token loss at every learned position of a micro-batch, in nats, float32.
 
     Args:
         model: mlx-lm model, adapted or not.
@@ -28,7 +36,7 @@ def loss_sum(model: nn.Module, batch: Sequence[Tokens], techniques: packed.Techn
             pass, which works for every architecture.
 
     Returns:
-        A scalar. The count is :func:`learned_tokens`.
+        ``(M,)``, example after example.
     """
     if techniques is None:
         return _padded_loss(model, batch)
@@ -44,14 +52,14 @@ def learned_tokens(batch: Sequence[Tokens]) -> int:
 
 
 def projected_loss(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
-    """Project to the vocabulary and sum the loss, a chunk of rows at a time."""
-    rows, total = logit_rows(model), mx.array(0.0)
+    """Project to the vocabulary and take the loss of each row, a chunk of rows at a time."""
+    rows, losses = logit_rows(model), list[mx.array]()
     for start in range(0, hidden_MD.shape[0], rows):
         hidden = hidden_MD[start : start + rows]
-        if start:  # or the chunks' logits would be there together
-            hidden = mx.depends(hidden, total)
-        total = total + cross_entropy(_logits(model, hidden), targets_M[start : start + rows]).sum()
-    return total
+        if losses:  # or the chunks' logits would be there together
+            hidden = mx.depends(hidden, losses[-1])
+        losses.append(cross_entropy(_logits(model, hidden), targets_M[start : start + rows]))
+    return mx.concatenate(losses)
 
 
 def projected_loss_with_gradient(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
@@ -63,26 +71,28 @@ def projected_loss_with_gradient(model: nn.Module, hidden_MD: mx.array, targets_
     rows = logit_rows(model)
 
     @mx.custom_function
-    def summed(hidden_MD: mx.array) -> Any:
-        total, gradients = mx.array(0.0), list[mx.array]()
+    def projected(hidden_MD: mx.array) -> Any:
+        losses, gradients = list[mx.array](), list[mx.array]()
         for start in range(0, hidden_MD.shape[0], rows):
             targets, hidden = targets_M[start : start + rows], hidden_MD[start : start + rows]
             if gradients:  # or the chunks' logits would be there together
                 hidden = mx.depends(hidden, gradients[-1])
-            part, gradient = mx.value_and_grad(
-                lambda h, t=targets: cross_entropy(_logits(model, h), t).sum() * GRADIENT_SCALE
-            )(hidden)
-            total = total + part / GRADIENT_SCALE
+            (part,), (gradient,) = mx.vjp(
+                lambda h, t=targets: cross_entropy(_logits(model, h), t),
+                [hidden],
+                [mx.full(targets.shape, GRADIENT_SCALE)],
+            )
+            losses.append(part)
             gradients.append(gradient.astype(mx.float32) / GRADIENT_SCALE)
-        return total, mx.concatenate(gradients)
+        return mx.concatenate(losses), mx.concatenate(gradients)
 
-    @summed.vjp
-    def summed_vjp(hidden_MD: mx.array, cotangents: Any, outputs: Any) -> mx.array:
-        return (outputs[1] * cotangents[0]).astype(hidden_MD.dtype)
+    @projected.vjp
+    def projected_vjp(hidden_MD: mx.array, cotangents: Any, outputs: Any) -> mx.array:
+        return (outputs[1] * cotangents[0][:, None]).astype(hidden_MD.dtype)
 
-    parts: Any = summed(hidden_MD)
-    total: mx.array = parts[0]
-    return total
+    parts: Any = projected(hidden_MD)
+    losses: mx.array = parts[0]
+    return losses
 
 
 def logit_rows(model: nn.Module) -> int:
@@ -105,4 +115,4 @@ def _padded_loss(model: nn.Module, batch: Sequence[Tokens]) -> mx.array:
     tokens_BT = mx.array(tokens)
     logits = model(tokens_BT[:, :-1])
     losses = cross_entropy(logits.reshape(-1, logits.shape[-1]), tokens_BT[:, 1:].flatten())
-    return (losses * mx.array(learned[:, 1:].ravel())).sum()
+    return losses[mx.array(np.flatnonzero(learned[:, 1:]))]
