@@ -93,7 +93,9 @@ def problems(kind: type[Any], table: Mapping[str, Any], *, quote: bool = True) -
     hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
     known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.init}
     found = [
-        Problem(str(key), f"is an unknown key.{did_you_mean(str(key), list(known))}".rstrip("."), unknown=True)
+        Problem(
+            str(key), f"is an unknown key.{did_you_mean(str(key), list(known))}".rstrip("."), unknown=True
+        )
         for key in table
         if key not in known
     ]

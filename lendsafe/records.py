@@ -36,7 +36,9 @@ class Applicant:
     product: Product
     values: Mapping[str, Value]
 
-    def __init__(self, applicant_id: str, values: Mapping[str, Value], product: Product | None = None) -> None:
+    def __init__(
+        self, applicant_id: str, values: Mapping[str, Value], product: Product | None = None
+    ) -> None:
         """Check values against the product and work out its formulas.
 
         Args:
@@ -76,7 +78,9 @@ class Applicant:
     @property
     def given(self) -> dict[str, Value]:
         """What is known and not worked out, by field."""
-        return {name: value for name, value in self.values.items() if self.product.fields[name].formula is None}
+        return {
+            name: value for name, value in self.values.items() if self.product.fields[name].formula is None
+        }
 
     @property
     def amount(self) -> float | None:
@@ -116,14 +120,18 @@ def values_of(
             wrong.append(Problem(str(name), f"is no field of product '{product.name}'.{hint}", unknown=True))
         elif value is not None and one.formula is None:
             try:
-                if isinstance(value, str) and (one.kind in ("category", "text", "date") and value not in one.special):
+                if isinstance(value, str) and (
+                    one.kind in ("category", "text", "date") and value not in one.special
+                ):
                     found[name] = in_range(one, value)
                 elif (read := from_json(one, value, product.missing)) is not None:
                     found[name] = read
             except SpecialError as code:
                 found[name] = str(code)
             except ValueError as problem:
-                wrong.append(Problem(name, (f"is {value!r:.60}; " if quote else "cannot be used; ") + str(problem)))
+                wrong.append(
+                    Problem(name, (f"is {value!r:.60}; " if quote else "cannot be used; ") + str(problem))
+                )
     return found, wrong
 
 
@@ -275,13 +283,17 @@ def to_json(record: Any) -> Any:
         return {"applicant_id": record.applicant_id, **record.given}
     if is_dataclass(record) and not isinstance(record, type):
         table = {f.name: to_json(getattr(record, f.name)) for f in fields(record)}
-        return {"product": record.applicant.product.name, **table} if isinstance(record, Assessment) else table
+        return (
+            {"product": record.applicant.product.name, **table} if isinstance(record, Assessment) else table
+        )
     if isinstance(record, Mapping):
         return {str(key): to_json(value) for key, value in record.items()}
     return [to_json(one) for one in record] if isinstance(record, list | tuple) else record
 
 
-def assessment_from_json(table: Mapping[str, Any], where: str = "", product: Product | None = None) -> Assessment:
+def assessment_from_json(
+    table: Mapping[str, Any], where: str = "", product: Product | None = None
+) -> Assessment:
     """Rebuild an :class:`Assessment` from :func:`to_json`'s form.
 
     Args:
@@ -301,17 +313,28 @@ def assessment_from_json(table: Mapping[str, Any], where: str = "", product: Pro
     chosen = product or _named(table.get("product", "consumer"), start)
     _, wrong = values_of({key: value for key, value in person.items() if key != "applicant_id"}, chosen)
     if not isinstance(person.get("applicant_id"), str):
-        wrong.insert(0, Problem("applicant_id", "is missing" if "applicant_id" not in person else "is no text", missing=True))
+        wrong.insert(
+            0,
+            Problem(
+                "applicant_id", "is missing" if "applicant_id" not in person else "is no text", missing=True
+            ),
+        )
     found = [Problem(f"applicant.{one.field}", one.why) for one in wrong]
     shell = {"applicant": None, **rest}
     found += [one for one in problems(Assessment, shell) if one.field != "applicant"]
     for name in ("reasons", "strengths"):
         for one in rest.get(name, ()) if isinstance(rest.get(name), list | tuple) else ():
             if isinstance(one, Mapping) and one.get("code") not in chosen.reasons:
-                found.append(Problem(f"{name}.code", f"is {one.get('code')!r:.60}; expected a reason of '{chosen.name}'"))
+                found.append(
+                    Problem(
+                        f"{name}.code", f"is {one.get('code')!r:.60}; expected a reason of '{chosen.name}'"
+                    )
+                )
     if found:
         raise DataError(start + "; ".join(map(str, found)))
-    applicant = Applicant(person["applicant_id"], {k: v for k, v in person.items() if k != "applicant_id"}, chosen)
+    applicant = Applicant(
+        person["applicant_id"], {k: v for k, v in person.items() if k != "applicant_id"}, chosen
+    )
     for name in ("reasons", "strengths"):
         rest[name] = tuple(Reason(**one) for one in rest.get(name, ()))
     for name in ("key_factors", "missing"):

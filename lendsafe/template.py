@@ -35,8 +35,7 @@ _OPENINGS: dict[str, dict[Register, str]] = {
     },
     "incomplete": {
         "plain": "We cannot decide on your request for {amount} yet, as the application is incomplete.",
-        "formal": "No decision on the request for {amount} has been made, "
-        "as the application is incomplete.",
+        "formal": "No decision on the request for {amount} has been made, as the application is incomplete.",
         "warm": "Thank you for your request for {amount}. "
         "We cannot decide yet, as the application is incomplete.",
     },
@@ -108,7 +107,6 @@ _ENOUGH_WORDS = 78  # far enough above 60 whatever the facts
 _MANY = 6  # with more factors than this, only the decision stands before them
 
 
-
 def template(assessment: Assessment, style: Style) -> str:
     """The narrative of any decision, facts as slots; the same for the same arguments.
 
@@ -140,7 +138,10 @@ def template_parts(assessment: Assessment, style: Style) -> tuple[str, ...]:
         lead = [_LEADS[assessment.decision][len(factors) > 1]]
     values = slots.facts(assessment)
     closing: list[str] = []
-    about = [one[len(factors) > 1] for one in _ABOUT["favorable" if assessment.decision == "approved" else "adverse"]]
+    about = [
+        one[len(factors) > 1]
+        for one in _ABOUT["favorable" if assessment.decision == "approved" else "adverse"]
+    ]
     spare = [*zip(_CLOSINGS[register], (*about, *[""] * 4) if factors else [""] * 4, strict=False)]
     for said, before in spare:
         if _words([*opening, *lead, *factors, *closing], values) >= _ENOUGH_WORDS:

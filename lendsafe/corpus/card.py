@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
 def data_card(data: "Synthetic", config: "SynthConfig") -> str:
     """Markdown for the folder's ``README.md``."""
-    return "\n".join([*_summary(data, config), *_counts(data), *_coverage(data), *_variety(data), *_limits(data, config)]) + "\n"
+    return (
+        "\n".join(
+            [
+                *_summary(data, config),
+                *_counts(data),
+                *_coverage(data),
+                *_variety(data),
+                *_limits(data, config),
+            ]
+        )
+        + "\n"
+    )
 
 
 def _summary(data: "Synthetic", config: "SynthConfig") -> list[str]:
@@ -133,11 +144,21 @@ def _limits(data: "Synthetic", config: "SynthConfig") -> list[str]:
         "",
         "- A grammar wrote the narratives: it knows a few wordings of each thing, not the language of people. "
         "Scores on held-out rows say how well a model learned this grammar's task.",
-        *(["- Every applicant has a bureau score from 550 to 850 and a complete application, so `no_credit_file` does "
-           "not occur."] if synthetic else []),
+        *(
+            [
+                "- Every applicant has a bureau score from 550 to 850 and a complete application, so `no_credit_file` does "
+                "not occur."
+            ]
+            if synthetic
+            else []
+        ),
         "- There are no counteroffers and no incomplete applications.",
         "- An approval shows three strengths at most, and two factors that weighed against it.",
         "- A detailed factor analysis is always an approval; a decline is always an adverse action, in either detail.",
-        *(["- Amounts, incomes and rates are plausible, not calibrated to any portfolio or place."] if synthetic else []),
+        *(
+            ["- Amounts, incomes and rates are plausible, not calibrated to any portfolio or place."]
+            if synthetic
+            else []
+        ),
         f"- Rows with split `valid` are held out from training; seed {config.seed} fixes who they are.",
     ]

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lendsafe import parts, slots
-from lendsafe.corpus.wordings import HELD_OUT_SHARE, Pattern, Random, Wording, own_words, patterns, pick, say, shape
+from lendsafe.corpus.wordings import (
+    HELD_OUT_SHARE,
+    Pattern,
+    Random,
+    Wording,
+    own_words,
+    patterns,
+    pick,
+    say,
+    shape,
+)
 from lendsafe.errors import DataError
 from lendsafe.product import Product
 from lendsafe.records import Assessment, Decision, Register, Style
@@ -122,7 +132,12 @@ def _draw(assessment: Assessment, style: Style, voice: Voice, values: dict[str, 
         last = max(index for index, block in enumerate(body) if block.why)
         body[last] = replace(body[last], why="")
     context, closing = _around(
-        assessment.decision, [start, *lead, *map(str, body)], len(body) > 1, voice, _target(style, voice.rng), values
+        assessment.decision,
+        [start, *lead, *map(str, body)],
+        len(body) > 1,
+        voice,
+        _target(style, voice.rng),
+        values,
     )
     return (" ".join([start, *context, *lead]), *map(str, body), " ".join(closing))
 

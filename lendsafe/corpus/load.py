@@ -24,7 +24,19 @@ Split = Literal["train", "valid"]
 PRODUCT = "product.json"  # beside data that was made for a lender's own product
 
 SHAPES: tuple[tuple[str, ...], ...] = (("messages",), ("prompt", "completion"), ("instruction", "output"))
-_EXTRAS = ("input", "decision", "product", "assessment", "style", "type", "split", "id", "seed", "template", "text")
+_EXTRAS = (
+    "input",
+    "decision",
+    "product",
+    "assessment",
+    "style",
+    "type",
+    "split",
+    "id",
+    "seed",
+    "template",
+    "text",
+)
 KEYS = tuple(dict.fromkeys([*(key for shape in SHAPES for key in shape), *_EXTRAS]))
 ROLES = ("system", "user", "assistant")
 VALID_FRACTION = 0.1
@@ -185,7 +197,9 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
     )
 
 
-def _example(record: Record, product: Product | None, *, from_csv: bool) -> tuple[Example | None, list[Problem]]:
+def _example(
+    record: Record, product: Product | None, *, from_csv: bool
+) -> tuple[Example | None, list[Problem]]:
     values = {key: value for key, value in record.values.items() if value is not None}
     problems = [
         record.problem(key, f"is an unknown key.{did_you_mean(str(key), list(KEYS))}")

@@ -55,7 +55,9 @@ def make(
         some = applications.sample(min(len(applications), MOST_SCORED), random_state=config.seed)
         pool = _usable(engine.assess_many(some.reset_index(drop=True)))
         if len({one.decision for one in pool}) < 2:
-            raise DataError("The applications give no declines or no approvals with a factor to word; more are needed.")
+            raise DataError(
+                "The applications give no declines or no approvals with a factor to word; more are needed."
+            )
     else:
         pool = list(_drawn(product, 4 * (config.n + extra), rng))
     chosen = _chosen(pool, config.n + extra, product, rng)

@@ -130,7 +130,9 @@ def _sentence_of_factor(rng: random.Random) -> Document:
         name = _name(part, rng)
         shown = " ".join(_shown(part, known))
         key = ", ".join(
-            filter(None, (name, choose(_STRENGTHS[part.strength], rng), choose(_SIDES[part.side], rng), shown))
+            filter(
+                None, (name, choose(_STRENGTHS[part.strength], rng), choose(_SIDES[part.side], rng), shown)
+            )
         )
         text = " ".join(filter(None, (capitalized(block.weight), block.fact, block.why)))
         lines.append(f"{key}, {style.register}{arrow}{text}")
@@ -212,7 +214,9 @@ def _sorted_list(rng: random.Random) -> Document:
     assessment, style = random_assessment(rng)
     ranked = [
         f"{_name(part, rng)} ({abs(factor.contribution):.2f})"
-        for part, factor in zip(_factors(assessment, style), (*assessment.strengths, *assessment.reasons), strict=False)
+        for part, factor in zip(
+            _factors(assessment, style), (*assessment.strengths, *assessment.reasons), strict=False
+        )
     ]
     ranked.sort(key=lambda line: -float(line.rsplit("(", 1)[1][:-1]))
     asked = choose(
@@ -231,9 +235,7 @@ def _list_of_prose(rng: random.Random) -> Document:
     )
     known = set(slots.facts(assessment))
     found = [
-        " | ".join(
-            filter(None, (_plain_name(part), part.strength, " ".join(_shown(part, known))))
-        )
+        " | ".join(filter(None, (_plain_name(part), part.strength, " ".join(_shown(part, known)))))
         for part in _factors(assessment, style)
     ]
     return _talk(rng, f"{asked}\n\n{text}", "\n".join([assessment.decision, *found]))

@@ -99,7 +99,9 @@ def _possible_codes(product: Product, unknown: Field | None, rng: Random) -> tup
     own |= {unknown.when_missing} if unknown else set()
     flag = product.fields[product.no_file].reason if product.no_file else ""
     if flag and rng.random() < NO_FILE_SHARE:
-        elsewhere = [code for code in product.reasons if code in own and "consumer_report" not in product.origins(code)]
+        elsewhere = [
+            code for code in product.reasons if code in own and "consumer_report" not in product.origins(code)
+        ]
         return (flag, *(code for code in elsewhere if code != flag))
     return tuple(code for code in product.reasons if code in own and code != flag)
 
@@ -160,7 +162,9 @@ def _value(one: Field, side: str, rng: Random) -> Value:
         low, high = one.low or 0.0, one.high if one.high is not None else (one.low or 0.0) + 100
         lowest, highest = low + lowest * (high - low), low + highest * (high - low)
     drawn = lowest + (highest - lowest) * rng.random()
-    drawn = min(max(drawn, one.low if one.low is not None else drawn), one.high if one.high is not None else drawn)
+    drawn = min(
+        max(drawn, one.low if one.low is not None else drawn), one.high if one.high is not None else drawn
+    )
     if one.kind == "money":
         return float(max(500 * round(drawn / 500), one.low or 0))
     if one.kind in ("count", "score"):
@@ -169,12 +173,18 @@ def _value(one: Field, side: str, rng: Random) -> Value:
 
 
 def _fit_formulas(
-    product: Product, values: dict[str, Value], adverse: tuple[str, ...], favorable: tuple[str, ...], rng: Random
+    product: Product,
+    values: dict[str, Value],
+    adverse: tuple[str, ...],
+    favorable: tuple[str, ...],
+    rng: Random,
 ) -> None:
     """Draw the amounts behind a formula again until it is on the side that its factor is on."""
     for one in product.in_order_of_need:
         side = _side(product, one, adverse, favorable)
-        inputs = [product.fields[name] for name in sorted(product.inputs(one.name)) if values.get(name) is not None]
+        inputs = [
+            product.fields[name] for name in sorted(product.inputs(one.name)) if values.get(name) is not None
+        ]
         if not side or not one.numeric or one.kind not in _RANGES or not inputs:
             continue
         risky, good = (_SAFER if one.risk == "-" else _RANGES)[one.kind]

@@ -149,7 +149,8 @@ def _applicants(config: SynthConfig) -> tuple[process.Population, list[Assessmen
     """Applicants that fill the counts, their assessments, and those of further applicants."""
     extra = max(1, round(config.n * UNSEEN_SHARE))
     margins = [
-        largest_remainder(config.n, list(one)) for one in (_decisions().values(), *(b.counts for b in process.bands()))
+        largest_remainder(config.n, list(one))
+        for one in (_decisions().values(), *(b.counts for b in process.bands()))
     ]
     size = config.n * _FIRST_DRAW + 400
     for _ in range(_MOST_DRAWS):

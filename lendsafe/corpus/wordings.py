@@ -74,4 +74,16 @@ def _read(name: str) -> dict[str, Any]:
     return tomllib.loads((files("lendsafe.corpus") / name).read_text("utf-8"))
 
 
-__all__ = ["HELD_OUT_SHARE", "Pattern", "Random", "Wording", "own_words", "parse", "patterns", "pick", "places", "say", "shape"]
+__all__ = [
+    "HELD_OUT_SHARE",
+    "Pattern",
+    "Random",
+    "Wording",
+    "own_words",
+    "parse",
+    "patterns",
+    "pick",
+    "places",
+    "say",
+    "shape",
+]

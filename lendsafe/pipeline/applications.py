@@ -112,9 +112,13 @@ def read_file(path: Path, product: Product) -> Read:
     people = table.people.to_dict("records")
     found: list[Application] = []
     seen: dict[str, str] = {}
-    for applicant, person, source in zip(to_applicants(table.frame, product), people, table.sources, strict=True):
+    for applicant, person, source in zip(
+        to_applicants(table.frame, product), people, table.sources, strict=True
+    ):
         wrong: list[str] = []
-        key = applicant.applicant_id.casefold()  # letters are named by it, and not every file system tells A from a
+        key = (
+            applicant.applicant_id.casefold()
+        )  # letters are named by it, and not every file system tells A from a
         if not _is_opaque(applicant.applicant_id):
             wrong.append(
                 "the identifier is not opaque; expected up to 64 letters, digits, '.', '_' or '-', and no number of a person"
@@ -124,7 +128,9 @@ def read_file(path: Path, product: Product) -> Read:
         seen.setdefault(key, applicant.applicant_id)
         application = _application(applicant, person, source, product, wrong)
         if wrong or application is None:
-            rejects += [Reject(0, "", f"application '{_shown_id(applicant.applicant_id)}': {text}") for text in wrong]
+            rejects += [
+                Reject(0, "", f"application '{_shown_id(applicant.applicant_id)}': {text}") for text in wrong
+            ]
         else:
             found.append(application)
     return Read(applications=tuple(found), rejects=tuple(rejects), unmapped=tuple(table.lineage["unmapped"]))
@@ -164,7 +170,11 @@ def application_from(table: Mapping[str, Any], product: Product | None = None) -
 
 
 def _application(
-    applicant: Applicant, person: Mapping[str, Any], source: Mapping[str, Any], product: Product, wrong: list[str]
+    applicant: Applicant,
+    person: Mapping[str, Any],
+    source: Mapping[str, Any],
+    product: Product,
+    wrong: list[str],
 ) -> Application | None:
     by_role: dict[str, list[Any]] = {}
     for name, value in person.items():
@@ -213,7 +223,9 @@ def _key_factors(value: Any, wrong: list[str]) -> tuple[str, ...] | None:
         return None
     found = _entries(value)
     if not all(isinstance(one, str) and 0 < len(one.strip()) <= MOST_CHARACTERS for one in found):
-        wrong.append(f"the key factors cannot be used; expected a list of texts of up to {MOST_CHARACTERS} characters")
+        wrong.append(
+            f"the key factors cannot be used; expected a list of texts of up to {MOST_CHARACTERS} characters"
+        )
         return None
     return tuple(one.strip() for one in found)
 
@@ -238,7 +250,11 @@ def _personal(product: Product) -> dict[str, str]:
     names = {}
     for one in product.fields.values():
         if one.role.startswith(("contact.", "date.")) or one.role == "key_factors":
-            names |= {one.role: one.name, one.role.partition(".")[2] or one.role: one.name, one.name: one.name}
+            names |= {
+                one.role: one.name,
+                one.role.partition(".")[2] or one.role: one.name,
+                one.name: one.name,
+            }
             names |= dict.fromkeys(one.columns, one.name)
     return names
 
@@ -255,7 +271,9 @@ def _refuse_misspelled(path: Path, table: Table, product: Product) -> None:
     for name in table.lineage["unmapped"]:
         hint = did_you_mean(name, known)
         if hint and len(name) > 4 and _KEY.fullmatch(name):
-            raise DataError(f"{path}: no field has the column '{name}'.{hint} Else set it aside in the product.")
+            raise DataError(
+                f"{path}: no field has the column '{name}'.{hint} Else set it aside in the product."
+            )
 
 
 def _is_opaque(identifier: str) -> bool:

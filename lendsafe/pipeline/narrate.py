@@ -14,6 +14,7 @@ from lendsafe.eval.truth.checks import check_sent
 from lendsafe.eval.truth.examine import Examination, examine
 from lendsafe.eval.truth.language import Language
 from lendsafe.mlx_lora.exchange import adapter, loading
+from lendsafe.mlx_lora.form import Form, Segment
 from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.runs import record
 from lendsafe.mlx_lora.tokens import prompt_ids
@@ -53,9 +54,10 @@ class Narrator:
         *,
         temperature: float = 0.0,
         seed: int = 0,
+        forms: Sequence[Form] | None = None,
         done: Callable[[int], None] | None = None,
     ) -> list[str]:
-        """Generate the assistant's reply to each conversation."""
+        """Generate the assistant's reply to each conversation, held to its form if one is given."""
         if not conversations:
             return []
         replies = generate(
@@ -66,6 +68,7 @@ class Narrator:
             temperature=temperature,
             seed=seed,
             batch_size=self.config.generation_batch,
+            forms=forms,
             done=done,
         )
         return [reply.text.strip() for reply in replies]
@@ -102,10 +105,27 @@ def read_language(run: Path) -> Language | None:
     wanted = record.approved_language(run)
     found = Language.read(run / LANGUAGE)
     if wanted and found is None:
-        raise RefusedError(f"{run / LANGUAGE}: missing; the run was trained with an approved language. Copy the run again.")
+        raise RefusedError(
+            f"{run / LANGUAGE}: missing; the run was trained with an approved language. Copy the run again."
+        )
     if wanted and found is not None and found.digest() != wanted:
-        raise RefusedError(f"{run / LANGUAGE}: not the approved language that the run was trained with. Copy the run again.")
+        raise RefusedError(
+            f"{run / LANGUAGE}: not the approved language that the run was trained with. Copy the run again."
+        )
     return found if wanted else None
+
+
+def form(assessment: Assessment, style: Style) -> Form:
+    """What a reply is held to: the parts that the assessment opens, with the slots that each may hold.
+
+    So no factor can be missing or made up, and no figure of another factor can be said.
+    """
+    opened = parts.of(assessment, style)
+    segments = [
+        Segment(label, frozenset(prompts.shown_slots(assessment, part)), required=part.kind != "end")
+        for part, label in zip(opened, parts.labels(opened), strict=True)
+    ]
+    return Form(tuple(segments))
 
 
 def explain(
@@ -144,6 +164,7 @@ def explain(
                 [prompts.request(requests[i].assessment, requests[i].style) for i in pending],
                 temperature=writer.config.retry_temperature if attempt else writer.config.temperature,
                 seed=writer.config.generation_seed + attempt,
+                forms=[form(requests[i].assessment, requests[i].style) for i in pending],
                 done=_counted(done, len(finished)),
             )
         for i, text in zip(pending, texts, strict=True):
@@ -159,15 +180,15 @@ def explain(
             continue
         why = "" if i not in asked else NOT_APPROVED if closed else "no try could be sent"
         if writer is not None and why and writer.config.unreviewed == "hold" and i in last:
-            finished[i] = _explanation(request, last[i].narrative, last[i], "held", tries[i], failed.get(i, ()), why)
+            finished[i] = _explanation(
+                request, last[i].narrative, last[i], "held", tries[i], failed.get(i, ()), why
+            )
         else:
             finished[i] = fixed(request, tries.get(i, 0), failed.get(i, ()), why)
     return [finished[i] for i in range(len(requests))]
 
 
-def fixed(
-    request: Request, tries: int = 0, findings: tuple[Finding, ...] = (), why: str = ""
-) -> Explanation:
+def fixed(request: Request, tries: int = 0, findings: tuple[Finding, ...] = (), why: str = "") -> Explanation:
     """The product's fixed words, which go through every check as they are sent.
 
     Raises:

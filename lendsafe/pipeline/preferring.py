@@ -5,16 +5,15 @@ from pathlib import Path
 
 from lendsafe.corpus import load as corpus
 from lendsafe.errors import DataError
-from lendsafe.eval.checks import check
-from lendsafe.files import disk_errors, write_atomically
+from lendsafe.eval.truth.examine import examine
 from lendsafe.mlx_lora.config import PreferenceConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.runs import preference
 from lendsafe.mlx_lora.runs import run as runs
-from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.pipeline import planning
-from lendsafe.pipeline.narrate import VOCABULARY, read_vocabulary
+from lendsafe.pipeline.narrate import LANGUAGE, form, read_language
 from lendsafe.pipeline.training import dataset_of
+from lendsafe.records import Style
 
 
 def prefer(
@@ -44,27 +43,24 @@ def prefer(
         DataError: If a training row has no assessment to check replies against.
     """
     train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
-    about = [row.assessment for row in train_rows]
     without = [row.id for row in train_rows if row.assessment is None]
     if without:
         raise DataError(
             f"{data}: {len(without)} training rows have no assessment (first: {without[0]}), so that replies to"
             " them cannot be checked."
         )
-    taught = read_vocabulary(start)
+    known = [(row.assessment, row.style or Style()) for row in train_rows if row.assessment]
+    approved = read_language(start)
 
     def accept(number: int, reply: str) -> bool:
-        assessment = about[number]
-        assert assessment is not None
-        return not check(reply, assessment, style=train_rows[number].style, vocabulary=taught)
+        """Whether the reply could be sent as it is."""
+        return examine(reply, *known[number], approved).sent
 
     dataset = dataset_of(train_rows, valid_rows, data)
-    lesson = preference.Lesson(start=start, data=dataset, accept=accept)
+    if approved is not None:  # nothing is accepted that says more
+        dataset = replace(dataset, beside={LANGUAGE: approved.lines()}, language=approved.digest())
+    lesson = preference.Lesson(start=start, data=dataset, accept=accept, forms=[form(*one) for one in known])
     fitted = planning.settled(model, config, dataset.train)
     config = replace(config, token_budget=fitted.token_budget, recompute=fitted.recompute)
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
-    result = preference.prefer(base, lesson, config, out, resume=resume, force=force, quiet=quiet)
-    if taught and Parallel().leads:  # nothing is accepted that holds other words
-        with disk_errors(out):
-            write_atomically(out / VOCABULARY, taught.lines())
-    return result
+    return preference.prefer(base, lesson, config, out, resume=resume, force=force, quiet=quiet)

@@ -18,7 +18,8 @@ class GenerateConfig:
     retries: int = knob(2, "Further tries after a narrative that fails a check.", low=0, high=10)
     generation_seed: int = knob(0, "Seed of sampling.", low=0)
     unreviewed: Literal["template", "hold"] = knob(
-        "template", "What becomes of a text that may not be sent: the product's words, or it waits for a person."
+        "template",
+        "What becomes of a text that may not be sent: the product's words, or it waits for a person.",
     )
     generation_batch: int = knob(32, "Narratives generated side by side.", low=1, high=1024)
 

@@ -68,7 +68,9 @@ def approved_language(rows: Sequence[Example]) -> Language | None:
     more = [pair for row in rows for pair in _of_reply(row, own)]
     if not more:
         return own
-    return Language.from_wordings([*approved.wordings(product), *more], approved.purposes(product), approved.items(product))
+    return Language.from_wordings(
+        [*approved.wordings(product), *more], approved.purposes(product), approved.items(product)
+    )
 
 
 def _of_reply(row: Example, own: Language) -> Iterator[tuple[parts.Part, str]]:
@@ -83,3 +85,14 @@ def _of_reply(row: Example, own: Language) -> Iterator[tuple[parts.Part, str]]:
     for one in found.verdicts:
         if one.kind == "unsupported":
             yield opened[one.part], found.narrative[one.start : one.end]
+
+
+def dataset_of(train_rows: Sequence[Example], valid_rows: Sequence[Example], data: Path) -> runs.Dataset:
+    """The conversations of the examples in a file or folder."""
+    return runs.Dataset(
+        train=[row.messages for row in train_rows],
+        valid=[row.messages for row in valid_rows],
+        train_names=[row.id for row in train_rows],
+        valid_names=[row.id for row in valid_rows],
+        source=str(data.resolve()),
+    )

@@ -167,7 +167,10 @@ def _missing_items(case: Case) -> list[Finding]:
             fact=f"missing: {', '.join(missing)}",
         )
         for name in missing
-        if not any(said in case.lowered for said in _names_of(case.assessment.applicant.product.fields.get(name), name))
+        if not any(
+            said in case.lowered
+            for said in _names_of(case.assessment.applicant.product.fields.get(name), name)
+        )
     ]
 
 

@@ -157,7 +157,12 @@ class Words:
     @cached_property
     def named(self) -> re.Pattern[str]:
         """Finds words that speak of a factor; the group, ``CODE__adverse`` and so on, says which and how."""
-        kinds = (("adverse", "adverse"), ("favourable", "favourable"), ("neutral", "neutral"), ("weak", "weak"))
+        kinds = (
+            ("adverse", "adverse"),
+            ("favourable", "favourable"),
+            ("neutral", "neutral"),
+            ("weak", "weak"),
+        )
         # intrinsic phrases of every code come before neutral ones, and weak words last
         return groups(
             {
@@ -277,7 +282,11 @@ def words_of_product(product: Product) -> Words:
     factors = {}
     for code, one in product.reasons.items():
         known = reviewed.factors.get(own.get(one.statement.lower(), ""))
-        factors[code] = replace(known, code=code, slots=one.slots, statement=one.statement, favorable=one.favorable) if known else _made(product, one)
+        factors[code] = (
+            replace(known, code=code, slots=one.slots, statement=one.statement, favorable=one.favorable)
+            if known
+            else _made(product, one)
+        )
     codes = {code: name for name, one in product.reasons.items() if (code := own.get(one.statement.lower()))}
     facts = {}
     for name, field_ in product.values.items():
@@ -299,20 +308,33 @@ def words_of_product(product: Product) -> Words:
 
 
 _UNITS: Mapping[str, Unit] = {"money": "money", "percent": "percent", "duration": "months"}
-_BARE = re.compile(r"^(?:the|a|an|your|that|fact|lack of|level of|number of|low|high|short|long|moderate)\s+", re.IGNORECASE)
+_BARE = re.compile(
+    r"^(?:the|a|an|your|that|fact|lack of|level of|number of|low|high|short|long|moderate)\s+", re.IGNORECASE
+)
 
 
 def _made(product: Product, one: ReasonCode) -> FactorWords:
     """A factor's words out of the product's noun phrases."""
     signs = [f.risk for f in product.features if f.reason == one.code]
-    said = [text for phrases in (one.words.against, one.words.in_favor) for texts in phrases.values() for text in texts]
+    said = [
+        text
+        for phrases in (one.words.against, one.words.in_favor)
+        for texts in phrases.values()
+        for text in texts
+    ]
     plain = {_core(first(parse(text))) for text in (*said, *one.template[:2], one.statement)}
     return FactorWords(
         code=one.code,
         more_is_adverse="-" not in signs,
         statement=one.statement,
         favorable=one.favorable,
-        neutral=tuple(sorted((re.escape(text).replace(r"\ ", " ") for text in plain if len(text) > 2), key=len, reverse=True)),
+        neutral=tuple(
+            sorted(
+                (re.escape(text).replace(r"\ ", " ") for text in plain if len(text) > 2),
+                key=len,
+                reverse=True,
+            )
+        ),
         slots=one.slots,
     )
 
@@ -331,7 +353,8 @@ def _made_fact(product: Product, one: Field) -> FactWords:
     return FactWords(
         name=one.name,
         unit=_UNITS.get(one.kind, "bare"),
-        role="|".join(sorted((re.escape(noun) for noun in nouns), key=len, reverse=True)) or re.escape(one.name),
+        role="|".join(sorted((re.escape(noun) for noun in nouns), key=len, reverse=True))
+        or re.escape(one.name),
         window=int(window[1]) * (12 if window[2].startswith("year") else 1) if window else None,
         count=one.kind == "count" and one.risk == "+",
         factor=one.reason,
