@@ -416,7 +416,9 @@ def _doubly_negated(sentence: Sentence, known: Known) -> Iterator[Claim]:
         entry = known.words.factors.get(code)
         if entry is None or entry.levelled or part.side == "favorable" or not entry.verb:
             continue
-        if (match := re.search(entry.verb, sentence.masked)) and len(_TURN.findall(sentence.masked)) == 2:
+        match = re.search(entry.verb, sentence.masked)
+        before = sentence.masked[: match.start()].rpartition(",")[2] if match else ""
+        if match and len(_TURN.findall(before)) > 1:
             yield Claim("negation: turned twice", match.start(), match.end(), f"{code}: {part.side}")
 
 
