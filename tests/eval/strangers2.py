@@ -50,12 +50,20 @@ def subject(table: dict[str, Any]) -> tuple[Assessment, Style]:
     return one, Style(detail=table.get("detail", "standard"))
 
 
-def untruths() -> list[Untruth]:
-    read = tomllib.loads(Path(__file__).with_name("strangers2.toml").read_text("utf-8"))
-    about = {name: subject(table) for name, table in read.pop("subject").items()}
+def table(name: str) -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name(name).read_text("utf-8"))
+
+
+def subjects() -> dict[str, tuple[Assessment, Style]]:
+    return {name: subject(one) for name, one in table("strangers2.toml")["subject"].items()}
+
+
+def untruths(name: str = "strangers2.toml") -> list[Untruth]:
+    read, about = table(name), subjects()
+    read.pop("subject", None)
     found = []
-    for kind, subjects in read.items():
-        for name, places in subjects.items():
+    for kind, said_of in read.items():
+        for name, places in said_of.items():
             one, style = about[name]
             opened = parts.of(one, style)
             texts = label(template.template(one, style), one, style, language()).texts
