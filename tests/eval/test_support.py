@@ -294,7 +294,7 @@ def test_random_walks_over_taught_pairs_are_not_sent(capsys):
 def test_a_language_is_read_back_and_equal():
     again = Language.from_lines(language().lines())
     assert again == language()
-    assert again.digest() == language().digest()
+    assert again.digest == language().digest
 
 
 def test_every_changed_removed_or_added_byte_is_refused(tmp_path):
