@@ -108,7 +108,7 @@ def read_language(run: Path) -> Language | None:
         raise RefusedError(
             f"{run / LANGUAGE}: missing; the run was trained with an approved language. Copy the run again."
         )
-    if wanted and found is not None and found.digest() != wanted:
+    if wanted and found is not None and found.digest != wanted:
         raise RefusedError(
             f"{run / LANGUAGE}: not the approved language that the run was trained with. Copy the run again."
         )

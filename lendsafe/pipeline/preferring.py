@@ -58,7 +58,7 @@ def prefer(
 
     dataset = dataset_of(train_rows, valid_rows, data)
     if approved is not None:  # nothing is accepted that says more
-        dataset = replace(dataset, beside={LANGUAGE: approved.lines()}, language=approved.digest())
+        dataset = replace(dataset, beside={LANGUAGE: approved.lines()}, language=approved.digest)
     lesson = preference.Lesson(start=start, data=dataset, accept=accept, forms=[form(*one) for one in known])
     fitted = planning.settled(model, config, dataset.train)
     config = replace(config, token_budget=fitted.token_budget, recompute=fitted.recompute)

@@ -47,7 +47,7 @@ def train(
     config = planning.settled(model, config, [row.messages for row in train_rows])
     base = loading.load(model, precision=config.precision, quantize=config.quantize)
     if (language := approved_language(train_rows)) is not None:
-        dataset = replace(dataset, beside={LANGUAGE: language.lines()}, language=language.digest())
+        dataset = replace(dataset, beside={LANGUAGE: language.lines()}, language=language.digest)
     return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
 
 

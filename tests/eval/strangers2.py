@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from applicants import applicant
 from approved import language
 
 from lendsafe import parts, template
 from lendsafe.eval.truth.label import label
-from lendsafe.records import Applicant, Assessment, Reason, Style
+from lendsafe.records import Assessment, Reason, Style
 
 SIZES = {"strong": 1.2, "moderate": 0.7, "slight": 0.3}
 
@@ -41,21 +42,29 @@ def factors(table: dict[str, str], sign: int) -> tuple[Reason, ...]:
 def subject(table: dict[str, Any]) -> tuple[Assessment, Style]:
     facts = dict(table["facts"])
     counter = facts.pop("counteroffer_amount", None)
-    applicant = Applicant(applicant_id="S-1", loan_purpose=table["purpose"], **facts)
+    person = applicant("S-1", loan_purpose=table["purpose"], **facts)
     one = Assessment(
-        applicant=applicant, decision=table["decision"], default_probability=0.3, cutoff=0.2,
+        applicant=person, decision=table["decision"], default_probability=0.3, cutoff=0.2,
         reasons=factors(table.get("reasons", {}), 1), strengths=factors(table.get("strengths", {}), -1),
         counteroffer_amount=counter,
     )  # fmt: skip
     return one, Style(detail=table.get("detail", "standard"))
 
 
-def untruths() -> list[Untruth]:
-    read = tomllib.loads(Path(__file__).with_name("strangers2.toml").read_text("utf-8"))
-    about = {name: subject(table) for name, table in read.pop("subject").items()}
+def table(name: str) -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name(name).read_text("utf-8"))
+
+
+def subjects() -> dict[str, tuple[Assessment, Style]]:
+    return {name: subject(one) for name, one in table("strangers2.toml")["subject"].items()}
+
+
+def untruths(name: str = "strangers2.toml") -> list[Untruth]:
+    read, about = table(name), subjects()
+    read.pop("subject", None)
     found = []
-    for kind, subjects in read.items():
-        for name, places in subjects.items():
+    for kind, said_of in read.items():
+        for name, places in said_of.items():
             one, style = about[name]
             opened = parts.of(one, style)
             texts = label(template.template(one, style), one, style, language()).texts

@@ -69,5 +69,5 @@ def examine(
     text = slots.render(narrative, values) if set(slots.names(narrative)) <= set(values) else narrative
     verdicts = support(texts, assessment, style, language) if not wrong else []
     wrong += check_sent(text, assessment, untrusted=untrusted)
-    digest = language.digest() if language else ""
+    digest = language.digest if language else ""
     return Examination(narrative, text, tuple(verdicts), tuple(wrong), digest)

@@ -118,6 +118,8 @@ def _directions(
 ) -> list[Finding]:
     found = []
     for one in everything:
+        if not one.asserted:
+            continue
         if one.code in adverse and (one.mixed or (one.explicit and one.sign > 0)):
             message = f"Speaks well of an adverse factor: {_named(one.code)}."
             found.append(Finding("G4", message, one.start, one.end, "adverse"))

@@ -132,6 +132,8 @@ def _slot_problem(one: Quantity, known: Read, facts: Facts) -> Problem | None:
     if one.slot not in shown:
         return "the assessment has no value for this slot", ""
     role, touching = role_of(one, known)
+    if role == words().facts[one.slot].otherwise:
+        return None  # "a loan of {counteroffer_amount}"
     if role and role != one.slot and _clash(one, role, touching, known.roles):
         return f"stands where the text speaks of {_plain(role)}", f"{one.slot} = {shown[one.slot]}"
     if _operator(one, known.sentence) in ("<", ">") and one.unit != "money":

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from lendsafe import parts
 from lendsafe.eval.truth.case import lowered
 from lendsafe.eval.truth.checks import check
-from lendsafe.eval.truth.claims import Claim, Known, claims
+from lendsafe.eval.truth.claims import claims
 from lendsafe.eval.truth.figures import Limit
+from lendsafe.eval.truth.known import Claim, Known
 from lendsafe.eval.truth.language import Language
 from lendsafe.eval.truth.sentence import Sentence, sentences_of
 from lendsafe.eval.truth.support import Verdict, places

@@ -139,6 +139,7 @@ class Language:
         body = self._body()
         return f"{FORMAT} sha256:{_digest(body)}\n{body}"
 
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all that is approved, in hexadecimal."""
         return _digest(self._body())

@@ -437,7 +437,7 @@ _CONCERNED = re.compile(
     r"\b(?:concern\w*|doubts?|worr\w+|questions?|pause|caution) (?:about|over|regarding|as to|with) (?:\w+ ){0,3}$"
 )
 _SUPPOSED = re.compile(
-    r"\b(?:we|i) (?:know|understand|see|realize) (?:that )?you (?:may|might) (?:\w+ )?(?:be|have) (?:\w+ )?$"
+    r"\bif (?:you|we|i) (?:believe|think|feel|find|notice|know|suspect)\b|\b(?:we|i) (?:know|understand|see|realize) (?:that )?you (?:may|might) (?:\w+ )?(?:be|have) (?:\w+ )?$"
 )
 _PERSON = re.compile(r"\b(?:you|your|yours|applicants?|applicant's)\b|[{$\d]")
 # "we have no way to see how you have paid other lenders"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from lendsafe.eval.truth import sentences
+from lendsafe.eval.truth.case import alike
 from lendsafe.eval.truth.lexicon import lexicon, table
 from lendsafe.eval.truth.mentions import Mention, read_sentence
 from lendsafe.eval.truth.numbers import Quantity, read
@@ -13,23 +14,28 @@ from lendsafe.eval.truth.sentences import Span
 from lendsafe.eval.truth.words import remembered, words
 from lendsafe.slots import SLOT
 
-LONGEST = 1_200  # characters that are read as one sentence; what is longer is read in pieces
-
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+# verb: forms of it that no ending makes
 _IRREGULAR = {
-    "made": "make", "found": "find", "said": "say", "told": "tell", "gave": "give", "given": "give",
-    "took": "take", "taken": "take", "saw": "see", "seen": "see", "led": "lead", "went": "go", "gone": "go",
-    "came": "come", "began": "begin", "begun": "begin", "held": "hold", "kept": "keep", "knew": "know",
-    "known": "know", "thought": "think", "felt": "feel", "paid": "pay", "left": "leave", "stood": "stand",
-    "spent": "spend", "built": "build", "wrote": "write", "written": "write", "drove": "drive",
-    "driven": "drive", "shown": "show", "chose": "choose", "chosen": "choose", "heard": "hear",
-    "understood": "understand", "sought": "seek", "lent": "lend", "got": "get", "met": "meet",
-    "spoke": "speak", "spoken": "speak",
+    form: base
+    for base, forms in {
+        "bear": "bore borne", "become": "became", "begin": "began begun", "break": "broke broken",
+        "bring": "brought", "build": "built", "catch": "caught", "choose": "chose chosen", "come": "came",
+        "deal": "dealt", "draw": "drew drawn", "drive": "drove driven", "fall": "fell fallen", "feel": "felt",
+        "find": "found", "get": "got", "give": "gave given", "go": "went gone", "grow": "grew grown",
+        "hear": "heard", "hold": "held", "keep": "kept", "know": "knew known", "lay": "laid", "lead": "led",
+        "leave": "left", "lend": "lent", "lose": "lost", "make": "made", "mean": "meant", "meet": "met",
+        "pay": "paid", "rise": "rose risen", "run": "ran", "say": "said", "see": "saw seen", "seek": "sought",
+        "send": "sent", "show": "shown", "sit": "sat", "speak": "spoke spoken", "spend": "spent",
+        "stand": "stood", "take": "took taken", "tell": "told", "think": "thought", "understand": "understood",
+        "win": "won", "write": "wrote written",
+    }.items()
+    for form in forms.split()
 }  # fmt: skip
 _ENDINGS = (
-    ("'s", ("",)), ("'re", ("",)), ("'ve", ("",)), ("'d", ("",)), ("'ll", ("",)), ("ies", ("y",)), ("es", ("", "e")), ("s", ("",)), ("ied", ("y",)), ("ed", ("", "e")),
-    ("ing", ("", "e")), ("ier", ("y",)), ("er", ("", "e")), ("iest", ("y",)), ("est", ("", "e")),
-    ("ly", ("",)),
+    ("'s", ("",)), ("'re", ("",)), ("'ve", ("",)), ("'d", ("",)), ("'ll", ("",)),
+    ("ies", ("y",)), ("es", ("", "e")), ("s", ("",)), ("ied", ("y",)), ("ed", ("", "e")),
+    ("ing", ("", "e")), ("ier", ("y",)), ("er", ("", "e")), ("iest", ("y",)), ("est", ("", "e")), ("ly", ("",)),
 )  # fmt: skip
 
 
@@ -41,6 +47,7 @@ class Sentence:
         raw: As it is written.
         plain: In lower case, typographic marks made plain; offsets as in ``raw``.
         masked: The same with its slots blanked out.
+        like: ``plain`` with large figures alike: what is read once for many sentences.
         start: Offset of the sentence in its text.
         outcome: 1 under an approval, -1 under any other decision.
     """
@@ -48,13 +55,14 @@ class Sentence:
     raw: str
     plain: str
     masked: str
+    like: str
     start: int
     outcome: int
 
     @property
     def mentions(self) -> tuple[Mention, ...]:
         """Factors that it speaks of; offsets are within it."""
-        return read_sentence(self.plain, self.outcome).mentions
+        return read_sentence(self.like, self.outcome).mentions
 
     @property
     def figures(self) -> tuple[Quantity, ...]:
@@ -64,31 +72,35 @@ class Sentence:
     @property
     def outside(self) -> tuple[Span, ...]:
         """Words of no field that an explanation is about."""
-        return _outside(self.plain, self.masked, self.outcome)
+        return _outside(self.like, self.like_masked, self.outcome)
+
+    @property
+    def like_masked(self) -> str:
+        """``masked`` with large figures alike."""
+        return self.masked if self.like == self.plain else _blanked(self.like)
+
+    @property
+    def has_digits(self) -> bool:
+        """Whether figures are written out."""
+        return self.like != self.plain
 
 
 def sentences_of(text: str, plain: str, *, approved: bool) -> Iterator[Sentence]:
-    """The sentences of a text; one that has no end for very long is cut at a space.
+    """The sentences of a text.
 
     Args:
         text: As it is written.
         plain: The same in lower case, of the same length.
         approved: Whether the decision is an approval.
     """
+    like = alike(plain)
     for start, end in sentences.split(plain):
-        for first, last in _pieces(plain, start, end):
-            low = plain[first:last]
-            masked = SLOT.sub(lambda match: " " * len(match[0]), low)
-            yield Sentence(text[first:last], low, masked, first, 1 if approved else -1)
+        low = plain[start:end]
+        yield Sentence(text[start:end], low, _blanked(low), like[start:end], start, 1 if approved else -1)
 
 
-def _pieces(text: str, start: int, end: int) -> Iterator[Span]:
-    while end - start > LONGEST:
-        cut = text.rfind(" ", start, start + LONGEST)
-        cut = cut if cut > start else start + LONGEST
-        yield start, cut
-        start = cut
-    yield start, end
+def _blanked(plain: str) -> str:
+    return SLOT.sub(lambda match: " " * len(match[0]), plain) if "{" in plain else plain
 
 
 @remembered(1 << 16)

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 Span = tuple[int, int]
 
+LONGEST = 1_000  # characters that are read as one sentence; a text without a full stop is read in pieces
+
 _END = re.compile(r"[.!?]+[\"')\u201d\u2019]*(?=\s|$)|\n+")
 _ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:mr|ms|mrs|dr|vs|approx))$", re.IGNORECASE)
 _NUMBERED = re.compile(r"\bno\.\s*\d", re.IGNORECASE)  # "no. 7" goes on; "our answer is no." ends
@@ -18,7 +20,7 @@ _CLAUSE = re.compile(
 def split(text: str) -> tuple[Span, ...]:
     """Spans of the sentences of ``text``, without the white space around them."""
     spans, start = [], 0
-    for end in [*_ends(text), len(text)]:
+    for end in _cut([*_ends(text), len(text)], text):
         while start < end and text[start].isspace():
             start += 1
         last = end
@@ -38,6 +40,18 @@ def _ends(text: str) -> Iterator[int]:
         )
         if not abbreviated or match.end() == len(text):
             yield match.end()
+
+
+def _cut(ends: list[int], text: str) -> Iterator[int]:
+    """The ends, and one more at a space wherever a sentence would be longer than any that is read whole."""
+    start = 0
+    for end in ends:
+        while end - start > LONGEST:
+            space = text.rfind(" ", start + 1, start + LONGEST)
+            start = space if space > start else start + LONGEST
+            yield start
+        yield end
+        start = end
 
 
 def lines(text: str) -> str:
