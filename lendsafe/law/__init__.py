@@ -1,0 +1,1 @@
+"""The law that a letter follows: dated paragraphs, offline, each with its citation."""

@@ -1,0 +1,174 @@
+"""Citations as people write them, and the labels by which paragraphs are kept.
+
+A label names one paragraph: ``1002-9-b-2`` is 12 CFR 1002.9(b)(2), ``1002-9-b-2-Interp-4`` the comment
+9(b)(2)-4 in Supplement I, ``1002-C-4`` paragraph 4 of appendix C, ``1002-C-form-3`` Form C-3 and
+``1681m-a-2-A`` 15 USC 1681m(a)(2)(A). Labels of regulations are those of the Bureau's regulations-xml.
+"""
+
+import re
+from collections.abc import Iterator
+
+INTERP = "Interp"
+_LEVEL = r"\([A-Za-z0-9]{1,5}\)"
+_SECTION = rf"(?P<section>10(?:02|22)\.\d+)(?P<levels>(?:{_LEVEL})*)"
+_STATUTE = rf"(?P<statute>1681[a-z]?)(?P<slevels>(?:{_LEVEL})*)"
+_COMMENT = rf"(?P<comment>\d+)(?P<clevels>(?:{_LEVEL})*)-(?P<number>\d+)(?P<item>(?:\.[A-Za-z0-9]+)*)"
+_FORM = r"[Ff]orms? (?P<form>[CH]-\d+)(?: to (?P<last>[CH]-\d+))?(?:,? part (?P<piece>I{1,2})\b)?"
+_PARAGRAPH = r"paragraph (?P<paragraph>\d+)(?! of section)"
+_APPENDIX = r"(?:(?P<part>10(?:02|22)),? )?[Aa]ppendix (?P<appendix>[A-N])\b"
+_MORE = rf"(?P<more>(?:{_LEVEL})+)"
+# Where in a text a citation starts; what follows it by commas and "and" belongs to it.
+_START = re.compile(
+    rf"(?:12 CFR |15 U\.?S\.?C\.? |§§? ?)?(?:\b{_SECTION}|\b{_STATUTE}(?![-\d]))|\b[Cc]omments? {_COMMENT}|\b{_APPENDIX}"
+    rf"|\b{_FORM}"
+)
+_NEXT = re.compile(
+    rf"(?:,|;| and| or| to|, and|, or) (?:(?:12 CFR )?{_SECTION}|{_STATUTE}(?![-\d])|(?:comments? )?{_COMMENT}|{_FORM}|{_PARAGRAPH}"
+    rf"|{_APPENDIX}|{_MORE})"
+)
+_ROMAN = re.compile(r"^[ivxl]+$")
+
+
+def labels_in(text: str) -> list[str]:
+    """Every paragraph that a text cites, in its order, without repetition.
+
+    ``12 CFR 1002.9(a)(2), (b)(1); appendix A`` cites three.
+    """
+    found: dict[str, None] = {}
+    place = 0
+    while match := _START.search(text, place):
+        base = ""
+        following: re.Match[str] | None = match
+        while following:
+            before, (base, named) = base, _labels(following, base)
+            if before == base and any(one.startswith(f"{before}-") for one in named):
+                found.pop(before if re.fullmatch(r"\d+-[A-Z]", before) else "", None)  # its form is meant
+            found.update(dict.fromkeys(named))
+            place = following.end()
+            following = _NEXT.match(text, place)
+    return list(found)
+
+
+def citation(label: str) -> str:
+    """The citation of a labelled paragraph, as it is written in a letter."""
+    head, _, tail = label.partition(f"-{INTERP}")
+    parts = head.split("-")
+    if label.startswith("1681"):
+        return f"15 USC {parts[0]}{_levels(parts[1:])}"
+    if tail or head != label:
+        return _comment(parts, tail.strip("-"))
+    if len(parts) == 1:
+        return f"12 CFR part {parts[0]}"
+    if not parts[1][0].isdigit():
+        return _appendix(parts)
+    return f"12 CFR {parts[0]}.{parts[1]}{_levels(parts[2:])}"
+
+
+def section_of(label: str) -> str:
+    """The section, appendix or part of the commentary's section that a label lies in."""
+    parts = label.split("-")
+    return parts[0] if label.startswith("1681") else "-".join(parts[:2])
+
+
+def document_of(label: str) -> str:
+    """The text that a label belongs to: ``1002``, ``1022`` or ``1681``."""
+    return label[:4]
+
+
+def ancestors(label: str) -> Iterator[str]:
+    """Labels above a paragraph, the outermost first.
+
+    A comment lies under the paragraph that it explains and under the comment it is an item of.
+    """
+    head, mark, tail = label.partition(f"-{INTERP}")
+    parts = head.split("-")
+    for end in range(2, len(parts)):
+        yield "-".join(parts[:end])
+    if mark:
+        yield head
+        steps = tail.strip("-").split("-") if tail else []
+        yield from ("-".join([f"{head}-{INTERP}", *steps[:end]]) for end in range(len(steps)))
+
+
+def _labels(match: re.Match[str], base: str) -> tuple[str, list[str]]:
+    """What continues the citation, and the labels of this part of it."""
+    group = {name: value for name, value in match.groupdict().items() if value}
+    if section := group.get("section"):
+        part, number = section.split(".")
+        base = _join(f"{part}-{number}", group.get("levels", ""))
+        return base, [base]
+    if statute := group.get("statute"):
+        base = _join(statute, group.get("slevels", ""))
+        return base, [base]
+    if comment := group.get("comment"):
+        head = _join(f"1002-{comment}", group.get("clevels", ""))
+        return base, ["-".join([head, INTERP, group["number"], *group.get("item", "").split(".")[1:]])]
+    if form := group.get("form"):
+        return _forms(form, group.get("last"), group.get("piece"))
+    if letter := group.get("appendix"):
+        part = group.get("part") or (base[:4] if base[:4] in ("1002", "1022") else "1002")
+        base = f"{part}-{letter}"
+        return base, [base]
+    if paragraph := group.get("paragraph"):
+        return base, [f"{base}-{paragraph}"] if base else []
+    return _beside(base, group["more"]) if base else ("", [])
+
+
+def _beside(base: str, more: str) -> tuple[str, list[str]]:
+    """``(E)`` after ``1022.74(e)(1)(ii)(D)`` is its sibling, ``(f)(9)`` after ``1681g(f)(1)(C)`` a cousin."""
+    first = re.findall(r"\((\w+)\)", more)[0]
+    parts = base.split("-")
+    start = 1 if base.startswith("1681") else 2
+    if first.isdigit():
+        depths: tuple[int, ...] = (4, 1)
+    elif first.isupper():
+        depths = (3,)
+    else:
+        depths = (5, 2, 0) if _ROMAN.match(first) else (0,)
+    depth = next((one for one in depths if one < len(parts) - start), min(depths))
+    made = _join("-".join(parts[: start + depth]), more)
+    return made, [made]
+
+
+def _forms(first: str, last: str | None, piece: str | None) -> tuple[str, list[str]]:
+    letter = first[0]
+    base = "1002-C" if letter == "C" else "1022-H"
+    if piece and first == "C-1":
+        return base, [f"{base}-{piece}"]
+    named = f"{base}-form" if letter == "C" else base
+    return base, [f"{named}-{number}" for number in range(int(first[2:]), int((last or first)[2:]) + 1)]
+
+
+def _join(base: str, levels: str) -> str:
+    return "-".join([base, *re.findall(r"\((\w+)\)", levels)])
+
+
+def _levels(parts: list[str]) -> str:
+    return "".join(f"({one})" for one in parts)
+
+
+def _comment(parts: list[str], tail: str) -> str:
+    if len(parts) == 1:
+        return "Supplement I to 12 CFR part 1002"
+    if parts[1].isdigit():
+        where = f"{parts[1]}{_levels(parts[2:])}"
+    else:
+        where = f"appendix {parts[1]}"
+    if not tail:
+        return f"comments on {where}"
+    if tail.startswith("h1"):
+        return f"Supplement I to 12 CFR part 1002, introduction{tail[2:].replace('-', ', paragraph ', 1)}"
+    return f"comment {where}-{tail.replace('-', '.')}"
+
+
+def _appendix(parts: list[str]) -> str:
+    named = f"12 CFR {parts[0]} appendix {parts[1]}"
+    rest = parts[2:]
+    if not rest:
+        return named
+    if parts[1] == "C" and parts[0] == "1002":
+        if rest[0] == "form":
+            return f"{named}, Form C-{rest[1]}"
+        if _ROMAN.match(rest[0].lower()):
+            return f"{named}, Form C-1, part {rest[0]}"
+    return f"{named}, paragraph {'.'.join(one for one in rest if one != 'p1') or '1'}"
