@@ -132,7 +132,7 @@ def _subsection(text: str) -> Iterator[Piece]:
             rest = rest[marker.end() :]
         is_heading = line != rest and not _SENTENCE.search(rest) and _titled(body, place)
         opens = place + 1 < len(body) and body[place + 1].startswith("(") and not is_heading
-        dash = "—" if opens and re.search(r"\w$", rest) and not rest.endswith((" and", " or")) else ""
+        dash = "—" if opens and re.search(r"[\w”)]$", rest) and not rest.endswith((" and", " or")) else ""
         yield outline.label, rest if is_heading else "", "" if is_heading else rest + dash
 
 
