@@ -24,6 +24,7 @@ VERBS = {
     "train": "Fine-tune a model with LoRA.",
     "eval": "Generate and score held-out explanations.",
     "explain": "Explain one application; write the letter.",
+    "law": "Look up, search and compare the regulations, dated and offline.",
     "export": "Write adapters and merged models that other tools load.",
     "import-adapter": "Turn a PEFT or mlx-lm adapter into a run.",
 }

@@ -19,12 +19,16 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 FIELDS = (1.0, 0.5)  # weights of own words and of words above
 _K1, _B = 1.2, 0.75
-_STOP = frozenset(
+STOP = frozenset(
     "a about after all also am an and any are as at be been being but by can could did do does doing for from get "
     "gets got had has have having he her hers him his how i if in into is it its just let like made make may me "
     "might must my no not of on one or our out over own say says shall she should so some somebody someone such "
     "tell than that the their them then there these they thing things this those to too under up us use used was "
-    "we were what when where whether which while who whom whose why will with would you your".split()
+    "we were always already ever exactly instead maybe really still yet actually right fine ok problem trouble happen "
+    "happens kind lot few many much pick picking put look looking looked come comes came think know want wants wanted "
+    "both each every even off only other others than since because before here now well take takes took find "
+    "something anything nothing ones "
+    "what when where whether which while who whom whose why will with would you your".split()
 )
 _ENDINGS = ("ations", "ation", "ments", "ment", "ings", "ing", "ions", "ion", "edly", "ers", "ed", "es", "er")
 
@@ -46,7 +50,17 @@ class Bm25(Protocol):
 
 def words(text: str) -> list[str]:
     """Stems of the words of a text that mean something."""
-    return [_stem(one) for one in re.findall(r"[a-z]+|\d+", text.lower().replace("'s", "")) if one not in _STOP]
+    return [_stem(one) for one in split(text) if one not in STOP]
+
+
+def stems(text: str) -> list[str]:
+    """Stems of all words of a text, the small ones too."""
+    return [_stem(one) for one in split(text)]
+
+
+def split(text: str) -> list[str]:
+    """Words and numbers of a text in small letters."""
+    return re.findall(r"[a-z]+|\d+", text.lower().replace("'s", "").replace("’s", ""))
 
 
 @lru_cache(maxsize=1 << 16)
