@@ -22,7 +22,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def _options(command: Command) -> Command:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-        click.option("--law", "folder", type=PATH, help="Folder of refreshed texts.  [default: ~/.lendsafe/law]"),
+        click.option(
+            "--law", "folder", type=PATH, help="Folder of refreshed texts.  [default: ~/.lendsafe/law]"
+        ),
         click.option("--as-of", "day", type=DAY, help="Day of the law.  [default: today]"),
     ):
         command = option(command)
@@ -57,14 +59,18 @@ def show(citation: str, day: datetime | None, folder: Path | None, as_json: bool
     law, at = _law(folder), _day(day)
     found = law.find(citation, at)
     if as_json:
-        _print({"as_of": at.isoformat(), "law_sha256": law.sha256, "paragraphs": [_json(one) for one in found]})
+        _print(
+            {"as_of": at.isoformat(), "law_sha256": law.sha256, "paragraphs": [_json(one) for one in found]}
+        )
         return
     click.echo("\n\n".join([_heading(law, at), *map(_shown, found)]))
 
 
 @command.command("search")
 @click.argument("question")
-@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="The most paragraphs.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="The most paragraphs."
+)
 @_by
 @_options
 def search(
@@ -86,7 +92,9 @@ def search(
             }
         )
         return
-    click.echo("\n\n".join([_heading(law, at), *(_hit(one) for one in hits)] if hits else [_nothing(law, at)]))
+    click.echo(
+        "\n\n".join([_heading(law, at), *(_hit(one) for one in hits)] if hits else [_nothing(law, at)])
+    )
 
 
 @command.command("as-of")
@@ -141,7 +149,9 @@ def diff(citation: str, first: datetime, second: datetime, folder: Path | None, 
 
     law, days = _law(folder), sorted((_day(first), _day(second)))
     named = labels_in(citation) or [citation]
-    labels = [label for label in law.order if any(label == one or label.startswith(f"{one}-") for one in named)]
+    labels = [
+        label for label in law.order if any(label == one or label.startswith(f"{one}-") for one in named)
+    ]
     if not labels:
         law.find(citation, days[0])  # says what it does not know
     found = changes(law, labels, *days)
@@ -152,7 +162,9 @@ def diff(citation: str, first: datetime, second: datetime, folder: Path | None, 
 @click.option("--from", "file", type=PATH, help="eCFR's XML of a part.")
 @click.option("--ecfr", is_flag=True, help="Fetch it from www.ecfr.gov.")
 @click.option("--day", type=DAY, help="Day of the text; with --ecfr, the newest by default.")
-@click.option("--part", type=click.Choice(["1002", "1022"]), default="1002", show_default=True, help="With --ecfr.")
+@click.option(
+    "--part", type=click.Choice(["1002", "1022"]), default="1002", show_default=True, help="With --ecfr."
+)
 @click.option("--law", "folder", type=PATH, help="Folder of refreshed texts.  [default: ~/.lendsafe/law]")
 @click.option("--site", default="", hidden=True, help="Address of the service.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -282,7 +294,8 @@ def _changes(found: "list[Change]", title: str, as_json: bool) -> None:
         _print(
             {
                 "changes": [
-                    {"what": one.what, "before": _json(one.before), "after": _json(one.after)} for one in found
+                    {"what": one.what, "before": _json(one.before), "after": _json(one.after)}
+                    for one in found
                 ]
             }
         )

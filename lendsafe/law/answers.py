@@ -1,14 +1,16 @@
 """Answers that are the law's: every sentence with its citation, every quotation to the letter.
 
 A model may put the paragraphs that were found into an order and a sentence. A sentence of its is shown only where
-it quotes a paragraph as of the day, has its words and figures, and denies nothing outside the quotation. A quotation that is not in its paragraph, character by character, refuses the
-whole answer. Without a model the paragraphs are the answer.
+it quotes a paragraph as of the day, has its words and figures, and denies nothing outside the quotation. A quotation
+that is not in its paragraph, character by character, refuses the whole answer. Without a model the paragraphs are
+the answer.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from lendsafe.law.citations import labels_in
 from lendsafe.law.corpus import ADVICE, Paragraph
@@ -26,7 +28,9 @@ SHOWN = 3  # paragraphs given to a model, and shown without one
 _CARRIED = 0.7  # share of a sentence's words that its paragraph has to have
 _QUOTED = re.compile(r"[\"“]([^\"”]+)[\"”]")
 _MARK = re.compile(r"\[(\d+)\]")
-_DENIES = re.compile(r"\b(not|no|never|none|neither|nor|without|unless|except|cannot|\w+n't)\b", re.IGNORECASE)
+_DENIES = re.compile(
+    r"\b(not|no|never|none|neither|nor|without|unless|except|cannot|\w+n't)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +96,7 @@ def answer(question: str, day: date, hits: Sequence[Hit], written: str | None = 
             refused.append(f"the paragraph does not say: {text!r}")
         else:
             kept.append(Sentence(_MARK.sub("", text).replace(" .", ".").strip(), tuple(carrying)))
-    return Answer(
-        question=question, day=day, sentences=tuple(kept), paragraphs=shown, refused=tuple(refused)
-    )
+    return Answer(question=question, day=day, sentences=tuple(kept), paragraphs=shown, refused=tuple(refused))
 
 
 def _quotable(hits: Sequence[Hit]) -> list[Paragraph]:
@@ -120,7 +122,9 @@ def _cited(text: str, given: Sequence[Paragraph]) -> list[Paragraph]:
 
 def _misquoted(text: str, paragraphs: Sequence[Paragraph]) -> str:
     for quoted in _QUOTED.findall(text):
-        if not any(quoted in says for one in paragraphs for says in (one.text or "", one.heading, *one.lead_in)):
+        if not any(
+            quoted in says for one in paragraphs for says in (one.text or "", one.heading, *one.lead_in)
+        ):
             return str(quoted)
     return ""
 
@@ -128,7 +132,9 @@ def _misquoted(text: str, paragraphs: Sequence[Paragraph]) -> str:
 def _carried(text: str, paragraphs: Sequence[Paragraph]) -> bool:
     """Whether the paragraphs have the sentence's words, and every figure in it."""
     says = " ".join(
-        part for one in paragraphs for part in (one.citation, *one.headings, *one.lead_in, one.heading, one.text or "")
+        part
+        for one in paragraphs
+        for part in (one.citation, *one.headings, *one.lead_in, one.heading, one.text or "")
     )
     if not _QUOTED.search(text) or _DENIES.search(_QUOTED.sub("", text)):
         return False
@@ -136,3 +142,32 @@ def _carried(text: str, paragraphs: Sequence[Paragraph]) -> bool:
     there = set(words(says))
     figures = set(re.findall(r"\d+", _MARK.sub("", text))) - set(re.findall(r"\d+", says))
     return bool(own) and not figures and sum(one in there for one in own) >= _CARRIED * len(own)
+
+
+def in_words(one: Paragraph) -> str:
+    """A paragraph with its citation and dates; what is not at hand says so, and its last text is not quoted."""
+    named = f"{one.citation}  {one.heading}".rstrip()
+    if one.text is None:
+        return f"{named}\n  {one.note or 'There was no such paragraph.'}"
+    until = f" until {one.effective_to}" if one.effective_to else ""
+    lines = [*(f"  {part} ..." for part in one.lead_in), *(f"  {line}" for line in one.text.splitlines())]
+    lines.append(f"  [text known from {one.effective_from}{until}; {one.source}]")
+    return "\n".join([named, *lines, *([f"  {one.note}"] if one.note else [])])
+
+
+def as_json(one: Paragraph) -> dict[str, Any]:
+    """A paragraph for a program; ``text`` is null where it is not at hand."""
+    return {
+        "label": one.label,
+        "citation": one.citation,
+        "status": one.status,
+        "heading": one.heading,
+        "headings": list(one.headings),
+        "lead_in": list(one.lead_in),
+        "text": one.text,
+        "effective_from": one.effective_from and one.effective_from.isoformat(),
+        "effective_to": one.effective_to and one.effective_to.isoformat(),
+        "source": one.source,
+        "sha256": one.sha256,
+        "note": one.note,
+    }

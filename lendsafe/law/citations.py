@@ -19,12 +19,12 @@ _APPENDIX = r"(?:(?P<part>10(?:02|22)),? )?[Aa]ppendix (?P<appendix>[A-N])\b"
 _MORE = rf"(?P<more>(?:{_LEVEL})+)"
 # Where in a text a citation starts; what follows it by commas and "and" belongs to it.
 _START = re.compile(
-    rf"(?:12 CFR |15 U\.?S\.?C\.? |§§? ?)?(?:\b{_SECTION}|\b{_STATUTE}(?![-\d]))|\b[Cc]omments? {_COMMENT}|\b{_APPENDIX}"
-    rf"|\b{_FORM}"
+    rf"(?:12 CFR |15 U\.?S\.?C\.? |§§? ?)?(?:\b{_SECTION}|\b{_STATUTE}(?![-\d]))"
+    rf"|\b[Cc]omments? {_COMMENT}|\b{_APPENDIX}|\b{_FORM}"
 )
 _NEXT = re.compile(
-    rf"(?:,|;| and| or| to|, and|, or) (?:(?:12 CFR )?{_SECTION}|{_STATUTE}(?![-\d])|(?:comments? )?{_COMMENT}|{_FORM}|{_PARAGRAPH}"
-    rf"|{_APPENDIX}|{_MORE})"
+    rf"(?:,|;| and| or| to|, and|, or) (?:(?:12 CFR )?{_SECTION}|{_STATUTE}(?![-\d])"
+    rf"|(?:comments? )?{_COMMENT}|{_FORM}|{_PARAGRAPH}|{_APPENDIX}|{_MORE})"
 )
 _ROMAN = re.compile(r"^[ivxl]+$")
 
@@ -118,13 +118,18 @@ def _beside(base: str, more: str) -> tuple[str, list[str]]:
     """``(E)`` after ``1022.74(e)(1)(ii)(D)`` is its sibling, ``(f)(9)`` after ``1681g(f)(1)(C)`` a cousin."""
     first = re.findall(r"\((\w+)\)", more)[0]
     parts = base.split("-")
-    start = 1 if base.startswith("1681") else 2
+    code = base.startswith(
+        "1681"
+    )  # the Code counts (a), (1), (A), (i); a regulation (a), (1), (i), (A), (1), (i)
+    start = 1 if code else 2
     if first.isdigit():
-        depths: tuple[int, ...] = (4, 1)
+        depths: tuple[int, ...] = (1,) if code else (4, 1)
     elif first.isupper():
-        depths = (3,)
+        depths = (2,) if code else (3,)
+    elif _ROMAN.match(first):
+        depths = (3, 0) if code else (5, 2, 0)
     else:
-        depths = (5, 2, 0) if _ROMAN.match(first) else (0,)
+        depths = (0,)
     depth = next((one for one in depths if one < len(parts) - start), min(depths))
     made = _join("-".join(parts[: start + depth]), more)
     return made, [made]
@@ -150,10 +155,7 @@ def _levels(parts: list[str]) -> str:
 def _comment(parts: list[str], tail: str) -> str:
     if len(parts) == 1:
         return "Supplement I to 12 CFR part 1002"
-    if parts[1].isdigit():
-        where = f"{parts[1]}{_levels(parts[2:])}"
-    else:
-        where = f"appendix {parts[1]}"
+    where = f"{parts[1]}{_levels(parts[2:])}" if parts[1].isdigit() else f"appendix {parts[1]}"
     if not tail:
         return f"comments on {where}"
     if tail.startswith("h1"):

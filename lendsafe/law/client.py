@@ -79,8 +79,10 @@ def _get(url: str, timeout: float) -> bytes:
     except HTTPError as problem:
         raise OfflineError(f"{url}: answered {problem.code} {problem.reason}.") from problem
     except (URLError, HTTPException, OSError, EOFError, zlib.error) as problem:
-        reason = getattr(problem, "reason", None) or problem or type(problem).__name__
-        raise OfflineError(f"{url}: {reason}. Refresh from a file instead: --from FILE --day DAY.") from problem
+        reason = getattr(problem, "reason", None) or str(problem) or type(problem).__name__
+        raise OfflineError(
+            f"{url}: {reason}. Refresh from a file instead: --from FILE --day DAY."
+        ) from problem
     if len(body) > _MOST_BYTES:
         raise OfflineError(f"{url}: the answer is larger than {_MOST_BYTES >> 20} MB.")
     return body

@@ -60,7 +60,7 @@ class Collection:
         self._folder, self._name = folder / FOLDER, name
         self._labels, self._vectors, self._say = tuple(labels), vectors, say
         self._process: subprocess.Popen[str] | None = None
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # the process writes to it; it goes with this object
 
     def __enter__(self) -> Self:
         return self
@@ -115,13 +115,17 @@ class Collection:
                 why = str(problem)
                 self.close()
                 if any(one in why for one in _FULL):
-                    raise DiskError(f"{self._folder}: {why}. Free some space or choose another folder.") from None
+                    raise DiskError(
+                        f"{self._folder}: {why}. Free some space or choose another folder."
+                    ) from None
                 if attempt == 0:
                     self._say(f"The process of the vector store ended ({why}); it is started again.")
                 elif attempt == 1:
                     self._say(f"The vector store {self._folder} cannot be used ({why}); it is built anew.")
                     self._clear()
-        raise LendSafeError(f"{self._folder}: the vector store cannot be used ({why}). Search with --by meaning.")
+        raise LendSafeError(
+            f"{self._folder}: the vector store cannot be used ({why}). Search with --by meaning."
+        )
 
     def _ready(self) -> None:
         """Start the process if there is none, and fill the collection if it is not whole."""
@@ -131,7 +135,7 @@ class Collection:
             self._folder.mkdir(parents=True, exist_ok=True)
         self._errors.seek(0)
         self._errors.truncate()
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  # our own module, on a folder
             [sys.executable, "-m", "lendsafe.law.chroma_process", str(self._folder / "store"), self._name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

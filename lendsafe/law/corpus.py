@@ -15,7 +15,7 @@ from typing import Literal, Self
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.fields import build, did_you_mean, knob, parse_toml
 from lendsafe.files import disk_errors
-from lendsafe.law.citations import ancestors, citation, labels_in, section_of
+from lendsafe.law.citations import INTERP, ancestors, citation, labels_in, section_of
 from lendsafe.law.rows import ENDING, Row, Snapshot, read_snapshot, under
 
 Status = Literal["at hand", "not at hand", "absent"]
@@ -58,7 +58,7 @@ class Paragraph:
         citation: As it is cited.
         heading: Its own title; may be empty.
         headings: Titles of what it stands under, the outermost first.
-        lead_in: The beginnings of sentences above it that it ends, the outermost first.
+        lead_in: What stands above it and is at hand: the beginnings of its sentences, the outermost first.
         text: What it says; None if that is not at hand for the day.
         last_text: The last text known before, for finding it; never the text of the day where ``text`` is None.
         status: Whether its text is at hand, not at hand, or there was no such paragraph.
@@ -215,14 +215,15 @@ class Law:
 
     def _paragraph(self, label: str, day: date) -> Paragraph:
         row = self._last_row(label, day)
-        above = [self._last_row(one, day) for one in ancestors(label) if one in self._places]
+        above = [one for one in ancestors(label) if one in self._places]
+        begun = [self.paragraph(one, day) for one in above if (INTERP in one) == (INTERP in label)]
         version = next(one for one in self.versions(label) if day < one.end or one.end == date.max)
         return Paragraph(
             label=label,
             citation=citation(label),
             heading=row.heading,
-            headings=tuple(one.heading for one in above if one.heading),
-            lead_in=tuple(one.text for one in above if one.text),
+            headings=tuple(heading for one in above if (heading := self._last_row(one, day).heading)),
+            lead_in=tuple(one.text for one in begun if one.text),
             text=version.row.text if version.row else None,
             last_text=row.text,
             status="absent" if version.absent else "at hand" if version.row else "not at hand",
@@ -245,7 +246,9 @@ class Law:
         rules = [one for one in self._rules.get(section_of(label), ()) if one.changed(label)]
         if not seen:
             return _added(rules)
-        found = [_Version(date.min, seen[0].day, None, "", by=f"The text before {seen[0].day} is not at hand.")]
+        found = [
+            _Version(date.min, seen[0].day, None, "", by=f"The text before {seen[0].day} is not at hand.")
+        ]
         start = seen[0].day
         for snapshot, following in zip(seen, [*seen[1:], None], strict=True):
             row = rows.get(snapshot.source)
@@ -268,14 +271,11 @@ class Law:
             if start < one.day <= day and not one.changed(label)
         ]
         others = [one for one in rules if any(under(place, label) for place in one.elsewhere)]
-        notes = [
+        return " ".join(
             f"{one.citation}, effective {one.day}, changed other paragraphs of the section; this one is not "
             "named among them."
             for one in others
-        ]
-        if day > self.known_to:
-            notes.append(f"Amendments are known up to {self.known_to} only.")
-        return " ".join(notes)
+        )
 
 
 def _below(entry: str, label: str) -> bool:
@@ -296,7 +296,9 @@ def _added(rules: list[Amendment]) -> list[_Version]:
 
 
 def _changed(rule: Amendment) -> str:
-    return f"Changed by {rule.citation}, effective {rule.day} ({rule.summary}); the text since is not at hand."
+    return (
+        f"Changed by {rule.citation}, effective {rule.day} ({rule.summary}); the text since is not at hand."
+    )
 
 
 def _stretches(whole: _Version, read: date, rules: list[Amendment], same: bool) -> list[_Version]:

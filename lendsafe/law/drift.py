@@ -124,9 +124,7 @@ def _compared(name: str, cited: str, text: str, places: Sequence[str], law: Law,
     if near[0] >= _ALIKE or (before := _said_before(pattern, places, law)):
         label = near[1] if near[0] >= _ALIKE else before
         law_says = near[2] if near[0] >= _ALIKE else law.paragraph(label, day).last_text
-        return Sentence(
-            where=name, text=text, citation=cited, verdict="differs", law=law_says, label=label
-        )
+        return Sentence(where=name, text=text, citation=cited, verdict="differs", law=law_says, label=label)
     return Sentence(where=name, text=text, citation=cited, verdict="own words")
 
 

@@ -18,9 +18,8 @@ from lendsafe.law.rows import Row, Snapshot, fold
 
 Piece = tuple[str, str, str]
 _OPEN, _CLOSE = "\x01", "\x02"  # around what is printed in italics
-_ROMANS = (
-    "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx xxi xxii xxiii xxiv xxv".split()
-)
+_UP_TO_25 = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx xxi xxii xxiii xxiv xxv"
+_ROMANS = _UP_TO_25.split()
 _LETTERS = [*ascii_lowercase, *(2 * one for one in ascii_lowercase)]
 _NUMBERS = [str(number) for number in range(1, 100)]
 _COUNTS = (_LETTERS, _NUMBERS, _ROMANS, list(ascii_uppercase), _NUMBERS, _ROMANS, list(ascii_uppercase))
@@ -142,7 +141,7 @@ def _paragraph(text: str, outline: Outline, following: str) -> Iterator[Piece]:
         heading, rest = _heading(rest)
         inner = _MARKER.match(rest)
         outline.step(found[1], inner[1] if inner else following)
-        if inner and heading or inner and inner.start() == 0:
+        if (inner and heading) or (inner and inner.start() == 0):
             yield outline.label, heading, ""
             found = inner
             continue

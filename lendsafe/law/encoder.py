@@ -61,7 +61,9 @@ class Encoder:
         folder = Path(spec.origin).parent / "model"
         path = folder / "model.safetensors"
         if check and sha256(path) != WEIGHTS_SHA256:
-            raise RefusedError(f"{path}: not the published weights of all-MiniLM-L6-v2. Install {PACKAGE} again.")
+            raise RefusedError(
+                f"{path}: not the published weights of all-MiniLM-L6-v2. Install {PACKAGE} again."
+            )
         with disk_errors(path):
             weights = load_file(path)
         return cls(folder, weights)
@@ -122,18 +124,21 @@ class Encoder:
             made = self._dense(x, f"{name}.attention.self.{part}")
             return made.reshape(batch, length, heads, width // heads).transpose(0, 2, 1, 3)
 
-        scores = split("query") @ split("key").transpose(0, 1, 3, 2) / np.float32(np.sqrt(width // heads)) + hidden
+        scores = (
+            split("query") @ split("key").transpose(0, 1, 3, 2) / np.float32(np.sqrt(width // heads)) + hidden
+        )
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         mixed = (scores / scores.sum(-1, keepdims=True)) @ split("value")
-        return mixed.transpose(0, 2, 1, 3).reshape(batch, length, width)
+        return np.asarray(mixed.transpose(0, 2, 1, 3).reshape(batch, length, width), np.float32)
 
     def _dense(self, x: Floats, name: str) -> Floats:
-        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        return np.asarray(x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"], np.float32)
 
     def _norm(self, x: Floats, name: str) -> Floats:
         centred = x - x.mean(-1, keepdims=True)
         scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(self._shape[2]))
-        return scaled * self.weights[f"{name}.LayerNorm.weight"] + self.weights[f"{name}.LayerNorm.bias"]
+        made = scaled * self.weights[f"{name}.LayerNorm.weight"] + self.weights[f"{name}.LayerNorm.bias"]
+        return np.asarray(made, np.float32)
 
 
 def _gelu(x: Floats) -> Floats:

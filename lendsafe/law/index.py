@@ -19,17 +19,19 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 FIELDS = (1.0, 0.5)  # weights of own words and of words above
 _K1, _B = 1.2, 0.75
-STOP = frozenset(
-    "a about after all also am an and any are as at be been being but by can could did do does doing for from get "
-    "gets got had has have having he her hers him his how i if in into is it its just let like made make may me "
-    "might must my no not of on one or our out over own say says shall she should so some somebody someone such "
-    "tell than that the their them then there these they thing things this those to too under up us use used was "
-    "we were always already ever exactly instead maybe really still yet actually right fine ok problem trouble happen "
-    "happens kind lot few many much pick picking put look looking looked come comes came think know want wants wanted "
-    "both each every even off only other others than since because before here now well take takes took find "
-    "something anything nothing ones "
-    "what when where whether which while who whom whose why will with would you your".split()
-)
+# Words that say nothing about what a question is about
+_SMALL = """
+a about actually after all already also always am an and any anything are as at be because been before being
+both but by came can come comes could did do does doing each even ever every exactly few find fine for from
+get gets got had happen happens has have having he her here hers him his how i if in instead into is it its
+just kind know let like look looked looking lot made make many may maybe me might much must my no not
+nothing now of off ok on one ones only or other others our out over own pick picking problem put really
+right say says shall she should since so some somebody someone something still such take takes tell than
+that the their them then there these they thing things think this those to too took trouble under up us use
+used want wanted wants was we well were what when where whether which while who whom whose why will with
+would yet you your
+"""
+STOP = frozenset(_SMALL.split())
 _ENDINGS = ("ations", "ation", "ments", "ment", "ings", "ing", "ions", "ion", "edly", "ers", "ed", "es", "er")
 
 
@@ -100,8 +102,9 @@ class Fts5:
         for weight in sorted(set(weights.values())):
             query = " OR ".join(f'"{word}"' for word, one in weights.items() if one == weight)
             rows = self._db.execute("SELECT rowid, bm25(p, ?, ?) FROM p WHERE p MATCH ?", (*FIELDS, query))
-            for i, score in rows:
-                found[i] -= weight * score  # FTS5 gives the better the smaller
+            if got := rows.fetchall():
+                table = np.array(got)
+                found[table[:, 0].astype(int)] -= weight * table[:, 1]  # FTS5 gives the better the smaller
         return found
 
 

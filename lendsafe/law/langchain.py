@@ -1,10 +1,10 @@
 """The search as a LangChain retriever; needs the ``rag`` extra.
 
-    from lendsafe.law import Law, Search
-    from lendsafe.law.langchain import LawRetriever
+from lendsafe.law import Law, Search
+from lendsafe.law.langchain import LawRetriever
 
-    retriever = LawRetriever(search=Search(Law.load(), date(2026, 11, 27)))
-    retriever.invoke("How many days do we have to tell someone we turned their loan down?")
+retriever = LawRetriever(search=Search(Law.load(), date(2026, 11, 27)))
+retriever.invoke("How many days do we have to tell someone we turned their loan down?")
 """
 
 from typing import Any

@@ -83,7 +83,11 @@ def _labelled(node: ElementTree.Element, label: str) -> Iterator[Piece]:
     heading = next((_text(one) for one in node if one.tag in ("subject", "title", "appendixTitle")), "")
     heading = re.sub(r"^(§ \d+\.\d+ |Section \d+\.\d+—|Paragraph \S+$|\d+(\(\w+\))+\.? )", "", heading)
     own = _SLIPS.get(own[:40], own[:40]) + own[40:]
-    yield _MISLABELLED.get(label, label), heading, "" if _NO_WORDS.match(own) else re.sub(rf"^{_number(label)}\. ", "", own)
+    yield (
+        _MISLABELLED.get(label, label),
+        heading,
+        "" if _NO_WORDS.match(own) else re.sub(rf"^{_number(label)}\. ", "", own),
+    )
     for child in node:
         if child.tag in _CONTAINERS and "label" in child.attrib:
             yield from _labelled(child, _renamed(child.attrib["label"], child, label))
@@ -98,7 +102,12 @@ def _renamed(label: str, node: ElementTree.Element, above: str) -> str:
     title = next((_text(one) for one in node if one.tag == "title"), "")
     if (form := re.match(r"Form C-(\d+)—", title)) and label.startswith("1002-C-"):
         return f"1002-C-form-{form[1]}"
-    if above and re.search(r"-(p|h)\d+$", label) and not node.attrib.get("marker") and node.tag == "paragraph":
+    if (
+        above
+        and re.search(r"-(p|h)\d+$", label)
+        and not node.attrib.get("marker")
+        and node.tag == "paragraph"
+    ):
         return above
     return label
 
@@ -116,7 +125,11 @@ def _text(node: ElementTree.Element) -> str:
 
 def _subsection(text: str) -> Iterator[Piece]:
     """Pieces of one file; a marker that opens a line says the level, a line without one a heading or text."""
-    lines = [re.sub(r"[\u00a0\u2000-\u200a\u202f]", " ", line).strip() for line in text.splitlines() if line.strip()]
+    lines = [
+        re.sub(r"[\u00a0\u2000-\u200a\u202f]", " ", line).strip()
+        for line in text.splitlines()
+        if line.strip()
+    ]
     head = next((one for one in lines if one.startswith("#### §")), "")
     found = re.match(r"#### § (1681\w?)\. (.*)", head)
     if not found:

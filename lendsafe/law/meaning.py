@@ -62,7 +62,7 @@ class Vectors:
 
     def question(self, text: str) -> npt.NDArray[np.float32]:
         """The vector of a question."""
-        return self.encoder.encode([text])[0]
+        return np.asarray(self.encoder.encode([text])[0])
 
     @property
     def identity(self) -> str:
@@ -124,6 +124,10 @@ def _read(path: Path) -> dict[bytes, npt.NDArray[Any]]:
             keys, vectors = file.get_tensor(_KEYS), file.get_tensor("vectors")
     except (OSError, SafetensorError):
         return {}
-    if keys.shape != (len(vectors), 8) or vectors.shape[1:] != (DIMENSIONS,) or not np.isfinite(vectors).all():
+    if (
+        keys.shape != (len(vectors), 8)
+        or vectors.shape[1:] != (DIMENSIONS,)
+        or not np.isfinite(vectors).all()
+    ):
         return {}
     return {key.tobytes(): vector for key, vector in zip(keys, vectors, strict=True)}

@@ -22,8 +22,9 @@ from lendsafe.law.index import STOP, Bm25, Floats, index, split, stems, words
 
 LIMIT = 10
 _SUPPORTERS = 3  # paragraphs that are looked at for whether they speak of the question
-# Weight of an everyday word that the glossary knows, and of the law's words for it, beside 1 for any other word.
-_EVERYDAY, _LEGAL = 0.7, 0.7
+# Beside 1 for any other word: weight of an everyday word that the glossary knows, and of the law's words for it,
+# together, none of which has more than 1.
+_EVERYDAY, _LEGAL = 0.7, 4.0
 _STRONG = 40.0  # BM25 of a question that a paragraph answers in full
 _MEANING = 1.5  # weight of a cosine beside the share of the best BM25
 _GAP = 2  # other words between two words of a phrase: "turned their loan down"
@@ -155,7 +156,9 @@ class Search:
         said = total = 0.0
         for place, word in asked.words:
             weight = self._rarity.get(word, unheard)
-            legal = [len(set(one.law) & there) / len(set(one.law)) for one in asked.terms if place in one.places]
+            legal = [
+                len(set(one.law) & there) / len(set(one.law)) for one in asked.terms if place in one.places
+            ]
             total += weight
             said += weight * max([float(word in there), *legal])
         return said / total if total else 0.0
@@ -170,7 +173,8 @@ class _Question:
         self.words = [(i, all_stems[i]) for i, word in enumerate(split_) if word not in STOP]
         found = [
             _Term(places, law)
-            for said, law in glossary().phrases
+            for first in dict.fromkeys(all_stems)
+            for said, law in glossary().phrases.get(first, ())
             if (places := _place(said, all_stems)) is not None
         ]
         kept = [one for one in found if not any(_within(one.places, other.places) for other in found)]
@@ -191,8 +195,9 @@ class _Question:
         weights: dict[str, float] = {}
         for place, word in self.words:
             weights[word] = max(weights.get(word, 0.0), _EVERYDAY if place in known else 1.0)
-        for word in (word for term in self.terms for word in term.law):
-            weights[word] = max(weights.get(word, 0.0), _LEGAL)
+        for term in self.terms:
+            weight = min(1.0, _LEGAL / len(term.law))
+            weights |= {word: max(weights.get(word, 0.0), weight) for word in term.law}
         return weights
 
 
@@ -221,12 +226,12 @@ class Glossary:
     """What people say and what the law says for it, as stems.
 
     Attributes:
-        phrases: Words of an everyday phrase, words of the law.
+        phrases: By first word, words of an everyday phrase and words of the law.
         patterns: The form of a question, words of the law.
         beyond: Words of another law, and which that is.
     """
 
-    phrases: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    phrases: Mapping[str, Sequence[tuple[tuple[str, ...], tuple[str, ...]]]]
     patterns: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
     beyond: tuple[tuple[tuple[str, ...], str], ...]
 
@@ -235,9 +240,13 @@ class Glossary:
 def glossary() -> Glossary:
     """The reviewed glossary."""
     table = tomllib.loads((files("lendsafe.law") / "glossary.toml").read_text("utf-8"))
-    pairs = [(tuple(stems(say)), tuple(words(one["law"]))) for one in table["entry"] for say in one["say"]]
+    phrases: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
+    for one in table["entry"]:
+        law = tuple(dict.fromkeys(words(one["law"])))
+        for said in map(stems, one["say"]):
+            phrases.setdefault(said[0], []).append((tuple(said), law))
     return Glossary(
-        tuple((said, law) for said, law in pairs if said and law),
+        phrases,
         tuple((re.compile(one["asks"]), tuple(words(one["law"]))) for one in table["pattern"]),
         tuple((tuple(stems(say)), one["of"]) for one in table["beyond"] for say in one["say"]),
     )

@@ -63,5 +63,7 @@ def searching(
         yield plain.with_meaning(vectors)
         return
     assert folder is not None
-    with Collection(folder, f"law-{vectors.identity[:32]}", plain.labels, lambda: vectors.matrix, say) as collection:
+    with Collection(
+        folder, f"law-{vectors.identity[:32]}", plain.labels, lambda: vectors.matrix, say
+    ) as collection:
         yield plain.with_meaning(_InChroma(collection, vectors, plain.labels))
