@@ -12,20 +12,29 @@ INTERP = "Interp"
 _LEVEL = r"\([A-Za-z0-9]{1,5}\)"
 _SECTION = rf"(?P<section>10(?:02|22)\.\d+)(?P<levels>(?:{_LEVEL})*)"
 _STATUTE = rf"(?P<statute>1681[a-z]?)(?P<slevels>(?:{_LEVEL})*)"
-_COMMENT = rf"(?P<comment>\d+)(?P<clevels>(?:{_LEVEL})*)-(?P<number>\d+)(?P<item>(?:\.[A-Za-z0-9]+)*)"
+_COMMENT = (
+    rf"(?P<comment>\d+|appendix [A-N])(?P<clevels>(?:{_LEVEL})*)-(?P<number>\d+)(?P<item>(?:\.[A-Za-z0-9]+)*)"
+)
 _FORM = r"[Ff]orms? (?P<form>[CH]-\d+)(?: to (?P<last>[CH]-\d+))?(?:,? part (?P<piece>I{1,2})\b)?"
-_PARAGRAPH = r"paragraph (?P<paragraph>\d+)(?! of section)"
-_APPENDIX = r"(?:(?P<part>10(?:02|22)),? )?[Aa]ppendix (?P<appendix>[A-N])\b"
+_PARAGRAPH = r"paragraph (?P<paragraph>(?:p?\d+|[A-Z]-\d+|[a-z]\b)(?:\.(?! |$)[\w-]+)*)(?! of section)"
+_COMMENTS = rf"comments on (?:(?P<on>\d+)(?P<onlevels>(?:{_LEVEL})*)|appendix (?P<onappendix>[A-N]))"
+_SUPPLEMENT = (
+    r"Supplement I to 12 CFR part (?P<supplement>\d{4})(?:, introduction(?:, paragraph (?P<intro>\d+))?)?"
+)
+_APPENDIX = (
+    r"(?:(?P<part>10(?:02|22)),? )?[Aa]ppendix (?P<appendix>[A-N])\b(?: (?:of|to) part (?P<of>\d{4}))?"
+)
 _MORE = rf"(?P<more>(?:{_LEVEL})+)"
 # Where in a text a citation starts; what follows it by commas and "and" belongs to it.
 _START = re.compile(
     rf"(?:12 CFR |15 U\.?S\.?C\.? |§§? ?)?(?:\b{_SECTION}|\b{_STATUTE}(?![-\d]))"
-    rf"|\b[Cc]omments? {_COMMENT}|\b{_APPENDIX}|\b{_FORM}"
+    rf"|\b{_COMMENTS}|\b[Cc]omments? {_COMMENT}|\b{_SUPPLEMENT}|\b{_APPENDIX}|\b{_FORM}"
 )
 _NEXT = re.compile(
     rf"(?:,|;| and| or| to|, and|, or) (?:(?:12 CFR )?{_SECTION}|{_STATUTE}(?![-\d])"
     rf"|(?:comments? )?{_COMMENT}|{_FORM}|{_PARAGRAPH}|{_APPENDIX}|{_MORE})"
 )
+_IN_ONE = ("1002-A", "1022-H")  # appendices whose paragraphs have one more level in regulations-xml
 _ROMAN = re.compile(r"^[ivxl]+$")
 
 
@@ -101,26 +110,34 @@ def _labels(match: re.Match[str], base: str) -> tuple[str, list[str]]:
         base = _join(statute, group.get("slevels", ""))
         return base, [base]
     if comment := group.get("comment"):
-        head = _join(f"1002-{comment}", group.get("clevels", ""))
+        head = _join(f"1002-{comment.removeprefix('appendix ')}", group.get("clevels", ""))
         return base, ["-".join([head, INTERP, group["number"], *group.get("item", "").split(".")[1:]])]
+    if group.keys() & {"on", "onappendix", "supplement"}:
+        return base, [_commented(group)]
     if form := group.get("form"):
         return _forms(form, group.get("last"), group.get("piece"))
     if letter := group.get("appendix"):
-        part = group.get("part") or (base[:4] if base[:4] in ("1002", "1022") else "1002")
+        part = group.get("part") or group.get("of") or (base[:4] if base[:4] in ("1002", "1022") else "1002")
         base = f"{part}-{letter}"
         return base, [base]
     if paragraph := group.get("paragraph"):
-        return base, [f"{base}-{paragraph}"] if base else []
+        within = "p1-" if paragraph[0].isdigit() and base in _IN_ONE else ""
+        return base, [f"{base}-{within}{paragraph.replace('.', '-')}"] if base else []
     return _beside(base, group["more"]) if base else ("", [])
+
+
+def _commented(group: dict[str, str]) -> str:
+    """All comments on a paragraph or appendix; the commentary's introduction or a paragraph of it."""
+    if part := group.get("supplement"):
+        return "-".join([part, INTERP, "h1", *([group["intro"]] if "intro" in group else [])])
+    return f"{_join('1002-' + (group.get('on') or group['onappendix']), group.get('onlevels', ''))}-{INTERP}"
 
 
 def _beside(base: str, more: str) -> tuple[str, list[str]]:
     """``(E)`` after ``1022.74(e)(1)(ii)(D)`` is its sibling, ``(f)(9)`` after ``1681g(f)(1)(C)`` a cousin."""
     first = re.findall(r"\((\w+)\)", more)[0]
     parts = base.split("-")
-    code = base.startswith(
-        "1681"
-    )  # the Code counts (a), (1), (A), (i); a regulation (a), (1), (i), (A), (1), (i)
+    code = base.startswith("1681")  # levels (a), (1), (A), (i); in a regulation (a), (1), (i), (A), (1), (i)
     start = 1 if code else 2
     if first.isdigit():
         depths: tuple[int, ...] = (1,) if code else (4, 1)
@@ -154,12 +171,13 @@ def _levels(parts: list[str]) -> str:
 
 def _comment(parts: list[str], tail: str) -> str:
     if len(parts) == 1:
-        return "Supplement I to 12 CFR part 1002"
+        paragraph = tail.removeprefix("h1").strip("-")
+        return f"Supplement I to 12 CFR part {parts[0]}, introduction" + (
+            f", paragraph {paragraph}" if paragraph else ""
+        )
     where = f"{parts[1]}{_levels(parts[2:])}" if parts[1].isdigit() else f"appendix {parts[1]}"
     if not tail:
         return f"comments on {where}"
-    if tail.startswith("h1"):
-        return f"Supplement I to 12 CFR part 1002, introduction{tail[2:].replace('-', ', paragraph ', 1)}"
     return f"comment {where}-{tail.replace('-', '.')}"
 
 
@@ -168,9 +186,12 @@ def _appendix(parts: list[str]) -> str:
     rest = parts[2:]
     if not rest:
         return named
-    if parts[1] == "C" and parts[0] == "1002":
+    if parts[:2] == ["1002", "C"]:
         if rest[0] == "form":
             return f"{named}, Form C-{rest[1]}"
-        if _ROMAN.match(rest[0].lower()):
+        if rest[0] in ("I", "II"):
             return f"{named}, Form C-1, part {rest[0]}"
-    return f"{named}, paragraph {'.'.join(one for one in rest if one != 'p1') or '1'}"
+    if parts[:2] == ["1022", "H"] and rest[0].isdigit():
+        return f"{named}, Form H-{rest[0]}"
+    within = rest[1:] if "-".join(parts[:2]) in _IN_ONE and rest[0] == "p1" and len(rest) > 1 else rest
+    return f"{named}, paragraph {'.'.join(within)}"

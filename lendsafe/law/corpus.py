@@ -186,7 +186,8 @@ class Law:
 
     def resolves(self, label: str) -> bool:
         """Whether a label names a paragraph, or the head of some."""
-        return label in self._places or any(one.startswith(f"{label}-") for one in self.order)
+        whole = label if "-" not in label else f"{label}-"
+        return label in self._places or any(one.startswith(whole) for one in self.order)
 
     def rows(self, day: date) -> dict[str, Row]:
         """The words by which every paragraph is found, as last known on a day: not for quoting."""

@@ -84,7 +84,7 @@ def _labelled(node: ElementTree.Element, label: str) -> Iterator[Piece]:
     heading = re.sub(r"^(§ \d+\.\d+ |Section \d+\.\d+—|Paragraph \S+$|\d+(\(\w+\))+\.? )", "", heading)
     own = _SLIPS.get(own[:40], own[:40]) + own[40:]
     yield (
-        _MISLABELLED.get(label, label),
+        re.sub(r"\s", "", _MISLABELLED.get(label, label)),
         heading,
         "" if _NO_WORDS.match(own) else re.sub(rf"^{_number(label)}\. ", "", own),
     )
@@ -166,7 +166,8 @@ def _tidied(line: str) -> str:
 @click.option("--sections", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--statute", "code", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), default=HERE, show_default=True)
-def main(folder: Path, sections: Path, code: Path, out: Path) -> None:
+@click.option("--vectors", is_flag=True, help="Make the vectors of what ships, too; minutes.")
+def main(folder: Path, sections: Path, code: Path, out: Path, vectors: bool) -> None:
     """Write the snapshots that ship."""
     day = date(2023, 8, 29)
     single = [ecfr.read(path.read_bytes(), str(path)) for path in sorted(sections.glob("*.xml"))]
@@ -195,6 +196,10 @@ def main(folder: Path, sections: Path, code: Path, out: Path) -> None:
     for name, snapshot in made.items():
         write_snapshot(snapshot, out / f"{name}.jsonl.gz")
         sys.stdout.write(f"{name}: {len(snapshot.rows)} rows\n")
+    if vectors:
+        from lendsafe.law.meaning import ship
+
+        ship(HERE.parent)
 
 
 __all__ = ["INTERP", "Row", "main", "regulations", "statute"]

@@ -45,7 +45,7 @@ def links(letter: Letter, law: Law | None = None) -> dict[str, Any]:
 
 
 def _paragraph(law: Law, label: str, day: date) -> dict[str, Any]:
-    one = law.find(label, day)[0]
+    one = law.paragraph(label, day) if label in law.order else law.find(label, day)[0]
     return {
         "citation": one.citation,
         "status": one.status,

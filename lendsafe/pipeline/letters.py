@@ -14,6 +14,7 @@ from lendsafe.errors import ConfigError, DataError
 from lendsafe.files import sha256, write_atomically
 from lendsafe.mlx_lora.exchange import adapter as adapters
 from lendsafe.notice import Dates, Letter, NoticeConfig
+from lendsafe.pipeline import law
 from lendsafe.pipeline.applications import Application, application_from, read_applications
 from lendsafe.pipeline.narrate import Narrator, Request, narrator
 from lendsafe.pipeline.narrate import explain as checked_narratives
@@ -335,8 +336,9 @@ def keep(outcome: Outcome, folder: Path, renderings: Mapping[str, bytes | str]) 
     """
     if outcome.letter is None:
         raise ConfigError("There is no letter to put on record: name the lender that it comes from.")
+    provenance = {**outcome.to_json(), "law": law.links(outcome.letter)}
     return notice.record(
-        folder, outcome.letter, outcome.application.source, renderings, provenance=outcome.to_json()
+        folder, outcome.letter, outcome.application.source, renderings, provenance=provenance
     )
 
 
