@@ -26,6 +26,7 @@ _COUNTS = (_LETTERS, _NUMBERS, _ROMANS, list(ascii_uppercase), _NUMBERS, _ROMANS
 # Levels of the United States Code: (a), (1), (A), (i), (I)
 STATUTE = (_LETTERS, _NUMBERS, list(ascii_uppercase), _ROMANS, [one.upper() for one in _ROMANS])
 _COMMENT_COUNTS = (_NUMBERS, _ROMANS, list(ascii_uppercase), _NUMBERS, _ROMANS)
+_ITALIC = (4, 5)  # levels whose markers are printed in italics
 _HEADINGS = ("HD1", "HD2", "HD3", "HD4")
 
 
@@ -46,17 +47,22 @@ class Outline:
         """Label of the present paragraph."""
         return "-".join([self.base, *self._path])
 
-    def step(self, marker: str, following: str = "") -> None:
+    def step(self, marker: str, following: str = "", *, italic: bool | None = None) -> None:
         """Go to the paragraph that a marker opens.
 
         ``(i)`` after ``(h)(2)`` is the next letter or the first numeral: ``following``, the marker after it, tells.
+        Levels five and six are printed in italics: ``(2)`` after ``(a)(1)(i)(A)(1)`` is the one or the other.
 
         Raises:
             DataError: If the marker fits no level.
         """
         places = [depth for depth in range(len(self._path), -1, -1) if self._fits(marker, depth)]
+        if italic is not None and (printed := [one for one in places if (one in _ITALIC) == italic]):
+            places = printed
         if len(places) > 1 and following and not self._leads(marker, following, places[0]):
             places = places[1:]
+        if not places and len(self._path) < len(self._counts) and marker in self._counts[len(self._path)]:
+            places = [len(self._path)]  # those before it are reserved, and not printed
         if not places:
             raise DataError(f"'({marker})' does not follow {self.label}: the text cannot be labelled.")
         self._path[places[0] :] = [marker]
@@ -140,7 +146,7 @@ def _paragraph(text: str, outline: Outline, following: str) -> Iterator[Piece]:
         rest = rest[found.end() :]
         heading, rest = _heading(rest)
         inner = _MARKER.match(rest)
-        outline.step(found[1], inner[1] if inner else following)
+        outline.step(found[1], inner[1] if inner else following, italic=_OPEN in found[0])
         if (inner and heading) or (inner and inner.start() == 0):
             yield outline.label, heading, ""
             found = inner

@@ -113,7 +113,7 @@ class InMemory:
 
     def __init__(self, texts: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:
         lengths = np.array([len(own) + len(above) for own, above in texts], float)
-        self._scale = _K1 * (1 - _B + _B * lengths / max(lengths.mean(), 1.0))
+        self._scale = _K1 * (1 - _B + _B * lengths / (lengths.mean() or 1.0))
         self._count = len(texts)
         postings: dict[str, list[tuple[int, float]]] = {}
         for i, (own, above) in enumerate(texts):

@@ -30,6 +30,10 @@ _MISLABELLED = {
     "1022-82-c-2-C": "1022-82-c-2-i-C",
     "1022-82-d-i-ii": "1022-82-d-1-ii",
     "1002-13-c-Interp-c": "1002-13-c-Interp-1",
+    "1022-25-b1-ii": "1022-25-b-1-ii",
+    "1022-25-b1-iii": "1022-25-b-1-iii",
+    "1022-27-c-ii-2": "1022-27-c-2",
+    "1022-72-d-1-ii-2": "1022-72-d-2",
 }
 _SLIPS = {
     "accounts of the applicant. A creditor ma": "A creditor ma",
