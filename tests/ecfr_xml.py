@@ -35,7 +35,9 @@ def section(label: str, rows: list[Row]) -> str:
             continue
         text = f"{pending}{_skipped(row, rows)}({_marker(row)})"
         if row.heading and not row.text and _has_child(row, rows):
-            pending = f"{text} <I>{escape(row.heading.rstrip('.'))}</I>—"  # eCFR prints it before its first child
+            pending = (
+                f"{text} <I>{escape(row.heading.rstrip('.'))}</I>—"  # eCFR prints it before its first child
+            )
             continue
         pending = ""
         lines.append(text + _titled(row))
@@ -83,7 +85,9 @@ def _skipped(row: Row, rows: list[Row]) -> str:
     parts = row.label.split("-")
     known = {one.label for one in rows}
     above = ["-".join(parts[:end]) for end in range(3, len(parts))]
-    first = next(one for one in rows for up in [*above, row.label][-1:] if one.label.startswith(up.rpartition("-")[0]))
+    first = next(
+        one for one in rows for up in [*above, row.label][-1:] if one.label.startswith(up.rpartition("-")[0])
+    )
     missing = [one.rpartition("-")[2] for one in above if one not in known]
     return "".join(f"({one})" for one in missing) if first.label == row.label else ""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lendsafe.errors import ConfigError, DataError, GateError
+from lendsafe.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
     from lendsafe.law import Change, Hit, Law, Paragraph
@@ -25,7 +25,7 @@ def _options(command: Command) -> Command:
         click.option(
             "--law", "folder", type=PATH, help="Folder of refreshed texts.  [default: ~/.lendsafe/law]"
         ),
-        click.option("--as-of", "day", type=DAY, help="Day of the law.  [default: today]"),
+        click.option("--as-of", "day", type=DAY, metavar="DAY", help="Day of the law.  [default: today]"),
     ):
         command = option(command)
     return command
@@ -98,7 +98,7 @@ def search(
 
 
 @command.command("as-of")
-@click.argument("day", type=DAY)
+@click.argument("day", type=DAY, metavar="DAY")
 @click.option("--law", "folder", type=PATH, help="Folder of refreshed texts.  [default: ~/.lendsafe/law]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def as_of(day: datetime, folder: Path | None, as_json: bool) -> None:
@@ -138,8 +138,8 @@ def as_of(day: datetime, folder: Path | None, as_json: bool) -> None:
 
 @command.command("diff")
 @click.argument("citation")
-@click.argument("first", type=DAY)
-@click.argument("second", type=DAY)
+@click.argument("first", type=DAY, metavar="FIRST")
+@click.argument("second", type=DAY, metavar="SECOND")
 @click.option("--law", "folder", type=PATH, help="Folder of refreshed texts.  [default: ~/.lendsafe/law]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def diff(citation: str, first: datetime, second: datetime, folder: Path | None, as_json: bool) -> None:
@@ -161,7 +161,7 @@ def diff(citation: str, first: datetime, second: datetime, folder: Path | None, 
 @command.command("refresh")
 @click.option("--from", "file", type=PATH, help="eCFR's XML of a part.")
 @click.option("--ecfr", is_flag=True, help="Fetch it from www.ecfr.gov.")
-@click.option("--day", type=DAY, help="Day of the text; with --ecfr, the newest by default.")
+@click.option("--day", type=DAY, metavar="DAY", help="Day of the text; with --ecfr, the newest by default.")
 @click.option(
     "--part", type=click.Choice(["1002", "1022"]), default="1002", show_default=True, help="With --ecfr."
 )
@@ -347,6 +347,3 @@ def _print(value: Any) -> None:
     from lendsafe.cli.output import as_json
 
     click.echo(as_json(value))
-
-
-__all__ = ["DataError", "command"]

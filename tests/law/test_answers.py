@@ -50,7 +50,10 @@ def test_one_other_character_in_a_quotation_refuses_the_whole_answer(place, othe
         ("Four reasons are plenty [1].", "does not say"),
         (f'You need not care: "{QUOTE}" [1].', "does not say"),
         (f'In 17 cases "{QUOTE}" [1].', "does not say"),
-        (f'Bake sourdough bread slowly in a preheated dutch oven overnight, then whisk "{QUOTE[:20]}" [1].', "does not say"),
+        (
+            f'Bake sourdough bread slowly in a preheated dutch oven overnight, then whisk "{QUOTE[:20]}" [1].',
+            "does not say",
+        ),
     ],
 )
 def test_what_no_paragraph_carries_is_not_shown(written, why):

@@ -95,7 +95,9 @@ with Collection(Path(sys.argv[1]), "law-test", labels, lambda: vectors) as one:
 def test_two_that_write_at_once_both_find(tmp_path):
     np.save(tmp_path / "vectors.npy", VECTORS)
     run = [sys.executable, "-c", WRITER, str(tmp_path), str(tmp_path / "vectors.npy")]
-    both = [subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
     for one in both:
         out, err = one.communicate(timeout=300)
         assert one.returncode == 0, err
@@ -116,7 +118,9 @@ def program(monkeypatch, tmp_path, body: str) -> None:
 
 def test_a_full_disk_is_one_line_that_says_so(made, monkeypatch, tmp_path):
     program(
-        monkeypatch, tmp_path, 'print(json.dumps({"error": "InternalError: database or disk is full"}), flush=True)'
+        monkeypatch,
+        tmp_path,
+        'print(json.dumps({"error": "InternalError: database or disk is full"}), flush=True)',
     )
     with pytest.raises(DiskError, match="Free some space"):
         nearest(made, VECTORS[0])
@@ -179,5 +183,11 @@ def test_it_calls_nobody(tmp_path):
         [sys.executable, "-c", QUIET, str(tmp_path)], input=lines, capture_output=True, text=True, timeout=300
     )
     answers = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert [sorted(one) for one in answers] == [["ready"], ["count"], ["distances", "ids"], ["error"], ["count"]]
+    assert [sorted(one) for one in answers] == [
+        ["ready"],
+        ["count"],
+        ["distances", "ids"],
+        ["error"],
+        ["count"],
+    ]
     assert ran.stderr.rpartition("HOSTS ")[2] == "[]"

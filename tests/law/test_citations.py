@@ -19,7 +19,9 @@ def law() -> Law:
 
 
 def test_the_citation_of_every_paragraph_names_it_and_nothing_else():
-    wrong = {label: labels_in(citation(label)) for label in law().order if labels_in(citation(label)) != [label]}
+    wrong = {
+        label: labels_in(citation(label)) for label in law().order if labels_in(citation(label)) != [label]
+    }
     assert wrong == {}
     assert len(law().order) > 1_800
 
@@ -64,7 +66,14 @@ def test_a_comment_lies_under_what_it_explains():
 
 CITING = sorted(
     path
-    for pattern in ("lendsafe/**/*.py", "lendsafe/**/*.toml", "lendsafe/**/*.j2", "docs/**/*.md", "*.md", "bench/**/*.py")
+    for pattern in (
+        "lendsafe/**/*.py",
+        "lendsafe/**/*.toml",
+        "lendsafe/**/*.j2",
+        "docs/**/*.md",
+        "*.md",
+        "bench/**/*.py",
+    )
     for path in ROOT.glob(pattern)
 )
 
@@ -80,6 +89,8 @@ def test_every_citation_in_code_blocks_and_docs_resolves():
     assert {one for one in found if not law().resolves(one[2])} == set()
 
 
-@pytest.mark.parametrize("planted", ["12 CFR 1002.9(b)(3)", "comment 9(b)(2)-19", "15 USC 1681m(q)", "Form C-11"])
+@pytest.mark.parametrize(
+    "planted", ["12 CFR 1002.9(b)(3)", "comment 9(b)(2)-19", "15 USC 1681m(q)", "Form C-11"]
+)
 def test_a_citation_of_what_is_not_there_does_not_resolve(planted):
     assert not law().resolves(labels_in(planted)[0])

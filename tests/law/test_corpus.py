@@ -21,9 +21,7 @@ def law() -> Law:
 
 def snapshot(day: int, text: str | None) -> Snapshot:
     rows = (Row("1002-9-a", "", text),) if text is not None else ()
-    return Snapshot(
-        day=START + timedelta(days=day), covers=("1002",), source=f"read on day {day}", rows=rows
-    )
+    return Snapshot(day=START + timedelta(days=day), covers=("1002",), source=f"read on day {day}", rows=rows)
 
 
 def rule(day: int) -> Amendment:
@@ -49,15 +47,21 @@ def test_a_text_is_quoted_only_where_it_was_read_and_no_rule_changed_it_since(hi
         return
     before = [day for day in read if day <= asked]
     after = [day for day in read if day > asked]
-    by_before = bool(before) and read[max(before)] == found.text and not any(
-        max(before) < one <= asked for one in changed
+    by_before = (
+        bool(before)
+        and read[max(before)] == found.text
+        and not any(max(before) < one <= asked for one in changed)
     )
     # or a later reading shows it, and no rule lies between the day and that reading
-    by_after = bool(after) and read[min(after)] == found.text and not any(
-        asked < one <= min(after) for one in changed
+    by_after = (
+        bool(after)
+        and read[min(after)] == found.text
+        and not any(asked < one <= min(after) for one in changed)
     )
     assert by_before or by_after
-    if before and asked not in read:  # two readings that differ without a known rule: the day of change is not known
+    if (
+        before and asked not in read
+    ):  # two readings that differ without a known rule: the day of change is not known
         earlier, later = max(before), min(after) if after else None
         differs = later is not None and read[earlier] != read[later]
         assert not (differs and not any(earlier < one <= later for one in changed))

@@ -23,7 +23,15 @@ def test_every_statutory_sentence_is_the_law_of_the_day():
     found = drift(LAW, DAY)
     assert found.problems == ()
     verbatim = {one.where for one in found.sentences if one.verdict == "verbatim"}
-    assert {"ecoa_notice", "agency", "report_used", "not_decider", "free_report", "dispute", "score_used"} <= verbatim
+    assert {
+        "ecoa_notice",
+        "agency",
+        "report_used",
+        "not_decider",
+        "free_report",
+        "dispute",
+        "score_used",
+    } <= verbatim
     assert len([one for one in found.sentences if one.verdict == "verbatim"]) >= 25
 
 
@@ -56,7 +64,9 @@ def test_what_the_law_said_before_and_says_no_more_is_drift():
 
 
 def test_a_slot_stands_for_the_laws_blank():
-    assert verdicts("Thank you for your recent application for {credit}.", "12 CFR 1002 appendix C, Form C-3") == ["verbatim"]
+    assert verdicts(
+        "Thank you for your recent application for {credit}.", "12 CFR 1002 appendix C, Form C-3"
+    ) == ["verbatim"]
     assert verdicts("Dear {applicant_name}:", "12 CFR 1002 appendix C, Form C-3") == ["verbatim"]
 
 

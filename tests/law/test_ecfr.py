@@ -156,7 +156,10 @@ def test_the_section_as_ecfr_answers_it():
         (b"", "not XML"),
         (b"<html><p>Not found</p></html>", "no section"),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><DIV5/>', "declares entities"),
-        (b'<DIV8 N="1002.9"><HEAD>x</HEAD><P>(a) A.</P><P>(1) One.</P><P>(z9) No.</P><P>(C) C.</P></DIV8>', "cannot be labelled"),
+        (
+            b'<DIV8 N="1002.9"><HEAD>x</HEAD><P>(a) A.</P><P>(1) One.</P><P>(z9) No.</P><P>(C) C.</P></DIV8>',
+            "cannot be labelled",
+        ),
     ],
 )
 def test_what_is_no_such_xml_is_refused_in_one_line(xml, says):

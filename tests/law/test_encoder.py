@@ -12,7 +12,11 @@ from lendsafe.law.encoder import Encoder, is_installed
 from lendsafe.law.meaning import FILE, Vectors, _read, context, write
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="the model's package is not installed")
-TEXTS = ["how many days do we have", "A creditor shall notify an applicant of action taken within: 30 days. " * 30, "x"]
+TEXTS = [
+    "how many days do we have",
+    "A creditor shall notify an applicant of action taken within: 30 days. " * 30,
+    "x",
+]
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,9 @@ def found(way: str, question: str) -> list[str]:
 def is_gold(gold: str, label: str) -> bool:
     """The paragraph, or one below it where it is but a head without words."""
     whole = gold in search("words").labels
-    return label == gold or (not whole and label.startswith(f"{gold}-") and "Interp" not in label[len(gold) :])
+    return label == gold or (
+        not whole and label.startswith(f"{gold}-") and "Interp" not in label[len(gold) :]
+    )
 
 
 def ndcg(gold: list[str], labels: list[str]) -> float:
@@ -58,7 +60,8 @@ def ndcg(gold: list[str], labels: list[str]) -> float:
 def measured(way: str, questions: list[dict]) -> dict[str, float]:
     answers = [(one["gold"], found(way, one["question"])) for one in questions]
     sections = [
-        any(section_of(label) in {section_of(one) for one in gold} for label in labels[:5]) for gold, labels in answers
+        any(section_of(label) in {section_of(one) for one in gold} for label in labels[:5])
+        for gold, labels in answers
     ]
     return {
         "ndcg": sum(ndcg(*one) for one in answers) / len(answers),
@@ -109,7 +112,7 @@ def test_the_glossary_is_what_finds():
     from lendsafe.law.index import words
 
     def raw(question: str) -> list[str]:
-        scores = plain._index.scores({word: 1.0 for word in words(question)})
+        scores = plain._index.scores(dict.fromkeys(words(question), 1.0))
         return [plain.labels[i] for i in (-scores).argsort(kind="stable")[:10] if scores[i] > 0]
 
     questions = half(ANSWERED, "report")
@@ -129,6 +132,8 @@ def test_repealed_text_is_found_but_not_returned_as_current():
     assert all(one.text is None and one.note for one in repealed)
 
 
-@pytest.mark.parametrize("question", ["", "?", "the of and", "\x00", '"*" OR NEAR(a b)', "a" * 10_000, "😀 été"])
+@pytest.mark.parametrize(
+    "question", ["", "?", "the of and", "\x00", '"*" OR NEAR(a b)', "a" * 10_000, "😀 été"]
+)
 def test_any_question_gets_an_answer_or_nothing(question):
     assert isinstance(found("words", question), list)

@@ -24,7 +24,11 @@ SECTION = ecfr_xml.section(
     "1002-4",
     [
         Row("1002-4", "General rules.", ""),
-        Row("1002-4-a", "Discrimination.", "A creditor shall not discriminate against an applicant on a prohibited basis regarding any aspect of a credit transaction."),
+        Row(
+            "1002-4-a",
+            "Discrimination.",
+            "A creditor shall not discriminate against an applicant on a prohibited basis regarding any aspect of a credit transaction.",
+        ),
         Row("1002-4-b", "Discouragement.", NEW),
     ],
 ).encode()
@@ -54,7 +58,9 @@ class Service(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         packed = gzip.compress(body)
-        packed = {"cut": packed[:-12], "garbage": b"garbage", "no-json": gzip.compress(b"<html>")}.get(self.behaviour, packed)
+        packed = {"cut": packed[:-12], "garbage": b"garbage", "no-json": gzip.compress(b"<html>")}.get(
+            self.behaviour, packed
+        )
         if self.behaviour == "deflate":
             packed = zlib.compress(body)
         self.send_response(200)
@@ -81,7 +87,11 @@ def site():
 
 @pytest.mark.parametrize(
     ("asked", "issue"),
-    [(None, date(2026, 11, 2)), (date(2026, 10, 1), date(2026, 7, 21)), (date(2023, 8, 29), date(2023, 8, 29))],
+    [
+        (None, date(2026, 11, 2)),
+        (date(2026, 10, 1), date(2026, 7, 21)),
+        (date(2023, 8, 29), date(2023, 8, 29)),
+    ],
 )
 def test_a_day_without_an_issue_has_the_one_before(site, asked, issue):
     assert issue_of("1002", asked, site) == issue
@@ -95,7 +105,13 @@ def test_the_answer_is_unpacked(site, behaviour):
 
 @pytest.mark.parametrize(
     ("behaviour", "says"),
-    [("nothing", "404"), ("elsewhere", "not followed"), ("cut", "cut off"), ("garbage", "header"), ("no-json", "not an answer")],
+    [
+        ("nothing", "404"),
+        ("elsewhere", "not followed"),
+        ("cut", "cut off"),
+        ("garbage", "header"),
+        ("no-json", "not an answer"),
+    ],
 )
 def test_whatever_goes_wrong_is_one_line(site, behaviour, says):
     Service.behaviour = behaviour
@@ -139,7 +155,11 @@ def test_a_refreshed_text_is_the_text_of_its_day(tmp_path, file):
     # the paragraph that is the same is no change; those that the section no longer has are gone
     assert {one.after.label: one.what for one in done.changes} == {
         "1002-4-b": "known again",
-        **{label: "removed" for label in ("1002-4-c", "1002-4-d", "1002-4-d-1", "1002-4-d-2", "1002-4-e") if after.paragraph(label, DAY).last_text},
+        **{
+            label: "removed"
+            for label in ("1002-4-c", "1002-4-d", "1002-4-d-1", "1002-4-d-2", "1002-4-e")
+            if after.paragraph(label, DAY).last_text
+        },
     }
     assert after.sha256 != Law.load().sha256
 
