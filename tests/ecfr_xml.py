@@ -42,7 +42,8 @@ def section(label: str, rows: list[Row]) -> str:
         pending = ""
         lines.append(text + _titled(row))
     body = "".join(f"<P>{line}</P>" for line in lines)
-    return f'<DIV8 N="{number}" TYPE="SECTION"><HEAD>§ {number} {escape(heading)}</HEAD>{body}<CITA>[1 FR 1]</CITA></DIV8>'
+    head = f"<HEAD>§ {number} {escape(heading)}</HEAD>"
+    return f'<DIV8 N="{number}" TYPE="SECTION">{head}{body}<CITA>[1 FR 1]</CITA></DIV8>'
 
 
 def supplement(rows: list[Row], number: str) -> str:
@@ -61,7 +62,9 @@ def supplement(rows: list[Row], number: str) -> str:
             lines.append("<HD1>Introduction</HD1>")
             continue
         lines.append(f"<P>{tail.rpartition('-')[2]}.{_titled(row)}</P>")
-    return f'<DIV9 N="Supplement I to Part {number}" TYPE="APPENDIX"><HEAD>Supplement I to Part {number}—Official Interpretations</HEAD>{"".join(lines)}</DIV9>'
+    name = f"Supplement I to Part {number}"
+    head = f"<HEAD>{name}—Official Interpretations</HEAD>"
+    return f'<DIV9 N="{name}" TYPE="APPENDIX">{head}{"".join(lines)}</DIV9>'
 
 
 def _heading(head: str, title: str, number: str) -> str:

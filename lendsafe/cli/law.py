@@ -81,19 +81,22 @@ def search(
 
     law, at = _law(folder), _day(day)
     with searching(law, at, way, _folder(folder), say=_say) as made:
-        hits = made.find(question, limit)
+        hits, beyond = made.find(question, limit), made.beyond(question)
     if as_json:
         _print(
             {
                 "as_of": at.isoformat(),
                 "law_sha256": law.sha256,
                 "question": question,
+                "beyond": beyond,
                 "found": [{"score": round(hit.score, 4), **_json(hit.paragraph)} for hit in hits],
             }
         )
         return
     click.echo(
-        "\n\n".join([_heading(law, at), *(_hit(one) for one in hits)] if hits else [_nothing(law, at)])
+        "\n\n".join(
+            [_heading(law, at), *(_hit(one) for one in hits)] if hits else [_nothing(law, at, beyond)]
+        )
     )
 
 
@@ -226,14 +229,14 @@ def ask(
 
     law, at = _law(folder), _day(day)
     with searching(law, at, way, _folder(folder), say=_say) as made:
-        found = answered(question, made, model)
+        found, beyond = answered(question, made, model), made.beyond(question)
     for one in found.refused:
         click.echo(f"Not shown: {one}", err=True)
     if as_json:
         _print(_answer(found, law))
         return
     if not found.paragraphs:
-        click.echo(_nothing(law, at))
+        click.echo(_nothing(law, at, beyond))
         return
     lines = [
         f"{one.text} ({'; '.join(part.citation for part in one.paragraphs)})" for one in found.sentences
@@ -264,10 +267,11 @@ def _heading(law: "Law", at: date) -> str:
     return f"As of {at}{late}. {ADVICE}"
 
 
-def _nothing(law: "Law", at: date) -> str:
+def _nothing(law: "Law", at: date, beyond: str) -> str:
     from lendsafe.law.answers import NOTHING
 
-    return f"{_heading(law, at)}\n\n{NOTHING}"
+    other = f" It seems to be of another law: {beyond}." if beyond else ""
+    return f"{_heading(law, at)}\n\n{NOTHING}{other}"
 
 
 def _hit(hit: "Hit") -> str:

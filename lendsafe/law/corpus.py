@@ -177,12 +177,16 @@ class Law:
         Raises:
             DataError: If there is none of that label.
         """
-        if label not in self._places:
+        if not self.has(label):
             raise DataError(f"{citation(label)} names no paragraph of the law at hand.")
         key = (label, day)
         if key not in self._made:
             self._made[key] = self._paragraph(label, day)
         return self._made[key]
+
+    def has(self, label: str) -> bool:
+        """Whether there is, or was, a paragraph of that label."""
+        return label in self._places
 
     def resolves(self, label: str) -> bool:
         """Whether a label names a paragraph, or the head of some."""

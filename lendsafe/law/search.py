@@ -109,6 +109,10 @@ class Search:
         ]
         return [hit for hit in hits if hit.paragraph.status != "absent"][:limit]
 
+    def beyond(self, question: str) -> str:
+        """Which other law a question seems to be of; empty if none that is known."""
+        return _Question(question).beyond
+
     def scores(self, question: str) -> tuple[Floats, float]:
         """Score of every paragraph, and how surely the best of them is an answer."""
         asked = _Question(question)

@@ -40,12 +40,12 @@ def links(letter: Letter, law: Law | None = None) -> dict[str, Any]:
         "as_of": day.isoformat(),
         "blocks": blocks,
         "rules": rules,
-        "paragraphs": {label: _paragraph(law, label, day) for label in cited if law.resolves(label)},
+        "paragraphs": {label: _paragraph(law, label, day) for label in cited if law.has(label)},
     }
 
 
 def _paragraph(law: Law, label: str, day: date) -> dict[str, Any]:
-    one = law.paragraph(label, day) if label in law.order else law.find(label, day)[0]
+    one = law.paragraph(label, day)
     return {
         "citation": one.citation,
         "status": one.status,

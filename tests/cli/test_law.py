@@ -57,6 +57,12 @@ def test_search():
     assert (ran.code, ran.out.splitlines()[-1]) == (0, "Nothing found: no paragraph at hand speaks of this.")
 
 
+def test_a_question_of_another_law_is_told_which():
+    ran = lendsafe("law", "search", "How is a wire transfer recalled?")
+    assert "another law: electronic transfers (Regulation E, 12 CFR 1005)" in ran.out
+    assert found("search", "How is a wire transfer recalled?")["found"] == []
+
+
 def test_as_of_says_what_is_at_hand():
     table = found("as-of", "2026-07-20")
     assert [one["citation"] for one in table["later"]] == ["91 FR 21620"]

@@ -1,5 +1,6 @@
 """The law by date: what is known of a day is said, what is not is not quoted."""
 
+import itertools
 from datetime import date, timedelta
 from functools import cache
 
@@ -74,7 +75,7 @@ def test_the_stretches_of_a_paragraph_cover_every_day_once(history):
     stretches = made.versions("1002-9-a")
     assert stretches[0].start == date.min
     assert stretches[-1].end == date.max
-    assert all(one.end == other.start for one, other in zip(stretches, stretches[1:], strict=False))
+    assert all(one.end == other.start for one, other in itertools.pairwise(stretches))
     assert all(one.start < one.end for one in stretches)
 
 

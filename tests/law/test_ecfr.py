@@ -111,10 +111,12 @@ def test_a_defined_term_in_italics_is_no_heading():
 
 
 def test_comments_under_their_headings():
-    xml = """<DIV5 N="1002"><DIV9 N="Supplement I to Part 1002"><HEAD>Supplement I to Part 1002—Official Interpretations</HEAD>
+    xml = """<DIV5 N="1002"><DIV9 N="Supplement I to Part 1002">
+    <HEAD>Supplement I to Part 1002—Official Interpretations</HEAD>
     <HD1>Introduction</HD1><P>1. <I>Official status.</I> Protects.</P>
     <HD1>Section 1002.9—Notifications</HD1><P>1. <I>Use of the term.</I> Not required.</P>
-    <P><I>Paragraph 9(b)(2).</I></P><P>1. <I>Number.</I> Four:</P><P>i. One.</P><P>A. Deep.</P><P>2. <I>Source.</I> Used.</P>
+    <P><I>Paragraph 9(b)(2).</I></P><P>1. <I>Number.</I> Four:</P><P>i. One.</P><P>A. Deep.</P>
+    <P>2. <I>Source.</I> Used.</P>
     <HD1>Appendix C—Sample Notification Forms</HD1><P>1. <I>Form C-9.</I> Design.</P></DIV9></DIV5>"""
     assert [row.label for row in read(xml.encode(), "x").rows] == [
         "1002-Interp-h1",
@@ -131,7 +133,8 @@ def test_comments_under_their_headings():
 
 
 def test_an_appendix_with_its_forms():
-    xml = """<DIV5 N="1002"><DIV9 N="Appendix C to Part 1002"><HEAD>Appendix C to Part 1002—Sample Notification Forms</HEAD>
+    xml = """<DIV5 N="1002"><DIV9 N="Appendix C to Part 1002">
+    <HEAD>Appendix C to Part 1002—Sample Notification Forms</HEAD>
     <P>1. This appendix contains ten forms.</P><P>2. Form C-1 contains.</P>
     <HD1>Form C-1—Sample Notice</HD1><P>Date</P><HD2>Part I—Principal Reason(s)</HD2><P>__Bankruptcy</P>
     <HD1>Form C-2—Sample Notice</HD1><P>Dear Applicant:</P></DIV9></DIV5>"""

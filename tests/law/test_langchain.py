@@ -3,8 +3,6 @@
 from datetime import date
 
 import pytest
-
-pytest.importorskip("langchain_core")
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 

@@ -27,7 +27,8 @@ SECTION = ecfr_xml.section(
         Row(
             "1002-4-a",
             "Discrimination.",
-            "A creditor shall not discriminate against an applicant on a prohibited basis regarding any aspect of a credit transaction.",
+            "A creditor shall not discriminate against an applicant on a prohibited basis regarding any aspect of "
+            "a credit transaction.",
         ),
         Row("1002-4-b", "Discouragement.", NEW),
     ],

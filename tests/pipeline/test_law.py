@@ -56,7 +56,8 @@ def test_a_model_is_asked_only_where_there_is_something_to_quote(monkeypatch):
         def write(self, conversations, done=None):
             asked.append(conversations)
             return [
-                'Comment 9(b)(2)-4 says "no factor that was a principal reason for adverse action may be excluded from disclosure" [1].'
+                'Comment 9(b)(2)-4 says "no factor that was a principal reason for adverse action may be excluded '
+                'from disclosure" [1].'
             ]
 
     monkeypatch.setattr("lendsafe.pipeline.narrate.narrator", lambda name: Writer())
