@@ -27,6 +27,7 @@ VERBS = {
     "eval": "Generate and score held-out explanations.",
     "explain": "Explain one application; write the letter.",
     "record": "Check, search, hand out and clear the record.",
+    "law": "Look up, search and compare the regulations, dated and offline.",
     "export": "Write adapters and merged models that other tools load.",
     "import-adapter": "Turn a PEFT or mlx-lm adapter into a run.",
 }

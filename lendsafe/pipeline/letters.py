@@ -14,6 +14,7 @@ from lendsafe.errors import ConfigError, DataError
 from lendsafe.files import sha256, write_atomically
 from lendsafe.mlx_lora.exchange import adapter as adapters
 from lendsafe.notice import Dates, Letter, NoticeConfig
+from lendsafe.pipeline import law
 from lendsafe.pipeline.applications import Application, application_from, read_applications
 from lendsafe.pipeline.grounds import grounds
 from lendsafe.pipeline.narrate import Narrator, Request, narrator
@@ -381,7 +382,7 @@ def keep(outcome: Outcome, folder: Path, renderings: Mapping[str, bytes | str]) 
     papers = {
         "application": outcome.application.source,
         "assessment": to_json(outcome.explanation.assessment),
-        "provenance": outcome.to_json(),
+        "provenance": {**outcome.to_json(), "law": law.links(outcome.letter)},
     }
     return notice.record(folder, outcome.letter, papers, renderings)
 
