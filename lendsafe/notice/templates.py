@@ -28,6 +28,8 @@ class Template:
         version: Counts up whenever the text changes.
         citation: The provision that it serves.
         text: Sentences with ``{slots}``; empty where a block is nothing but its items.
+        law: The law's own wording where ours is another by number or case, to be compared with the law of the day;
+            empty where the text is the law's or ours alone.
         shape: How items that follow the text are set.
         sha256: Hexadecimal SHA-256 of ``text``.
     """
@@ -36,6 +38,7 @@ class Template:
     version: int
     citation: str
     text: str
+    law: str = ""
     shape: Shape = "text"
     sha256: str
 

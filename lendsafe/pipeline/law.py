@@ -55,8 +55,11 @@ def _paragraph(law: Law, label: str, day: date) -> dict[str, Any]:
 
 
 def drift(law: Law, day: date) -> Drift:
-    """Every sentence of every block against the law of a day, and every citation of block and rule."""
-    blocks = [(one.id, one.citation, one.text) for one in notice.templates().values()]
+    """Every sentence of every block against the law of a day, and every citation of block and rule.
+
+    Where a block varies the law's wording by number or case, the wording that it varies is compared.
+    """
+    blocks = [(one.id, one.citation, one.law or one.text) for one in notice.templates().values()]
     rules = [(f"rule {rule.id}", rule.citation, "") for rule in RULES]
     return compare([*blocks, *rules], law, day)
 
