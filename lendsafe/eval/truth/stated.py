@@ -46,8 +46,7 @@ def stated(prompt: str, decision: str | None, name: str) -> Assessment | None:
     if outcome is None or "loan_amount" not in found:
         return None
     values = {key: _value(key, match) for key, match in found.items()}
-    applicant = Applicant(applicant_id=name, **values)  # type: ignore[arg-type]  # each of its field's type
-    return Assessment(applicant=applicant, decision=outcome, default_probability=0.0, cutoff=0.0)
+    return Assessment(applicant=Applicant(name, values), decision=outcome, default_probability=0.0, cutoff=0.0)
 
 
 def _value(key: str, match: re.Match[str]) -> float | int:

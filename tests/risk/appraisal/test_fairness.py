@@ -7,18 +7,18 @@ from fairlearn import metrics as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from lendsafe.risk.ingest import read_file
 from risk_cases import german
 from shared_data import shared_data
 
-from lendsafe.risk import schema
+from lendsafe.product import load
+from lendsafe.risk import dataset
 from lendsafe.risk.appraisal import fairness
 from lendsafe.risk.config import RiskConfig
 
 
 @pytest.fixture(scope="module")
 def boston():
-    found = read_file(shared_data("lending/boston_loanapp.csv"), schema.load("boston"))
+    found = dataset.read(shared_data("lending/boston_loanapp.csv"), load("boston"))
     return (found.frame["decision"] == "approved").to_numpy(), found.protected, found.frame
 
 

@@ -32,7 +32,7 @@ def synthetic():
         frame=population.applications(),
         features=small_engine().features,
         protected=population.protected.drop(columns="applicant_id"),
-        lineage={"source": "new.csv", "sha256": "0" * 64, "schema": "application"},
+        lineage={"source": "new.csv", "sha256": "0" * 64, "product": "consumer"},
     )
     return appraisal.appraise(small_engine(), data, resamples=100)
 
@@ -43,7 +43,7 @@ def plain(frame):
         frame=frame,
         features=small_engine().features,
         protected=None,
-        lineage={"source": "x.csv", "sha256": "", "schema": "application"},
+        lineage={"source": "x.csv", "sha256": "", "product": "consumer"},
     )
 
 
