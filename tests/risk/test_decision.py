@@ -126,7 +126,7 @@ def test_points_by_hand():
         ({"required": ["anual_income"]}, "Did you mean 'annual_income'"),
         ({"knockouts": [{"field": "bankruptcies", "above": 1, "reason": "nothing"}]}, "'nothing'"),
         ({"knockouts": [{"field": "bankruptcies", "above": "1", "reason": "bankruptcy"}]}, "expected a number"),
-        ({"knockout": []}, "'knockout' is an unknown key."),
+        ({"knockout": []}, "policy.knockout: unknown key. Did you mean 'knockouts'"),
         ({"knockouts": [{"field": "loan_purpose", "above": 1, "reason": "bankruptcy"}]}, "loan_purpose"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_bureaus_key_factors_are_never_inferred_and_a_proprietary_scores_own_a
 def test_the_identity_changes_with_anything_that_changes_an_assessment():
     engine = small_engine()
     changes = (
-        {"cutoff": 0.5}, {"policy": Policy(feature_set(with_policy(consumer(), required=[])))}, {"config": RiskConfig(materiality=0.3)},
+        {"cutoff": 0.5}, {"features": feature_set(with_policy(consumer(), required=[]))}, {"config": RiskConfig(materiality=0.3)},
         {"background": engine.background[:40]},
     )  # fmt: skip
     names = {dataclasses.replace(engine, **change).identity for change in changes}

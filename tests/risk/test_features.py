@@ -22,8 +22,8 @@ def test_every_feature_has_exactly_one_known_reason():
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"reason": ""}, "'reason'"),
-        ({}, "'reason'"),
+        ({"reason": ""}, "needs exactly one reason"),
+        ({}, "needs exactly one reason"),
         ({"reason": "nonsense"}, "nonsense"),
         ({"reason": "bankruptcy", "when_missing": "nonsense"}, "nonsense"),
         ({"reason": ["bankruptcy", "inquiries"]}, "expected text"),

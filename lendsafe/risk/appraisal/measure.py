@@ -53,7 +53,7 @@ def appraise(
     """
     frame = data.frame.reset_index(drop=True)
     known = frame[OUTCOME].notna().to_numpy() if OUTCOME in frame else np.zeros(len(frame), dtype=bool)
-    same = bool(known.any()) and data_hash(frame) == engine.training.get("data_sha256")
+    same = bool(known.any()) and data_hash(frame, engine.features.product) == engine.training.get("data_sha256")
     out = np.zeros(len(frame), dtype=bool)
     if same:
         out[known] = test_rows(frame[known], engine.config)

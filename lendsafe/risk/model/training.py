@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from lendsafe.errors import DataError
+from lendsafe.product import Product
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import Policy, blocked, cutoff_for_approval_rate, cutoff_for_expected_loss
 from lendsafe.risk.features import FeatureSet, feature_set, numbers
@@ -77,7 +78,7 @@ def fit(
             "depth": model.depth_,
             "trees": model.n_trees_,
             "test_share": TEST_SHARE,
-            "data_sha256": data_hash(frame),
+            "data_sha256": data_hash(frame, chosen.product),
         },
     )
 
@@ -109,8 +110,12 @@ def identifiers(frame: pd.DataFrame) -> NDArray[Any]:
     return np.asarray(pd.util.hash_pandas_object(frame, index=False))
 
 
-def data_hash(frame: pd.DataFrame) -> str:
-    """SHA-256 of a table's values, independent of the order of rows and columns and of number types."""
+def data_hash(frame: pd.DataFrame, product: Product) -> str:
+    """SHA-256 of a table's values, independent of the order of rows and columns and of number types.
+
+    What is worked out from the others does not count: a table is the same with and without it.
+    """
+    frame = frame.drop(columns=[one.name for one in product.in_order_of_need], errors="ignore")
     plain = pd.DataFrame(
         {
             name: numbers(frame, name)
