@@ -22,6 +22,7 @@ from lendsafe.records import Applicant, values_of
 from lendsafe.risk.decision import to_applicants
 
 MOST_CHARACTERS = 120  # of one key factor
+DELIVERIES = ("mail", "electronic")
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER_OF_A_PERSON = re.compile(r"\d{3}-\d{2}-\d{4}|\d{9}|\d{13,19}")  # social security, card or account
@@ -199,6 +200,9 @@ def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | No
     given: dict[str, Any] = {"name": str(names[0]).strip(), "address": tuple(lines)}
     if "contact.delivery" in by_role:
         given["delivery"] = by_role["contact.delivery"][0]
+        if given["delivery"] not in DELIVERIES:
+            wrong.append(f"the contact cannot be used: 'delivery' is none of {', '.join(DELIVERIES)}")
+            return None
     if "contact.esign_consent" in by_role:
         given["esign_consent"] = bool(by_role["contact.esign_consent"][0])
     try:
@@ -274,6 +278,7 @@ def _told(one: Reject) -> str:
 
 def _without_cells(text: str) -> str:
     """A message of reading without the cells that it quotes: they may be about a person."""
+    text = re.sub(r" is in its header \(.* \.\.\.\)", " is in its header", text)  # which may be a row
     return re.sub(r"(, column '[^']*'): (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"): ", r"\1: ", text)
 
 
