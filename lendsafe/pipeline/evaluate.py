@@ -289,9 +289,7 @@ def _system(
     if closeness:
         grade = metrics.grade(found["rougeL"].value, found["bert_score_f1"].value)
         strict = metrics.strict_grade(grade, sum(bool(one.untrue) for one in scores))
-    return System(
-        draft.name, first, shown, draft.explanations, scores, closeness, found, grade, strict
-    )
+    return System(draft.name, first, shown, draft.explanations, scores, closeness, found, grade, strict)
 
 
 def _overlaps(

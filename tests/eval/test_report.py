@@ -139,7 +139,11 @@ def test_a_text_that_is_held_is_not_sent():
     final = [(True, "model"), (False, "held"), (False, "held"), (True, "template")]
     found = scores.estimates([scored(DECLINED_TEXT)] * 4, (), {}, final=final)
     assert (found["check_pass_rate_final"].value, found["check_pass_rate_final"].n) == (1.0, 2)
-    assert [found[name].value for name in ("sent_by_model_rate", "held_rate", "fallback_rate")] == [0.25, 0.5, 0.25]
+    assert [found[name].value for name in ("sent_by_model_rate", "held_rate", "fallback_rate")] == [
+        0.25,
+        0.5,
+        0.25,
+    ]
     all_held = scores.estimates([scored(DECLINED_TEXT)], (), {}, final=[(False, "held")])
     assert "check_pass_rate_final" not in all_held
 

@@ -82,7 +82,10 @@ def test_a_table_written_by_pandas_keeps_whole_numbers_whole(tmp_path):
         ({"key_factors": [CANARY * 12]}, "the key factors cannot be used; expected a list"),
         ({"contact": CANARY}, "no field has the column 'contact'"),
         ({"contact": {"name": CANARY}}, "the contact has no address"),
-        ({"contact": {"name": CANARY * 20, "address": ["x"]}}, "column 'contact.name': 220 characters; at most 200"),
+        (
+            {"contact": {"name": CANARY * 20, "address": ["x"]}},
+            "column 'contact.name': 220 characters; at most 200",
+        ),
         ({"contact": {"name": CANARY, "address": ["x"], "esign_consent": "perhaps"}}, "expected yes or no"),
         (
             {"contact": {"name": CANARY, "address": ["x"], "delivery": CANARY}},

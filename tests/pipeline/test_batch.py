@@ -81,9 +81,7 @@ def test_each_application_gets_a_line_a_letter_and_a_record_in_order(explainer, 
     read = many(PART + 4)
     applications = read.applications
     shown = []
-    result = run(
-        explainer, read, tmp_path / "out.jsonl", delivery(tmp_path), done=lambda *n: shown.append(n)
-    )
+    result = run(explainer, read, tmp_path / "out.jsonl", delivery(tmp_path), done=lambda *n: shown.append(n))
     assert (result.written, result.found, result.failed) == (PART + 4, 0, ())
     assert shown == [(PART, PART + 4), (PART + 4, PART + 4)]
     told = lines(tmp_path / "out.jsonl")
@@ -140,7 +138,9 @@ def test_a_letter_that_cannot_be_set_holds_up_no_other(explainer, tmp_path):
 
 
 def test_an_application_that_no_letter_can_answer_stops_before_anything_is_written(explainer, tmp_path):
-    applications = read_of(application_from(declined(n, **({"contact": None} if n else {}))) for n in range(3))
+    applications = read_of(
+        application_from(declined(n, **({"contact": None} if n else {}))) for n in range(3)
+    )
     with pytest.raises(DataError, match="LS-000001.*contact.*LS-000002"):
         run(explainer, applications, tmp_path / "out.jsonl", delivery(tmp_path))
     assert list(tmp_path.iterdir()) == []

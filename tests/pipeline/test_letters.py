@@ -278,5 +278,7 @@ def test_every_synthetic_applicants_letter_is_one_or_two_pages_of_pdf():
 def test_the_template_passes_as_the_explanation_of_every_assessment(explainer):
     for table in (declined(), approved(), incomplete()):
         one = outcome(explainer, table)
-        assert parts.spoken(one.explanation.slot_text) == template.template(one.explanation.assessment, Style())
+        assert parts.spoken(one.explanation.slot_text) == template.template(
+            one.explanation.assessment, Style()
+        )
         assert lacking(one.application) == ""

@@ -48,7 +48,8 @@ def test_every_column_of_a_real_file_is_used_or_set_aside_with_a_reason_or_liste
     assert set(columns) == (used & set(columns)) | set(aside) | set(unmapped)
     assert not set(aside) & set(unmapped)
     assert all(
-        ": " in why and why.split(": ")[0] in ("leak", "protected", "identifier", "kept") for why in aside.values()
+        ": " in why and why.split(": ")[0] in ("leak", "protected", "identifier", "kept")
+        for why in aside.values()
     )
 
 
@@ -154,7 +155,11 @@ def test_blank_lines_and_footers_are_left_out_and_counted(tmp_path):
         ("loan_amnt", "0", "line 2, column 'loan_amnt': '0': expected an amount from 1 to 1000000 USD"),
         ("term", "36 weeks", "line 2, column 'term': '36 weeks': expected a duration such as '36 months'"),
         ("loan_status", "Paid?", "line 2, column 'loan_status': 'Paid?': expected one of "),
-        ("emp_length", "70 years", "line 2, column 'emp_length': '70 years': expected a duration from 0 to 720 months"),
+        (
+            "emp_length",
+            "70 years",
+            "line 2, column 'emp_length': '70 years': expected a duration from 0 to 720 months",
+        ),
     ],
 )
 def test_a_wrong_cell_is_named_with_line_and_column(tmp_path, column, cell, message):
@@ -219,7 +224,9 @@ def test_a_wrong_row_is_set_aside_and_stops_no_other(tmp_path):
 
 def test_an_amount_that_is_not_known_is_not_known(tmp_path):
     row = [ROW[0], "", *ROW[2:]]
-    assert read_table(write(tmp_path / "a.csv", [row]), load("lending-club")).frame["loan_amount"].isna().all()
+    assert (
+        read_table(write(tmp_path / "a.csv", [row]), load("lending-club")).frame["loan_amount"].isna().all()
+    )
 
 
 PIECES = [

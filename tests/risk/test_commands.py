@@ -35,7 +35,17 @@ def work(tmp_path_factory):
             "--out",
             folder / "a.csv",
         ),
-        ("risk", "train", folder / "a.csv", "--product", "german", "--out", folder / "risk", "--max-trees", "60"),
+        (
+            "risk",
+            "train",
+            folder / "a.csv",
+            "--product",
+            "german",
+            "--out",
+            folder / "risk",
+            "--max-trees",
+            "60",
+        ),
     ):
         with pytest.raises(SystemExit) as stop:
             main([str(a) for a in arguments])
@@ -71,7 +81,9 @@ def test_a_draft_is_printed_or_written(run, tmp_path):
     code, out, _ = run("product", "new", path, "--out", tmp_path / "s.toml")
     assert (code, (tmp_path / "s.toml").exists()) == (0, True)
     assert run("product", "new", path, "--out", tmp_path / "s.toml")[0] == 6
-    code, _, err = run("data", "import", path, "--product", tmp_path / "nothing.toml", "--out", tmp_path / "a.csv")
+    code, _, err = run(
+        "data", "import", path, "--product", tmp_path / "nothing.toml", "--out", tmp_path / "a.csv"
+    )
     assert (code, "nothing.toml" in err) == (2, True)
     assert not (tmp_path / "a.csv").exists()
 

@@ -55,7 +55,9 @@ def test_protected_columns_are_in_a_file_of_their_own_and_matched_by_identifier(
 def test_an_import_overwrites_nothing(tmp_path):
     (tmp_path / "applications.protected.csv").write_text("mine")
     with pytest.raises(ExistsError, match="protected"):
-        dataset.import_file(shared_data("lending/german_credit.csv"), load("german"), tmp_path / "applications.csv")
+        dataset.import_file(
+            shared_data("lending/german_credit.csv"), load("german"), tmp_path / "applications.csv"
+        )
     assert not (tmp_path / "applications.csv").exists()
 
 
@@ -94,7 +96,9 @@ def test_protected_columns_that_match_nobody_are_refused(tmp_path, text, message
 
 
 def test_lineage_is_json(tmp_path):
-    dataset.import_file(shared_data("lending/boston_loanapp.csv"), load("boston"), tmp_path / "applications.csv")
+    dataset.import_file(
+        shared_data("lending/boston_loanapp.csv"), load("boston"), tmp_path / "applications.csv"
+    )
     table = json.loads((tmp_path / "applications.json").read_text())
     assert table["lineage"]["set_aside"]["reject"].startswith("leak")
 
@@ -104,4 +108,6 @@ def test_a_file_read_either_way_is_the_same_data_to_a_model(tmp_path):
     people().applications().to_csv(tmp_path / "h.csv", index=False)
     one, other = pd.read_csv(tmp_path / "h.csv"), dataset.read(tmp_path / "h.csv", consumer()).frame
     assert data_hash(one, consumer()) == data_hash(other, consumer()) == data_hash(other[::-1], consumer())
-    assert data_hash(other.assign(loan_amount=other["loan_amount"] + 1), consumer()) != data_hash(other, consumer())
+    assert data_hash(other.assign(loan_amount=other["loan_amount"] + 1), consumer()) != data_hash(
+        other, consumer()
+    )

@@ -125,7 +125,10 @@ def test_points_by_hand():
         ({"required": ["zip"]}, "'zip'"),
         ({"required": ["anual_income"]}, "Did you mean 'annual_income'"),
         ({"knockouts": [{"field": "bankruptcies", "above": 1, "reason": "nothing"}]}, "'nothing'"),
-        ({"knockouts": [{"field": "bankruptcies", "above": "1", "reason": "bankruptcy"}]}, "expected a number"),
+        (
+            {"knockouts": [{"field": "bankruptcies", "above": "1", "reason": "bankruptcy"}]},
+            "expected a number",
+        ),
         ({"knockout": []}, "policy.knockout: unknown key. Did you mean 'knockouts'"),
         ({"knockouts": [{"field": "loan_purpose", "above": 1, "reason": "bankruptcy"}]}, "loan_purpose"),
     ],

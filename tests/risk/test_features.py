@@ -44,7 +44,11 @@ def test_no_prohibited_basis_nor_a_bureau_score_is_a_feature():
 
 
 def test_derived_features_by_hand():
-    row = feature_set().encode(frame(loan_amount=30_000.0, annual_income=40_000.0, income_verified=False)).iloc[0]
+    row = (
+        feature_set()
+        .encode(frame(loan_amount=30_000.0, annual_income=40_000.0, income_verified=False))
+        .iloc[0]
+    )
     assert row["amount_to_income"] == 75.0
     assert row["income_verified"] == 0.0
     assert row["no_credit_file"] == 0.0
