@@ -1,13 +1,14 @@
 """A small model and applications, shared by the tests of the risk module."""
 
+import json
 from functools import cache
 
 import pandas as pd
-from lendsafe.risk.ingest import Imported, read_file
 from shared_data import shared_data
 
 from lendsafe.corpus import process
-from lendsafe.risk import schema
+from lendsafe.product import Product, load, product_from
+from lendsafe.risk import dataset
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.model.engine import RiskEngine
 
@@ -24,8 +25,15 @@ def people(n: int = 400, seed: int = 3) -> process.Population:
 
 
 @cache
-def german() -> Imported:
-    return read_file(shared_data("lending/german_credit.csv"), schema.load("german"))
+def german() -> dataset.Dataset:
+    return dataset.read(shared_data("lending/german_credit.csv"), load("german"))
+
+
+def with_policy(product: Product, **policy) -> Product:
+    """The product with other keys in its policy."""
+    table = json.loads(product.text)
+    table["policy"] = table.get("policy", {}) | policy
+    return product_from(table, product.name)
 
 
 @cache

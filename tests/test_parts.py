@@ -42,7 +42,10 @@ def expected_factors(one, style):
     if one.decision != "approved":
         return [(reason, "adverse") for reason in one.reasons]
     against = one.reasons if style.detail == "detailed" else ()
-    return [*((reason, "favorable") for reason in one.strengths), *((reason, "against") for reason in against)]
+    return [
+        *((reason, "favorable") for reason in one.strengths),
+        *((reason, "against") for reason in against),
+    ]
 
 
 def test_what_is_spoken_of_any_reply_is_without_labels():

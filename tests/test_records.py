@@ -163,7 +163,8 @@ def test_random_assessments_are_coherent(seed):
     reasons, strengths = assessment.reasons, assessment.strengths
     assert len({one.code for one in (*reasons, *strengths)}) == len(reasons) + len(strengths)
     assert all(
-        one.code in consumer().reasons and one.strength in get_args(Strength) for one in (*reasons, *strengths)
+        one.code in consumer().reasons and one.strength in get_args(Strength)
+        for one in (*reasons, *strengths)
     )
     assert all(one.contribution > 0 for one in reasons)
     assert all(one.contribution < 0 for one in strengths)

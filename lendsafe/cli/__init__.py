@@ -19,8 +19,8 @@ from lendsafe.terminal import escaped
 VERBS = {
     "demo": "Run the whole flow on granite-tiny, offline.",
     "doctor": "Report machine, back end, versions, and what is missing or slow.",
-    "data": "Make, import and check data.",
     "product": "Draft and check what a lender's fields and reasons are.",
+    "data": "Make, import and check data.",
     "risk": "Train, score, explain and report the risk model.",
     "plan": "Predict memory and time of a run, and what would fit.",
     "train": "Fine-tune a model with LoRA.",

@@ -16,12 +16,13 @@ from typing import Any
 from lendsafe.errors import DataError
 from lendsafe.fields import did_you_mean
 from lendsafe.notice import Contact
-from lendsafe.product import Product, consumer
+from lendsafe.product import Product, consumer, parsers
 from lendsafe.product.table import IDENTIFIER, Reject, Table, read_table
 from lendsafe.records import Applicant, values_of
 from lendsafe.risk.decision import to_applicants
 
 MOST_CHARACTERS = 120  # of one key factor
+DELIVERIES = ("mail", "electronic")
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER_OF_A_PERSON = re.compile(r"\d{3}-\d{2}-\d{4}|\d{9}|\d{13,19}")  # social security, card or account
@@ -150,6 +151,8 @@ def application_from(table: Mapping[str, Any], product: Product | None = None) -
     for key, value in table.items():
         if key == "contact" and isinstance(value, Mapping):
             person |= {names.get(f"contact.{inner}", f"contact.{inner}"): one for inner, one in value.items()}
+            hints = (did_you_mean(f"contact.{inner}", list(names)) for inner in value if f"contact.{inner}" not in names)
+            wrong += [f"the contact has a part that is none.{hint}" for hint in hints]
         elif key in names.values() or key in names:
             person[names.get(key, key)] = value
         elif key != IDENTIFIER and not chosen.set_aside(key) and key not in ("defaulted", "decision"):
@@ -209,8 +212,16 @@ def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | No
     given: dict[str, Any] = {"name": str(names[0]).strip(), "address": tuple(lines)}
     if "contact.delivery" in by_role:
         given["delivery"] = by_role["contact.delivery"][0]
+        if given["delivery"] not in DELIVERIES:
+            wrong.append(f"the contact cannot be used: 'delivery' is none of {', '.join(DELIVERIES)}")
+            return None
     if "contact.esign_consent" in by_role:
-        given["esign_consent"] = bool(by_role["contact.esign_consent"][0])
+        consent = by_role["contact.esign_consent"][0]
+        try:
+            given["esign_consent"] = parsers.yes_no(str(consent))
+        except ValueError as problem:
+            wrong.append(f"'esign_consent' cannot be used; {problem}")
+            return None
     try:
         return Contact(**given)
     except (DataError, TypeError) as problem:  # its message repeats neither name nor address
@@ -292,6 +303,7 @@ def _told(one: Reject) -> str:
 
 def _without_cells(text: str) -> str:
     """A message of reading without the cells that it quotes: they may be about a person."""
+    text = re.sub(r" is in its header \(.* \.\.\.\)", " is in its header", text)  # which may be a row
     return re.sub(r"(, column '[^']*'): (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"): ", r"\1: ", text)
 
 

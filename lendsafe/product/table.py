@@ -203,7 +203,7 @@ class _Plan:
         for one in self.fields:
             cells = self._cells_of(one, columns, joint)
             values, wrong, special = self.parsers[one.name](cells)
-            if one.since:
+            if one.since and self.source[one.name] in one.columns:  # files of ours hold the months
                 values, more = self._months(one, values, columns)
                 wrong |= more
             for at, why in wrong.items():
@@ -334,7 +334,7 @@ class _Column:
     def __init__(self, one: Field, column: str, missing: tuple[str, ...]) -> None:
         self.one = one
         self.read: Callable[[Any], Value]
-        text = _dated(one) if one.since else reader(one, column, missing)
+        text = _dated(one) if one.since and column in one.columns else reader(one, column, missing)
         self.read = text
         self.json = lambda value: from_json(one, value, missing)
         self.absent = frozenset((*missing, *one.missing))

@@ -51,7 +51,7 @@ def test_one_application_is_explained_by_the_template_without_a_model(lendsafe, 
     assert (code, err) == (0, "")
     assert re.match(r"LS-000001: declined, probability of default \d\.\d{3}, cut-off 0\.\d{3}\n", out)
     assert re.search(r"\n  1\. [A-Z].+ \(strong, \+\d\.\d\d log-odds\)\n", out)
-    assert "Written by the template; every check passed." in out
+    assert "In the product's fixed words; every check passed." in out
     assert NAME not in out
 
 
@@ -128,14 +128,18 @@ def test_many_are_explained_into_lines_with_rate_and_time_left(lendsafe, risk, t
     )
     code, out, err = lendsafe(*arguments, "--table", tmp_path / "t.csv")
     assert code == 0
-    assert out == f"{tmp_path / 'out.jsonl'}: 2 lines written, 0 were there\n"
+    assert out.startswith(f"{tmp_path / 'out.jsonl'}: 2 lines written, 0 were there\n")
+    assert "1 approved, 1 declined" in out
+    assert "2 in the product's fixed words" in out
     assert "2/2 letters" in err
     assert "/s" in err
     assert "ETA 0:00" in err
     assert (tmp_path / "t.csv").read_text().startswith("applicant_id,decision")
     for name in ("out.jsonl", "t.csv"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
-    assert json.loads(lendsafe(*arguments, "--json")[1]) == {
+    told = json.loads(lendsafe(*arguments, "--json")[1])
+    assert [told.pop(name) for name in ("decisions", "sources", "whys")] == [{}, {}, {}]
+    assert told == {
         "out": str(tmp_path / "out.jsonl"), "written": 0, "found": 2, "fallbacks": 0, "late": 0, "failed": [],
     }  # fmt: skip
 

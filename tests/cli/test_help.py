@@ -45,7 +45,7 @@ def test_every_option_has_help_and_no_option_is_there_twice(path, command):
 
 def test_every_verb_of_the_design_is_there():
     assert list(VERBS) == [
-        "demo", "doctor", "data", "product", "risk", "plan", "train", "eval", "explain", "record", "law", "export",
+        "demo", "doctor", "product", "data", "risk", "plan", "train", "eval", "explain", "record", "law", "export",
         "import-adapter",
     ]  # fmt: skip
 

@@ -46,7 +46,11 @@ def test_427_of_586_on_the_command_line():
 def test_synth_and_check_together(tmp_path):
     ran = lendsafe("data", "synth", "--n", 20, "--history", 0, "--out", tmp_path / "d", "--json")
     assert ran.code == 0
-    assert json.loads(ran.out) == {"rows": 20, "unseen_wordings": 1, "out": str(tmp_path / "d")}
+    told = json.loads(ran.out)
+    assert {key: told[key] for key in ("rows", "unseen_wordings", "out", "product")} == {
+        "rows": 20, "unseen_wordings": 1, "out": str(tmp_path / "d"), "product": "consumer",
+    }  # fmt: skip
+    assert {one["side"] for one in told["reasons"]} == {"against", "in favor"}
     ran = lendsafe("data", "check", tmp_path / "d", "--json")
     assert ran.code == 0
     report = json.loads(ran.out)

@@ -65,8 +65,14 @@ def test_no_protected_attribute_is_a_column_of_the_applications(people):
 
 def test_every_code_of_the_catalogue_occurs_among_the_declines(people):
     declined = [a for a in process.assess(people.take(range(4_000))) if a.decision == "declined"]
-    given = {f.reason for f in feature_set().features}  # its reports are whole or absent: nothing is unverified
-    assert {r.code for a in declined for r in a.reasons} == given == set(consumer().reasons) - {"unverified_credit"}
+    given = {
+        f.reason for f in feature_set().features
+    }  # its reports are whole or absent: nothing is unverified
+    assert (
+        {r.code for a in declined for r in a.reasons}
+        == given
+        == set(consumer().reasons) - {"unverified_credit"}
+    )
     assert all(1 <= len(a.reasons) <= 4 for a in declined)
 
 

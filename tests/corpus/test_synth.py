@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import fields
 from itertools import pairwise
 from statistics import mean
 
 import pytest
 
-from lendsafe import prompts, slots
+from lendsafe import parts, prompts, slots
 from lendsafe.corpus.load import load, parse
 from lendsafe.corpus.quotas import largest_remainder
 from lendsafe.corpus.statistics import tokens
@@ -22,8 +21,8 @@ from lendsafe.errors import ConfigError, DiskError, ExistsError
 from lendsafe.eval.truth.checks import check
 from lendsafe.eval.truth.sentences import split as sentences
 from lendsafe.fields import build
-from lendsafe.records import Applicant, narrative_type
-from lendsafe.risk.features import application_features
+from lendsafe.product import consumer
+from lendsafe.records import narrative_type
 
 SMALL = SynthConfig(n=60, seed=3, history=50)
 
@@ -51,8 +50,8 @@ def margins(rows) -> dict[str, list[int]]:
 
     return {
         "decision": [decisions["approved"], decisions["declined"]],
-        "score": bands([a.credit_score for a in applicants], [550, 640, 700, 851]),
-        "amount": bands([a.loan_amount for a in applicants], [5_000, 15_000, 35_000, 50_001]),
+        "score": bands([a["credit_score"] for a in applicants], [550, 640, 700, 851]),
+        "amount": bands([a["loan_amount"] for a in applicants], [5_000, 15_000, 35_000, 50_001]),
         "type": [
             kinds["adverse_action"],
             kinds["standard_approval"],
@@ -99,7 +98,7 @@ def test_narratives_have_120_words_on_average_and_60_to_180_each(default):
 def test_every_narrative_passes_every_check_in_slots_and_as_text(default):
     for row in [*default.rows, *default.unseen]:
         one = row.example
-        assert check(one.reply, one.assessment, style=one.style) == []
+        assert check(parts.spoken(one.reply), one.assessment, style=one.style) == []
         assert check(row.text, one.assessment, style=one.style, rendered=True) == []
 
 
@@ -107,15 +106,22 @@ def test_a_narrative_of_another_assessment_fails(default):
     """The checks of the test above can fail: a decline's text is not true of an approval, nor the other way."""
     declined = next(row.example for row in default.rows if row.example.decision == "declined")
     approved = next(row.example for row in default.rows if row.example.decision == "approved")
-    assert check(declined.reply, approved.assessment)
-    assert check(approved.reply, declined.assessment)
+    assert check(parts.spoken(declined.reply), approved.assessment)
+    assert check(parts.spoken(approved.reply), declined.assessment)
 
 
 def test_text_is_the_narrative_with_its_facts(default):
     for row in default.rows[:100]:
         assert "{" not in row.text
-        assert row.text == slots.render(row.example.reply, slots.facts(row.example.assessment))
-        assert not any(letter.isdigit() for letter in slots.SLOT.sub("", row.example.reply))
+        reply = parts.spoken(row.example.reply)
+        assert row.text == slots.render(reply, slots.facts(row.example.assessment))
+        assert not any(letter.isdigit() for letter in slots.SLOT.sub("", reply))
+
+
+def test_every_reply_is_its_parts_in_their_order(default):
+    for row in [*default.rows, *default.unseen]:
+        one = row.example
+        assert parts.faults(one.reply, parts.of(one.assessment, one.style)) == ()
 
 
 def test_prompt_is_the_one_that_is_used_when_explaining(default):
@@ -126,12 +132,12 @@ def test_prompt_is_the_one_that_is_used_when_explaining(default):
 
 
 def test_split_is_1350_and_150_and_no_applicant_is_in_both(default):
-    parts = {
+    found = {
         part: {r.example.id for r in default.rows if r.example.split == part} for part in ("train", "valid")
     }
-    assert {part: len(ids) for part, ids in parts.items()} == {"train": 1350, "valid": 150}
-    assert not parts["train"] & parts["valid"]
-    assert len(parts["train"] | parts["valid"]) == 1500
+    assert {part: len(ids) for part, ids in found.items()} == {"train": 1350, "valid": 150}
+    assert not found["train"] & found["valid"]
+    assert len(found["train"] | found["valid"]) == 1500
 
 
 def test_held_out_rows_are_like_the_training_rows(default):
@@ -154,7 +160,7 @@ def test_60_further_rows_use_wordings_that_no_training_row_uses(default):
     assert not ids & {row.example.id for row in default.unseen}
 
     def said(rows):
-        texts = [row.example.reply for row in rows]
+        texts = [parts.spoken(row.example.reply) for row in rows]
         return {text[start:end].strip() for text in texts for start, end in sentences(text)}
 
     trained = said([row for row in default.rows if row.example.split == "train"])
@@ -175,8 +181,8 @@ def test_reasons_of_a_decline_are_ranked_and_at_most_four(default):
 
 def test_no_protected_attribute_is_among_the_features_or_in_a_prompt(default):
     protected = {"sex", "race", "age", "age_band", "gender", "ethnicity", "religion", "marital_status", "zip"}
-    assert not protected & {f.name for f in fields(Applicant)}
-    assert not protected & {f.name for f in application_features()}
+    assert not protected & set(consumer().values)
+    assert not protected & {f.name for f in consumer().features}
     for row in default.rows:
         assert not protected & set(tokens(row.example.messages[1].content))
 
@@ -189,6 +195,7 @@ def test_files_of_a_set(folder):
         "README.md",
         "applications.csv",
         "history.csv",
+        "product.json",
         "protected.csv",
         "train.jsonl",
         "training_examples.csv",
@@ -206,10 +213,10 @@ def test_json_jsonl_and_csv_hold_the_same_examples(folder):
 
 
 def test_folder_loads_by_split_and_equals_the_whole(folder):
-    parts = load(folder)
+    rows = load(folder)
     whole = load(folder / "training_examples.jsonl")
-    assert sorted(parts, key=lambda one: one.id) == sorted(whole, key=lambda one: one.id)
-    assert Counter(one.split for one in parts) == {"train": 54, "valid": 6}
+    assert sorted(rows, key=lambda one: one.id) == sorted(whole, key=lambda one: one.id)
+    assert Counter(one.split for one in rows) == {"train": 54, "valid": 6}
 
 
 def test_a_row_carries_what_the_design_asks_for(folder):
@@ -236,8 +243,8 @@ def test_applications_are_the_applicants_of_the_examples(folder):
     seen = 0
     for row in rows:
         applicant = by_id[row["applicant_id"]]
-        assert float(row["loan_amount"]) == applicant.loan_amount
-        assert float(row["debt_to_income"]) == applicant.debt_to_income
+        assert float(row["loan_amount"]) == applicant["loan_amount"]
+        assert float(row["debt_to_income"]) == applicant["debt_to_income"]
         assert row["defaulted"] in "01"
         seen += 1
     assert seen == len(by_id)

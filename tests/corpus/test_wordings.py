@@ -79,7 +79,10 @@ def leaves(table):
         for code, place, register in itertools.product(load(name).reasons, PLACES, get_args(Register)):
             held = getattr(load(name).reasons[code].held_out, place)
             if table == "train" or held:
-                yield (f"{name}.{code}.{place}", register), own_words(load(name), table, code, place, register)
+                yield (
+                    (f"{name}.{code}.{place}", register),
+                    own_words(load(name), table, code, place, register),
+                )
 
 
 SLOTS = {"factor", *itertools.chain.from_iterable(slots.known(load(name)) for name in PACKAGED)}
@@ -109,7 +112,9 @@ def test_every_wording_is_plain_and_its_slots_exist(table):
                 assert set(slots.names(text)) <= SLOTS | {"amount"}, path
                 bare = slots.SLOT.sub("", text).replace("<purpose>", "")
                 assert not re.search(r"[{}<>*_#!]", bare), text
-                named = path.split(".")[0] in PACKAGED and not path.startswith("consumer.")  # after their labels
+                named = path.split(".")[0] in PACKAGED and not path.startswith(
+                    "consumer."
+                )  # after their labels
                 assert named or not re.search(r"\d", bare), text
                 assert text == text.strip()
 
@@ -142,9 +147,7 @@ def test_many_surface_forms_for_each_reason_and_each_strength():
         forms = {}
         for strength in get_args(Strength):
             names = {
-                t
-                for one in own_words(consumer(), "train", code, "against", "plain")
-                for t in everything(one)
+                t for one in own_words(consumer(), "train", code, "against", "plain") for t in everything(one)
             }
             weights = {
                 t for one in patterns("train", f"weight.adverse.{strength}", "plain") for t in everything(one)

@@ -231,4 +231,4 @@ def test_handwritten_texts_are_validated():
     with pytest.raises(DataError, match="no factor"):
         module._read(entry | {"reasons": []}, 1)
     with pytest.raises(DataError, match="loan_amount"):
-        module._read(entry | {"applicant": {}, "reasons": []}, 1)
+        module._read(entry | {"applicant": {"loan_amount": 0}, "reasons": []}, 1)

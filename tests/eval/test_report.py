@@ -8,11 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from subjects import APPROVED, APPROVED_TEXT, DECLINED, DECLINED_TEXT
 
+from lendsafe import parts
+from lendsafe.corpus import approved
 from lendsafe.eval.scoring import report, scores
 from lendsafe.eval.scoring.metrics import Estimate
 from lendsafe.eval.scoring.scores import Subject, score
 from lendsafe.eval.truth.checks import RULES
+from lendsafe.product import consumer
 from lendsafe.records import Finding, Style
+from lendsafe.template import template_parts
 
 WRONG = DECLINED_TEXT.replace("43%", "34%")
 
@@ -118,16 +122,49 @@ def test_estimates_by_hand():
         [scored(text) for text in texts],
         texts,
         {"rougeL": np.array([1.0, 0.9, 1.0, 0.9])},
-        final=[(True, False), (True, True), (True, False), (True, True)],
+        final=[(True, "model"), (True, "template"), (True, "model"), (True, "template")],
     )
     assert found["true_rate"].value == 0.5
     assert found["check_pass_rate_final"] == (1.0, 0.25, 1.0, 4)
-    assert found["fallback_rate"].value == 0.5
+    assert found["fallback_rate"].value == found["sent_by_model_rate"].value == 0.5
+    assert "held_rate" not in found
     assert found["numeric_accuracy"].value == pytest.approx(14 / 16)
     assert found["prohibited_term_rate"] == (0.0, 0.0, 0.75, 4)
     assert found["rougeL"].value == pytest.approx(0.95)
     assert next(iter(found)) == "true_rate"
     assert set(found) <= set(report.MEASURES)
+
+
+def test_a_text_that_is_held_is_not_sent():
+    final = [(True, "model"), (False, "held"), (False, "held"), (True, "template")]
+    found = scores.estimates([scored(DECLINED_TEXT)] * 4, (), {}, final=final)
+    assert (found["check_pass_rate_final"].value, found["check_pass_rate_final"].n) == (1.0, 2)
+    assert [found[name].value for name in ("sent_by_model_rate", "held_rate", "fallback_rate")] == [
+        0.25,
+        0.5,
+        0.25,
+    ]
+    all_held = scores.estimates([scored(DECLINED_TEXT)], (), {}, final=[(False, "held")])
+    assert "check_pass_rate_final" not in all_held
+
+
+def test_a_reply_in_approved_words_is_supported_and_each_sentence_has_a_verdict():
+    texts = template_parts(DECLINED, Style())
+    opened = parts.of(DECLINED, Style())
+    language = approved.language(consumer())
+    right = score(parts.join(texts, opened), "x", Subject(DECLINED, Style()), language)
+    assert right.supported
+    assert right.verdicts["contradicted"] == right.verdicts["unsupported"] == 0 < right.verdicts["supported"]
+    wrong = parts.join(texts, opened).replace("declined", "approved").replace("Your debt", "Old debt")
+    other = score(wrong, "x", Subject(DECLINED, Style()), language)
+    assert other.supported is False
+    assert other.verdicts["contradicted"] >= 1
+    assert other.verdicts["unsupported"] >= 1
+    assert sum(other.verdicts.values()) == sum(right.verdicts.values())
+    found = scores.estimates([right, other, scored(DECLINED_TEXT)], (), {})
+    assert found["supported_rate_first_try"].value == 0.5  # of those that were examined
+    shares = [found[f"sentences_{kind}"].value for kind in ("supported", "contradicted", "unsupported")]
+    assert sum(shares) == pytest.approx(1)
 
 
 def test_pass_rates_are_by_check():

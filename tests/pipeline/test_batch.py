@@ -28,7 +28,7 @@ from lending import (
 from lendsafe.errors import DataError, DiskError, ExistsError, RefusedError
 from lendsafe.files import csv_cell
 from lendsafe.notice import demo_config, verify
-from lendsafe.pipeline.applications import application_from, read_applications
+from lendsafe.pipeline.applications import Read, application_from, read_applications
 from lendsafe.pipeline.batch import Delivery, as_table, run
 from lendsafe.pipeline.letters import Explainer
 from lendsafe.records import Style
@@ -54,7 +54,11 @@ def tables(count):
 
 
 def many(count):
-    return [application_from(one) for one in tables(count)]
+    return read_of(application_from(one) for one in tables(count))
+
+
+def read_of(applications):
+    return Read(applications=tuple(applications))
 
 
 def delivery(folder, medium="txt"):
@@ -74,11 +78,10 @@ def everything(folder):
 
 
 def test_each_application_gets_a_line_a_letter_and_a_record_in_order(explainer, tmp_path):
-    applications = many(PART + 4)
+    read = many(PART + 4)
+    applications = read.applications
     shown = []
-    result = run(
-        explainer, applications, tmp_path / "out.jsonl", delivery(tmp_path), done=lambda *n: shown.append(n)
-    )
+    result = run(explainer, read, tmp_path / "out.jsonl", delivery(tmp_path), done=lambda *n: shown.append(n))
     assert (result.written, result.found, result.failed) == (PART + 4, 0, ())
     assert shown == [(PART, PART + 4), (PART + 4, PART + 4)]
     told = lines(tmp_path / "out.jsonl")
@@ -122,9 +125,9 @@ def test_what_was_cut_off_anywhere_ends_the_same(explainer, tmp_path, kept, half
 
 def test_a_letter_that_cannot_be_set_holds_up_no_other(explainer, tmp_path):
     contact = {"name": "李明", "address": ["1 Elm", "Columbus, OH"]}
-    applications = [
+    applications = read_of(
         application_from(declined(n, **({"contact": contact} if n == 1 else {}))) for n in range(3)
-    ]
+    )
     result = run(explainer, applications, tmp_path / "out.jsonl", delivery(tmp_path, "pdf"))
     assert [one["applicant_id"] for one in lines(tmp_path / "out.jsonl")] == ["LS-000000", "LS-000002"]
     (failed,) = result.failed
@@ -135,7 +138,9 @@ def test_a_letter_that_cannot_be_set_holds_up_no_other(explainer, tmp_path):
 
 
 def test_an_application_that_no_letter_can_answer_stops_before_anything_is_written(explainer, tmp_path):
-    applications = [application_from(declined(n, **({"contact": None} if n else {}))) for n in range(3)]
+    applications = read_of(
+        application_from(declined(n, **({"contact": None} if n else {}))) for n in range(3)
+    )
     with pytest.raises(DataError, match="LS-000001.*contact.*LS-000002"):
         run(explainer, applications, tmp_path / "out.jsonl", delivery(tmp_path))
     assert list(tmp_path.iterdir()) == []
@@ -160,7 +165,7 @@ def test_lines_made_with_something_else_are_not_mixed(explainer, tmp_path, chang
 
 def test_an_application_that_changed_since_its_line_is_refused(explainer, tmp_path):
     run(explainer, many(2), tmp_path / "out.jsonl", Delivery(notice_date=DAY))
-    changed = [application_from(one | {"employer": "x"}) for one in tables(2)]
+    changed = read_of(application_from(one | {"employer": "x"}) for one in tables(2))
     with pytest.raises(RefusedError, match="another application"):
         run(explainer, changed, tmp_path / "out.jsonl", Delivery(notice_date=DAY))
 
@@ -201,7 +206,7 @@ def test_a_disk_that_fails_leaves_whole_lines(explainer, tmp_path, monkeypatch):
     monkeypatch.undo()
     run(explainer, many(6), out, Delivery(notice_date=DAY))
     assert out.read_bytes().startswith(before)
-    assert [one["applicant_id"] for one in lines(out)] == [one.id for one in many(6)]
+    assert [one["applicant_id"] for one in lines(out)] == [one.id for one in many(6).applications]
 
 
 def test_the_lines_name_nobody_and_the_table_starts_no_formula(explainer, tmp_path):
@@ -210,7 +215,7 @@ def test_the_lines_name_nobody_and_the_table_starts_no_formula(explainer, tmp_pa
     assert NAME not in out.read_text()
     assert "Elm" not in out.read_text()
     rows = list(csv.DictReader(as_table(out).splitlines()))
-    assert [one["applicant_id"] for one in rows] == [one.id for one in many(3)]
+    assert [one["applicant_id"] for one in rows] == [one.id for one in many(3).applications]
     assert "Excessive obligations" in rows[0]["reasons"] or rows[0]["reasons"]
 
 
@@ -247,7 +252,7 @@ def killed_and_finished(tmp_path, letters, kills, seed):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in tables(letters)))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     applications, explainer = (
-        read_applications(tmp_path / "a.jsonl"),
+        read_of(read_applications(tmp_path / "a.jsonl")),
         Explainer.load(risk, lender=demo_config()),
     )
     run(explainer, applications, whole / "out.jsonl", delivery(whole))

@@ -12,13 +12,12 @@ from applicants import changed
 from click.testing import CliRunner
 from command import lendsafe
 from lending import engine
-from lendsafe.eval.truth.vocabulary import learned
 from shared_data import shared_data
 
-from lendsafe import prompts, slots, template
+from lendsafe import parts, prompts, slots, template
 from lendsafe.cli import group
-from lendsafe.corpus import contradictions, process, synth
-from lendsafe.corpus.grammar import narrative
+from lendsafe.corpus import approved, contradictions, process, synth
+from lendsafe.corpus.grammar import narrative_parts
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError, DataError, ExistsError, LendSafeError, OfflineError
 from lendsafe.eval.scoring import overlap
@@ -44,10 +43,11 @@ def rows(count=4) -> list[Example]:
 class Scripted(Narrator):
     """A writer that says what it is told to, or another wording of the reference."""
 
-    def __init__(self, texts):
+    def __init__(self, texts, language=None):
         object.__setattr__(self, "config", GenerateConfig())
         object.__setattr__(self, "texts", texts)
         object.__setattr__(self, "asked", [])
+        object.__setattr__(self, "language", language or approved.language(consumer()))
 
     def write(self, conversations, *, temperature=0.0, seed=0, done=None):
         self.asked.append((len(conversations), temperature, seed))
@@ -63,7 +63,10 @@ def encoder_or_skip():
 
 def right_texts(examples):
     rng = random.Random(3)
-    return [narrative(one.assessment, one.style, rng) for one in examples]
+    return [
+        parts.join(narrative_parts(one.assessment, one.style, rng), parts.of(one.assessment, one.style))
+        for one in examples
+    ]
 
 
 def write_predictions(path, pairs):
@@ -94,6 +97,8 @@ def test_a_right_and_a_wrong_system(tmp_path):
     rate = {one.name: one.estimates["check_pass_rate_first_try"].value for one in found.systems}
     assert rate == {"wrong": 0.0, "right": 1.0, "template": 1.0, "grammar, another draw": 1.0}
     assert found.differences["right"]["check_pass_rate_first_try"].value == -1.0
+    supported = {one.name: one.estimates["supported_rate_first_try"].value for one in found.systems}
+    assert supported == rate
     summary = report.write(tmp_path / "eval", found)
     assert {one.name for one in (tmp_path / "eval").iterdir()} == {
         "metrics_summary.json", "detailed_results.csv", "report.html",
@@ -118,7 +123,9 @@ def test_failed_texts_are_written_again_and_then_replaced():
     writer = Scripted([good[0], "Nonsense.", good[2], "Nonsense."])
     found = evaluate.evaluate(writer, examples, EvalConfig(), name="scripted").systems[0]
     assert found.estimates["check_pass_rate_first_try"].value == 0.5
+    assert found.estimates["supported_rate_first_try"].value == 0.5
     assert found.estimates["check_pass_rate_final"].value == 1.0
+    assert found.estimates["sent_by_model_rate"].value == 1 - found.estimates["fallback_rate"].value
     assert [one.source for one in found.explanations].count("template") == found.estimates[
         "fallback_rate"
     ].value * 4
@@ -392,8 +399,7 @@ def test_swapping_one_reason_changes_exactly_that_reason_in_the_text():
 # ---------------------------------------------------------------- what a model was taught
 
 
-def test_a_run_keeps_what_the_replies_hold_that_it_was_trained_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("lendsafe.eval.truth.vocabulary.KNOWN_TEXTS", 0.0)  # so few texts cover no others
+def test_a_run_keeps_the_language_that_its_replies_are_approved_in(tmp_path):
     data = write_data(tmp_path / "rows.jsonl", rows(20))
     data.write_text(data.read_text().replace('"split": "valid"', '"split": "train"', 16))
     done = lendsafe(
@@ -401,21 +407,29 @@ def test_a_run_keeps_what_the_replies_hold_that_it_was_trained_on(tmp_path, monk
         "--max-steps", 1, "--samples", 0, "--batch-size", 2, "--grad-accum", 1,
     )  # fmt: skip
     assert done.code == 0, done.err
-    taught = narrator(str(tmp_path / "run")).vocabulary
-    assert taught == learned(row.reply for row in rows(16))
-    assert narrator("granite-tiny").vocabulary is None
+    taught = narrator(str(tmp_path / "run")).language
+    assert taught is not None
+    assert taught.digest() == approved.language(consumer()).digest()  # its replies are in the product's words
+    assert narrator("granite-tiny").language is None
 
 
-def test_a_text_in_untaught_words_is_written_again_and_then_replaced():
+def test_a_sentence_that_nobody_approved_is_written_again_and_then_replaced():
     (example,) = rows(1)
     good = right_texts([example])[0]
     odd = f"{good} We read it in zebra order."
     request = Request(example.assessment, example.style)
+    assert explain([request], Scripted([good]))[0].source == "model"
     writer = Scripted([odd])
-    assert explain([request], writer)[0].source == "model"
-    object.__setattr__(writer, "vocabulary", learned([good]))
-    writer.asked.clear()
     (told,) = explain([request], writer)
     assert told.source == "template"
     assert len(writer.asked) == 3
-    assert {one.rule for one in told.findings} == {"G14"}
+    assert {one.rule for one in told.findings} == {"unsupported"}
+
+
+def test_without_an_approved_language_nothing_that_a_model_wrote_is_sent():
+    (example,) = rows(1)
+    writer = Scripted(right_texts([example]))
+    object.__setattr__(writer, "language", None)
+    (told,) = explain([Request(example.assessment, example.style)], writer)
+    assert (told.source, told.fallback) == ("template", True)
+    assert writer.asked == []

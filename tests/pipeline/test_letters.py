@@ -12,7 +12,7 @@ from lending import NAME, approved, declined, engine, incomplete, near_the_cutof
 from pypdf import PdfReader
 
 import lendsafe
-from lendsafe import template
+from lendsafe import parts, template
 from lendsafe.corpus import synth
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.eval.truth.checks import check
@@ -22,10 +22,14 @@ from lendsafe.pipeline.grounds import REPORT_FIELDS, denied, looks_at_score
 from lendsafe.pipeline.letters import Explainer, compose, keep, lacking
 from lendsafe.pipeline.narrate import Request
 from lendsafe.pipeline.narrate import explain as narratives
+from lendsafe.product import consumer
 from lendsafe.records import Style
 from lendsafe.risk.decision import KnockOut
 
 DAY = date(2026, 11, 24)
+REPORT_FIELDS = [
+    name for name, one in consumer().values.items() if one.formula is None and one.origin == "consumer_report"
+]
 EVERY_STYLE = [
     Style(register=r, detail=d) for r in ("plain", "formal", "warm") for d in ("standard", "detailed")
 ]
@@ -293,7 +297,7 @@ def test_every_synthetic_applicant_gets_a_checked_narrative_and_a_complete_lette
     requests = [Request(one, EVERY_STYLE[i % 6]) for i, one in enumerate(decided)]
     kinds = {"approval": 0, "denial": 0}
     for request, told in zip(requests, narratives(requests, None), strict=True):
-        assert check(told.slot_text, request.assessment, style=request.style) == []
+        assert check(parts.spoken(told.slot_text), request.assessment, style=request.style) == []
         letter = compose(told, application_of(request.assessment), demo_config(), DAY)
         assert not letter.late
         kinds[letter.case.kind] += 1
@@ -325,5 +329,7 @@ def test_every_synthetic_applicants_letter_is_one_or_two_pages_of_pdf():
 def test_the_template_passes_as_the_explanation_of_every_assessment(explainer):
     for table in (declined(), approved(), incomplete()):
         one = outcome(explainer, table)
-        assert one.explanation.slot_text == template.template(one.explanation.assessment, Style())
+        assert parts.spoken(one.explanation.slot_text) == template.template(
+            one.explanation.assessment, Style()
+        )
         assert lacking(one.application) == ""

@@ -22,7 +22,11 @@ def test_a_reason_is_worded_everywhere(name, code):
         for table in ("train", "held_out"):
             for place in (side, f"fact_{side}") if entry.slots else (side,):
                 for register in REGISTERS:
-                    assert wordings.own_words(load(name), table, code, place, register), (table, place, register)
+                    assert wordings.own_words(load(name), table, code, place, register), (
+                        table,
+                        place,
+                        register,
+                    )
 
 
 def test_every_feature_has_a_reason_and_every_reason_a_feature():

@@ -30,12 +30,22 @@ def work(tmp_path_factory):
             "data",
             "import",
             shared_data("lending/german_credit.csv"),
-            "--schema",
+            "--product",
             "german",
             "--out",
             folder / "a.csv",
         ),
-        ("risk", "train", folder / "a.csv", "--out", folder / "risk", "--max-trees", "60"),
+        (
+            "risk",
+            "train",
+            folder / "a.csv",
+            "--product",
+            "german",
+            "--out",
+            folder / "risk",
+            "--max-trees",
+            "60",
+        ),
     ):
         with pytest.raises(SystemExit) as stop:
             main([str(a) for a in arguments])
@@ -45,34 +55,36 @@ def work(tmp_path_factory):
 
 def test_an_import_says_what_it_set_aside_and_why(run, tmp_path):
     path = shared_data("lending/lending_club_2498.csv")
-    code, out, _ = run("data", "import", path, "--schema", "lending-club", "--out", tmp_path / "a.csv")
+    code, out, _ = run("data", "import", path, "--product", "lending-club", "--out", tmp_path / "a.csv")
     assert code == 0
     assert "2498 applications" in out
     assert (
         "leak: the lender's own price and terms, set by the decision: Amount.Funded.By.Investors, Interest.Rate"
         in out
     )
-    assert "Not in the schema: Home.Ownership, Revolving.CREDIT.Balance, FICO.Score" in out
-    code, _, err = run("data", "import", path, "--schema", "lending-club", "--out", tmp_path / "a.csv")
+    assert "Not in the product: Home.Ownership, Revolving.CREDIT.Balance, FICO.Score" in out
+    code, _, err = run("data", "import", path, "--product", "lending-club", "--out", tmp_path / "a.csv")
     assert (code, "is there already" in err) == (6, True)
 
 
 def test_an_import_as_json(run, tmp_path):
     path = shared_data("lending/boston_loanapp.csv")
-    code, out, _ = run("data", "import", path, "--schema", "boston", "--out", tmp_path / "a.csv", "--json")
+    code, out, _ = run("data", "import", path, "--product", "boston", "--out", tmp_path / "a.csv", "--json")
     assert (code, json.loads(out)["rows"]) == (0, 1989)
 
 
-def test_a_template_is_printed_or_written(run, tmp_path):
+def test_a_draft_is_printed_or_written(run, tmp_path):
     path = shared_data("lending/lending_club_2498.csv")
-    code, out, _ = run("data", "import", path, "--guess")
+    code, out, _ = run("product", "new", path)
     assert code == 0
-    assert out.startswith("# Guessed from lending_club_2498.csv")
-    code, out, _ = run("data", "import", path, "--guess", "--out", tmp_path / "s.toml")
+    assert "lending_club_2498.csv" in out.splitlines()[0]
+    code, out, _ = run("product", "new", path, "--out", tmp_path / "s.toml")
     assert (code, (tmp_path / "s.toml").exists()) == (0, True)
-    assert run("data", "import", path, "--guess", "--out", tmp_path / "s.toml")[0] == 6
-    code, _, err = run("data", "import", path, "--schema", tmp_path / "s.toml", "--out", tmp_path / "a.csv")
-    assert (code, "no reason for" in err) == (2, True)
+    assert run("product", "new", path, "--out", tmp_path / "s.toml")[0] == 6
+    code, _, err = run(
+        "data", "import", path, "--product", tmp_path / "nothing.toml", "--out", tmp_path / "a.csv"
+    )
+    assert (code, "nothing.toml" in err) == (2, True)
     assert not (tmp_path / "a.csv").exists()
 
 
@@ -118,12 +130,13 @@ def test_a_report_is_written_beside_the_model(run, work):
 
 def test_our_own_columns_and_a_policy_of_the_lender(run, tmp_path):
     people(1500).applications().to_csv(tmp_path / "history.csv", index=False)
-    (tmp_path / "policy.toml").write_text(
-        'required = []\n[[knockouts]]\nfield = "debt_to_income"\nabove = 40\nreason = "debt_to_income"\n'
+    (tmp_path / "own.toml").write_text(
+        'extends = "consumer"\nname = "own"\n[policy]\nrequired = []\n'
+        '[[policy.knockouts]]\nfield = "debt_to_income"\nabove = 40\nreason = "debt_to_income"\n'
     )
     (tmp_path / "settings.toml").write_text("max_trees = 30\napproval_rate = 0.5\n")
     code, out, _ = run(
-        "risk", "train", tmp_path / "history.csv", "--out", tmp_path / "risk", "--policy", tmp_path / "policy.toml",
+        "risk", "train", tmp_path / "history.csv", "--out", tmp_path / "risk", "--product", tmp_path / "own.toml",
         "--config", tmp_path / "settings.toml", "--approval-rate", "0.7", "--counteroffer-share", "0.5", "--json",
     )  # fmt: skip
     assert (code, json.loads(out)["rows"] > 1000) == (0, True)
@@ -140,12 +153,12 @@ def test_our_own_columns_and_a_policy_of_the_lender(run, tmp_path):
     ("arguments", "code", "message"),
     [
         (
-            ("data", "import", "nothing.csv", "--schema", "german", "--out", "x.csv"),
+            ("data", "import", "nothing.csv", "--product", "german", "--out", "x.csv"),
             5,
             "nothing.csv: No such file",
         ),
-        (("data", "import", "nothing.csv"), 2, "Give either --schema or --guess"),
-        (("data", "import", "nothing.csv", "--schema", "german"), 2, "--out"),
+        (("data", "import", "nothing.csv"), 2, "--product"),
+        (("data", "import", "nothing.csv", "--product", "german"), 2, "--out"),
         (("risk", "train", "nothing.csv", "--out", "x"), 5, "nothing.csv: No such file"),
         (("risk", "train", "nothing.csv", "--out", "x", "--max-depth", "4"), 2, "'max_depth' is 4"),
         (("risk", "score", "nothing.csv", "--risk", "nowhere"), 5, "nowhere"),
@@ -168,8 +181,8 @@ def test_an_application_that_is_not_there_is_named(run, work):
 
 def test_a_file_without_outcomes_trains_nothing(run, tmp_path):
     path = shared_data("lending/boston_loanapp.csv")
-    run("data", "import", path, "--schema", "boston", "--out", tmp_path / "a.csv")
-    code, _, err = run("risk", "train", tmp_path / "a.csv", "--out", tmp_path / "risk")
+    run("data", "import", path, "--product", "boston", "--out", tmp_path / "a.csv")
+    code, _, err = run("risk", "train", tmp_path / "a.csv", "--product", "boston", "--out", tmp_path / "risk")
     assert (code, "training needs outcomes" in err) == (3, True)
     assert not (tmp_path / "risk").exists()
 

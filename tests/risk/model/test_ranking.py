@@ -39,7 +39,7 @@ def test_strengths_are_the_reasons_of_the_negated_pushes(contributions):
     assert all(s.contribution < 0 for row in strengths for s in row)
 
 
-def test_equal_pushes_keep_the_order_of_the_consumer().reasons:
+def test_equal_pushes_keep_the_order_of_the_product():
     reasons = ranking.rank(np.array([[0.5, 0.7, 0.5, 0.7, 0.0, 0.5]]), CODES, CONFIG)[0]
     assert [r.code for r in reasons] == ["c1", "c3", "c0", "c2"]
 

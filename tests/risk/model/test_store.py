@@ -6,10 +6,12 @@ import random
 
 import numpy as np
 import pytest
-from risk_cases import german, german_engine, people, small_engine
+from risk_cases import german, german_engine, people, small_engine, with_policy
 
 from lendsafe.errors import DiskError, RefusedError
-from lendsafe.risk.decision import KnockOut, Policy
+from lendsafe.product import load
+from lendsafe.risk.decision import Policy
+from lendsafe.risk.features import feature_set
 from lendsafe.risk.model import store, trees, ubjson
 from lendsafe.risk.model.engine import RiskEngine
 
@@ -27,11 +29,10 @@ def test_a_loaded_model_assesses_the_same(folder):
 
 
 def test_a_table_model_with_rules_of_its_own_comes_back(tmp_path):
-    policy = Policy(
-        required=("credit_amount",),
-        knockouts=(KnockOut(field="duration_in_month", above=60, reason="duration"),),
-    )
-    before = dataclasses.replace(german_engine(), policy=policy)
+    rule = {"field": "duration_in_month", "above": 60, "reason": "duration"}
+    product = with_policy(load("german"), required=["credit_amount"], knockouts=[rule])
+    policy = Policy(feature_set(product, frozenset(german().features.names)))
+    before = dataclasses.replace(german_engine(), features=policy.features, policy=policy)
     before.save(tmp_path / "risk")
     after = RiskEngine.load(tmp_path / "risk")
     assert after.policy == policy
@@ -74,7 +75,7 @@ def test_a_missing_file_is_named(folder):
     [
         (lambda t: t | {"cutoff": 0.5}, "changed after it was written"),
         (lambda t: t | {"format": 2}, "format"),
-        (lambda t: {k: v for k, v in t.items() if k != "policy"}, "changed after"),
+        (lambda t: {k: v for k, v in t.items() if k != "product"}, "changed after"),
     ],
 )
 def test_a_changed_table_is_refused(folder, change, message):
@@ -97,17 +98,21 @@ def rewritten(folder, change):
     [
         lambda t: t.update(cutoff=True),
         lambda t: t.update(cutoff=1.5),
-        lambda t: t.update(kind="pickle"),
+        lambda t: t.update(product="pickle"),
+        lambda t: t.update(product=7),
+        lambda t: t.update(product="{}"),
         lambda t: t["calibration"].update(slope=-1.0),
         lambda t: t["background"].pop() and t.update(background=[[]]),
         lambda t: t["background"][0].__setitem__(0, "x"),
-        lambda t: t["features"][0].update(reason="unknown"),
-        lambda t: t["features"][0].update(reason=""),
+        lambda t: t.update(product=t["product"].replace('"reason":"debt_to_income"', '"reason":"unknown"')),
+        lambda t: t.update(product=t["product"].replace('"reason":"debt_to_income"', '"reason":""')),
+        lambda t: t["features"].__setitem__(0, "zip_code"),
+        lambda t: t.update(features=[]),
+        lambda t: t.update(features=7),
         lambda t: t["features"].pop(),
-        lambda t: t["policy"]["knockouts"][0].update(field="zip_code"),
+        lambda t: t.update(product=t["product"].replace('"field":"bankruptcies"', '"field":"zip_code"')),
         lambda t: t["config"].update(max_reasons=9),
         lambda t: t["config"].update(nonsense=1),
-        lambda t: t.update(statements=7),
         lambda t: t.update(training=[1]),
         lambda t: t.update(manifest=None),
     ],
