@@ -151,7 +151,11 @@ def application_from(table: Mapping[str, Any], product: Product | None = None) -
     for key, value in table.items():
         if key == "contact" and isinstance(value, Mapping):
             person |= {names.get(f"contact.{inner}", f"contact.{inner}"): one for inner, one in value.items()}
-            hints = (did_you_mean(f"contact.{inner}", list(names)) for inner in value if f"contact.{inner}" not in names)
+            hints = (
+                did_you_mean(f"contact.{inner}", list(names))
+                for inner in value
+                if f"contact.{inner}" not in names
+            )
             wrong += [f"the contact has a part that is none.{hint}" for hint in hints]
         elif key in names.values() or key in names:
             person[names.get(key, key)] = value

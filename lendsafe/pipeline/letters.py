@@ -192,9 +192,7 @@ class Explainer:
             "risk_model": self.engine.identity,
             "product": self.product.name,
             "product_sha256": self.product.sha256,
-            "language_sha256": self.writer.language.digest
-            if self.writer and self.writer.language
-            else None,
+            "language_sha256": self.writer.language.digest if self.writer and self.writer.language else None,
             "lender_sha256": hashlib.sha256(repr(self.lender).encode()).hexdigest() if self.lender else None,
             "settings_sha256": hashlib.sha256(repr(self.writer.config).encode()).hexdigest()
             if self.writer
