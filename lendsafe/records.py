@@ -37,7 +37,7 @@ class Applicant:
     values: Mapping[str, Value]
 
     def __init__(
-        self, applicant_id: str, values: Mapping[str, Value], product: Product | None = None
+        self, applicant_id: object, values: Mapping[str, Value], product: Product | None = None
     ) -> None:
         """Check values against the product and work out its formulas.
 

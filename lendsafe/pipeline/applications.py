@@ -119,10 +119,11 @@ def read_file(path: Path, product: Product) -> Read:
         wrong: list[str] = []
         key = (
             applicant.applicant_id.casefold()
-        )  # letters are named by it, and not every file system tells A from a
+        )  # letters are named by it; A and a are one to some file systems
         if not _is_opaque(applicant.applicant_id):
             wrong.append(
-                "the identifier is not opaque; expected up to 64 letters, digits, '.', '_' or '-', and no number of a person"
+                "the identifier is not opaque; expected up to 64 letters, digits, '.', '_' or '-', "
+                "and no number of a person"
             )
         elif key in seen:
             wrong.append(f"the identifier is that of '{seen[key]}'; identifiers must differ")
@@ -262,7 +263,7 @@ def _date(name: str, value: Any, wrong: list[str]) -> date | None:
 
 def _personal(product: Product) -> dict[str, str]:
     """Names under which contact, dates and key factors may stand, each with its field."""
-    names = {}
+    names: dict[str, str] = {}
     for one in product.fields.values():
         if one.role.startswith(("contact.", "date.")) or one.role == "key_factors":
             names |= {

@@ -4,9 +4,9 @@ import re
 
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.lexicon import lexicon, list_of
-from lendsafe.eval.truth.words import remembered
 from lendsafe.eval.truth.mentions import TONES, Mention, mask, read_sentence
 from lendsafe.eval.truth.sentences import Span
+from lendsafe.eval.truth.words import remembered
 
 _OWNED = re.compile(r"\b(?:your|the applicant's)\s+((?:[a-z'-]+\s+){0,3}?[a-z'-]+)(?=[\s,.;:)]|$)")
 _FAMILIAR = re.compile(
