@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.lexicon import lexicon, list_of
+from lendsafe.eval.truth.masking import mask
 from lendsafe.eval.truth.sentences import Span
 from lendsafe.eval.truth.words import FactorWords, words
 from lendsafe.slots import SLOT
@@ -68,19 +69,6 @@ class Reading:
     tone: int
 
 
-# the purpose of the loan and stock phrases that hold a factor's words without speaking of the factor
-_MASKED = re.compile(
-    r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
-    r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
-    r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba few\b|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
-    r"\b(?:small|less|minor|light|larg|bigg|great|major|slight|strong|clear|big|main|heavy|heavi|considerable|significant|substantial|modest|moderate)(?:er|est|e)?\b"
-    r"(?= (?:\w+ )?(?:reasons?|part|factors?|weight|role|points?|share|measure|extent|degree|way|ground|deal|support|harm|effect|bearing|say))|"
-    r"\bt(?:ake|akes|aking|ook|aken) (?:\w+ )?account(?: of)?|\bon account of|"
-    r"credit (?:decision|request|application|bureau report)s?|on (?:balance|the whole)|taken together|all in all|in addition|"
-    r"(?:in|as) (?:a )?(?:good|short|brief)\b(?= (?:news|faith|summary))|good news|short (?:answer|version)|in short|in brief|"
-    r"\bin full\b|\b(?:in|within|over|during) (?:just|only|barely|little more than|about)\b|more (?:information|about|detail\w*)|thank you for your (?:patience|interest|time|trust)|as well as|too,|too\.|"
-    r"(?:a|the) (?:longer|shorter) look|closer look|full(?:er)? (?:review|picture|amount)|whole picture|long(?:er)? term(?! (?:that|you|of|loan))"
-)
 _HYPOTHETICAL = re.compile(
     r"\b(?:lower|higher|longer|shorter|fewer|less|smaller|more|larger|stronger|better|lighter|steadier)\b.*\b(?:would|could|might)\b"
     r"|\b(?:would|could(?! not)|might|if)\b.*\b(?:been|were|better|lower|fewer|shorter|longer|stronger)\b"
@@ -160,15 +148,6 @@ def read_sentence(sentence: str, outcome: int) -> Reading:
             )
         )
     return Reading(tuple(found), (sentence_tone > 0) - (sentence_tone < 0))
-
-
-def mask(sentence: str) -> str:
-    """The sentence with slots and stock phrases blanked out; offsets stay."""
-    plain = SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
-    return _MASKED.sub(
-        lambda match: "," * 1 + " " * (len(match[0]) - 1) if match[0].endswith(",") else " " * len(match[0]),
-        plain,
-    )
 
 
 def _slot_kind(code: str) -> str:

@@ -5,7 +5,8 @@ from functools import lru_cache
 
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.lexicon import lexicon, list_of
-from lendsafe.eval.truth.mentions import TONES, Mention, mask, read_sentence
+from lendsafe.eval.truth.masking import mask
+from lendsafe.eval.truth.mentions import TONES, Mention, read_sentence
 from lendsafe.eval.truth.sentences import Span
 
 _OWNED = re.compile(r"\b(?:your|the applicant's)\s+((?:[a-z'-]+\s+){0,3}?[a-z'-]+)(?=[\s,.;:)]|$)")
