@@ -152,7 +152,9 @@ def test_no_untruth_is_sent_and_most_are_contradicted_where_they_stand(name, lea
 
 
 def test_at_most_2_percent_of_true_sentences_are_contradicted(capsys):
-    said = [(name, sentence) for name, those in table("true_prose.toml").items() for sentence in those]
+    first = table("true_prose.toml")
+    third = first.pop("third")
+    said = [(name, sentence) for those in (first, third) for name in those for sentence in those[name]]
     wrong = [(sentence, found) for name, sentence in said if (found := contradictions(sentence, name))]
     say(capsys, f"{len(wrong)} of {len(said)} true sentences contradicted: {wrong}")
     assert len(said) > 100

@@ -130,6 +130,7 @@ def read_sentence(sentence: str, outcome: int) -> Reading:
     ]
     items = _without_idle_weak(items, cues)
     turned = _turned(plain, bounds, items, cues)
+    turned[0].update(_wished_for(plain, bounds, items))
     cues = [cue._replace(sign=-cue.sign) if index in turned[1] else cue for index, cue in enumerate(cues)]
     sentence_tone = sum(_tone(cue) for cue in cues)
     found = []
@@ -221,6 +222,17 @@ def _turned(
         else:
             _turn_next(match, clause, plain, items, cues, turned_items, turned_cues)
     return turned_items, turned_cues
+
+
+def _wished_for(plain: str, bounds: list[Span], items: list[_Item]) -> set[_Item]:
+    """What the lender would want to see: "we prefer bills that are paid on time"."""
+    wishes = [(match.end(), _clause(match.start(), bounds)) for match in lexicon().wish.finditer(plain)]
+    return {
+        item
+        for item in items
+        if item.kind == "favourable"
+        and any(end <= item.start and clause == item.clause for end, clause in wishes)
+    }
 
 
 def _turn_next(

@@ -103,7 +103,8 @@ def _window(sentence: Sentence, known: Known) -> Iterator[Claim]:
 def _is_window(match: re.Match[str], window: float) -> bool:
     if _LIFE.search(match[0]):
         return False
-    return not match["unit"] or _months(match[0], match["unit"]) == window
+    vague = match[0].endswith("s") and not _NUMBER.search(match[0])  # "in recent months"
+    return not match["unit"] or vague or _months(match[0], match["unit"]) == window
 
 
 def _months(said: str, unit: str) -> float:
