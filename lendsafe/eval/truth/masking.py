@@ -10,7 +10,7 @@ _MASKED = re.compile(
     r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
     r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba few\b|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
     r"\b(?:small|less|minor|light|larg|bigg|great|major|slight|strong|clear|big|main|heavy|heavi|considerable|significant|substantial|modest|moderate)(?:er|est|e)?\b"
-    r"(?= (?:\w+ )?(?:reasons?|part|factors?|weight|role|points?|share|measure|extent|degree|way|ground|deal|support|harm|effect|bearing|say))|"
+    r"(?= (?:\w+ )?(?:reasons?|part|factors?|weight|role|points?|share|measure|extent|degree|way|ground|deal|support|harm|effect|bearing|say|influence|impact|issue|concern|problem|worry|difference|drawback|plus|minus|advantage|strength|consideration|matter|setback))|"
     r"\bt(?:ake|akes|aking|ook|aken) (?:\w+ )?account(?: of)?|\bon account of|"
     r"credit (?:decision|request|application|bureau report)s?|on (?:balance|the whole)|taken together|all in all|in addition|"
     r"(?:in|as) (?:a )?(?:good|short|brief)\b(?= (?:news|faith|summary))|good news|short (?:answer|version)|in short|in brief|"
