@@ -434,10 +434,10 @@ _SUPPOSED = re.compile(
 _PERSON = re.compile(r"\b(?:you|your|yours|applicants?|applicant's)\b|[{$\d]")
 # "we have no way to see how you have paid other lenders"
 _SEEN = re.compile(
-    r"\b(?:no way to|cannot|could not|unable to|hard to|difficult to|little to) (?:\w+ ){0,2}?(?:see|tell|judge|know|learn|say) (?:how|whether|if)\b"
+    r"\b(?:no way to|cannot|could not|unable to|hard(?: for us)? to|difficult(?: for us)? to|little to) (?:\w+ ){0,2}?(?:see|tell|judge|know|learn|say) (?:how|whether|if)\b"
 )
 _SINCE = re.compile(r"(?:,\s*)?(?:since|as|because)\b")
-_EXPLAINS = re.compile(r"(?:,\s*)?(?:and )?(?:so|because|which|since|as|nor|or)\b")
+_EXPLAINS = re.compile(r"(?:,\s*)?(?:and )?(?:so|because|which|since|as|nor|or|(?<=and )(?:that|this|it))\b")
 
 
 def _aside(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, bounds: list[Span]) -> bool:

@@ -29,7 +29,7 @@ def _not_the_fact(sentence: Sentence, known: Known) -> Iterator[Claim]:
 _SCOPE = 60  # characters before a fact in which a negation turns it
 _TREND = re.compile(
     r"\b(?:rose|risen|grew|grown|increas\w+|decreas\w+|climb\w*|doubl\w+|tripl\w+|shr[ai]nk\w*|improv\w+|worsen\w*|fell to|fallen to|dropp\w+|went (?:up|down)|gone (?:up|down)|(?:up|down) from|used to (?:be|have|owe|take))\b"
-    r"|\bthan (?:before|ever|last|they were|it was|you (?:did|were|had)|in the past|a year ago|previously|earlier|usual)\b"
+    r"|\bthan (?:before|ever|last|they were|it was|you (?:did|were|had)|in the past|a year ago|previously|earlier)\b"
 )
 
 
