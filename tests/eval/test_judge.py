@@ -161,6 +161,14 @@ def test_at_most_2_percent_of_true_sentences_are_contradicted(capsys):
     assert len(wrong) <= 0.02 * len(said)
 
 
+def test_at_most_2_percent_of_true_narratives_are_contradicted(capsys):
+    said = table("true_narratives.toml")["texts"]
+    wrong = [one["text"] for one in said if judge(one["text"], *subjects()[one["subject"]]).contradicted]
+    say(capsys, f"{len(wrong)} of {len(said)} true narratives contradicted: {wrong}")
+    assert len(said) > 40
+    assert len(wrong) <= 0.02 * len(said)
+
+
 def test_handwritten_texts_that_are_contradicted_are_counted(capsys):
     """Idioms and small talk of many writers; the number is published as it is."""
     wrong = [one for one in handwritten() if judge(one.text, one.assessment, one.style).contradicted]

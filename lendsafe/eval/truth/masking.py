@@ -6,7 +6,7 @@ from lendsafe.slots import SLOT
 
 # the purpose of the loan and stock phrases that hold a factor's words without speaking of the factor
 _MASKED = re.compile(
-    r"\bto (?:a|an|some|any|the|no) (?:\w+ )?(?:degree|extent)\b|debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
+    r"\bto (?:a|an|some|any|the|no) (?:\w+ )?(?:degree|extent)\b|debt[ -]consolidation|consolidat\w+ (?:[\w{}$,]+ ){0,4}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
     r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
     r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba few\b|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
     r"\b(?:small|less|minor|light|larg|bigg|great|major|slight|strong|clear|big|main|heavy|heavi|considerable|significant|substantial|modest|moderate)(?:er|est|e)?\b"
