@@ -13,7 +13,7 @@ from handwritten import handwritten
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shared_data import shared_data
-from strangers2 import subjects, table, untruths
+from untruths import subjects, table, untruths
 
 from lendsafe import parts
 from lendsafe.corpus import synth
@@ -131,7 +131,9 @@ def test_a_repeated_and_a_broken_sentence_and_markup_are_unsupported():
 # ---------------------------------------------------------------- tables
 
 
-@pytest.mark.parametrize(("name", "least"), [("strangers2.toml", 0.7), ("strangers3.toml", 0.9)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("strangers2.toml", 0.7), ("strangers3.toml", 0.9), ("strangers4.toml", 0.9)]
+)
 def test_no_untruth_is_sent_and_most_are_contradicted_where_they_stand(name, least, capsys):
     planted, found = Counter(), Counter()
     for one in untruths(name):
@@ -147,7 +149,7 @@ def test_no_untruth_is_sent_and_most_are_contradicted_where_they_stand(name, lea
         )
     rates = ", ".join(f"{kind} {found[kind]}/{planted[kind]}" for kind in planted)
     say(capsys, f"{name}: 0 of {planted.total()} sent, {found.total()} contradicted: {rates}")
-    assert planted.total() >= 70
+    assert planted.total() >= 49
     assert found.total() >= least * planted.total(), rates
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from strangers2 import subjects
+from untruths import subjects
 
 from lendsafe.eval.truth import words as module
 from lendsafe.eval.truth.lexicon import table
