@@ -65,6 +65,7 @@ class Paragraph:
         effective_from: First day on which the text is known to have been so; None if none is.
         effective_to: First day on which it is known to be so no longer; None if no such day is known.
         source: Where it was read.
+        known_to: Day up to which changes of it are known: amendments were looked for, or it was read.
         note: What else has to be known; empty if nothing.
     """
 
@@ -79,6 +80,7 @@ class Paragraph:
     effective_from: date | None
     effective_to: date | None
     source: str
+    known_to: date
     note: str
 
     @property
@@ -130,11 +132,10 @@ class Law:
         found = [read_snapshot(path, name) for path, name in sorted(paths, key=lambda one: one[1])]
         table = parse_toml((files("lendsafe.law") / "amendments.toml").read_text("utf-8"), "amendments.toml")
         rules = [build(Amendment, one, "amendments.toml") for one in table["amendment"]]
-        refreshed = max((one.day for one in found), default=date.min)
         return cls(
             tuple(sorted(found, key=lambda one: one.day)),
             tuple(sorted(rules, key=lambda one: one.day)),
-            max(table["known_to"], refreshed),
+            table["known_to"],
         )
 
     @cached_property
@@ -235,6 +236,7 @@ class Law:
             effective_from=version.start if version.row else None,
             effective_to=None if version.end == date.max else version.end,
             source=version.source,
+            known_to=max([self.known_to, *(one.day for one in self.snapshots if one.covering(label))]),
             note=self._note(label, version, day),
         )
 
@@ -246,8 +248,8 @@ class Law:
 
     def versions(self, label: str) -> list[_Version]:
         """A paragraph's stretches of days, without a gap from the first day of all to the last."""
-        rows = {snapshot.source: row for snapshot, row in self._places[label]}
-        seen = [one for one in self.snapshots if one.source in rows or one.covering(label)]
+        rows = {id(snapshot): row for snapshot, row in self._places[label]}
+        seen = [one for one in self.snapshots if id(one) in rows or one.covering(label)]
         rules = [one for one in self._rules.get(section_of(label), ()) if one.changed(label)]
         if not seen:
             return _added(rules)
@@ -256,8 +258,8 @@ class Law:
         ]
         start = seen[0].day
         for snapshot, following in zip(seen, [*seen[1:], None], strict=True):
-            row = rows.get(snapshot.source)
-            after = rows.get(following.source) if following else None
+            row = rows.get(id(snapshot))
+            after = rows.get(id(following)) if following else None
             same = following is not None and (row and row.words) == (after and after.words)
             until = following.day if following else date.max
             between = [] if same else [one for one in rules if snapshot.day < one.day <= until]
@@ -332,7 +334,7 @@ def _stretches(whole: _Version, read: date, rules: list[Amendment], same: bool) 
 def _joined(found: list[_Version]) -> list[_Version]:
     """Stretches with the same words as one; the source and wording of the later."""
     joined: list[_Version] = []
-    for one in found:
+    for one in (one for one in found if one.start < one.end):
         before = joined[-1] if joined else None
         if before and before.row and one.row and before.row.words == one.row.words:
             joined[-1] = _Version(before.start, one.end, one.row, one.source)

@@ -220,6 +220,22 @@ def test_a_damaged_snapshot_is_refused_in_one_line(tmp_path, damage):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["1026.4", "../../etc/x", "", "1002"])
+def test_a_section_of_another_part_is_refused(tmp_path, name):
+    file = tmp_path / "other.xml"
+    file.write_bytes(SECTION.replace(b'N="1002.4"', f'N="{name}"'.encode()))
+    with pytest.raises(DataError, match="expected one of 12 CFR part 1002 or 1022"):
+        refresh(tmp_path / "law", "1002", file=file, day=DAY)
+    assert not (tmp_path / "law").exists()
+
+
+def test_a_refreshed_section_says_nothing_of_the_others(tmp_path, file):
+    refresh(tmp_path, "1002", file=file, day=date(2026, 12, 24))
+    law = Law.load(tmp_path)
+    assert law.find("1002.4(b)", DAY)[0].known_to == date(2026, 12, 24)
+    assert law.find("1002.9(b)", DAY)[0].known_to == date(2026, 11, 24)
+
+
 def test_differences_are_marked():
     assert stores.marked("a b c", "a x c d") == "a [-b-] {+x+} c {+d+}"
     law = Law.load()
