@@ -5,7 +5,7 @@ that is not so, it is said, with the rule; the last text is never handed out as 
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from importlib.resources import files
@@ -101,6 +101,7 @@ class _Version:
     source: str
     absent: bool = False
     by: str = ""
+    read: date = date.min  # the last day on which it was read so
 
 
 @dataclass(frozen=True)
@@ -263,19 +264,18 @@ class Law:
             same = following is not None and (row and row.words) == (after and after.words)
             until = following.day if following else date.max
             between = [] if same else [one for one in rules if snapshot.day < one.day <= until]
-            stretch = _Version(start, until, row, snapshot.source, absent=row is None)
-            found += _stretches(stretch, snapshot.day, between, same)
+            stretch = _Version(start, until, row, snapshot.source, absent=row is None, read=snapshot.day)
+            found += _stretches(stretch, between, same)
             start = between[-1].day if between else until
         return _joined(found)
 
     def _note(self, label: str, version: _Version, day: date) -> str:
         if version.row is None and not version.absent:
             return version.by
-        start = version.start
         rules = [
             one
             for one in self._rules.get(section_of(label), ())
-            if start < one.day <= day and not one.changed(label)
+            if version.read < one.day <= day and not one.changed(label)
         ]
         others = [one for one in rules if any(under(place, label) for place in one.elsewhere)]
         return " ".join(
@@ -308,12 +308,12 @@ def _changed(rule: Amendment) -> str:
     )
 
 
-def _stretches(whole: _Version, read: date, rules: list[Amendment], same: bool) -> list[_Version]:
+def _stretches(whole: _Version, rules: list[Amendment], same: bool) -> list[_Version]:
     """From a snapshot to the next, cut where the text is known to be so no longer."""
     assert whole.end is not None
     if rules:
         days = [*(one.day for one in rules[1:]), date.max if whole.end == date.max else rules[-1].day]
-        first = _Version(whole.start, rules[0].day, whole.row, whole.source, absent=whole.absent)
+        first = replace(whole, end=rules[0].day)
         return [
             first,
             *(
@@ -325,9 +325,9 @@ def _stretches(whole: _Version, read: date, rules: list[Amendment], same: bool) 
     if same or whole.end == date.max:
         return [whole]
     # it changed on a day that is not known
-    cut = min(read + timedelta(days=1), whole.end)
-    why = f"Changed between {read} and {whole.end} by a rule that is not known here."
-    found = [_Version(whole.start, cut, whole.row, whole.source, absent=whole.absent)]
+    cut = min(whole.read + timedelta(days=1), whole.end)
+    why = f"Changed between {whole.read} and {whole.end} by a rule that is not known here."
+    found = [replace(whole, end=cut)]
     return [*found, _Version(cut, whole.end, None, "", by=why)] if cut < whole.end else found
 
 
@@ -336,10 +336,10 @@ def _joined(found: list[_Version]) -> list[_Version]:
     joined: list[_Version] = []
     for one in (one for one in found if one.start < one.end):
         before = joined[-1] if joined else None
-        if before and before.row and one.row and before.row.words == one.row.words:
-            joined[-1] = _Version(before.start, one.end, one.row, one.source)
-        elif before and before.absent and one.absent:
-            joined[-1] = _Version(before.start, one.end, None, one.source, absent=True)
+        if (before and before.row and one.row and before.row.words == one.row.words) or (
+            before and before.absent and one.absent
+        ):
+            joined[-1] = replace(one, start=before.start)
         else:
             joined.append(one)
     return joined

@@ -236,6 +236,24 @@ def test_a_refreshed_section_says_nothing_of_the_others(tmp_path, file):
     assert law.find("1002.9(b)", DAY)[0].known_to == date(2026, 11, 24)
 
 
+def test_a_text_that_was_read_again_is_in_no_doubt(tmp_path):
+    """A rule changed the section around it; read after the rule, it is known to stand."""
+    before = Law.load().find("1002.6(b)(5)", DAY)[0]
+    rows = [
+        row
+        for one in Law.load().snapshots
+        for row in one.rows
+        if row.label.startswith("1002-6") and "Interp" not in row.label
+    ]
+    file = tmp_path / "six.xml"
+    file.write_text(ecfr_xml.section("1002-6", rows))
+    refresh(tmp_path, "1002", file=file, day=DAY)
+    after = Law.load(tmp_path).find("1002.6(b)(5)", DAY)[0]
+    assert "91 FR 21620" in before.note
+    assert (after.note, after.text) == ("", before.text)
+    assert after.effective_from == date(2022, 1, 1)
+
+
 def test_differences_are_marked():
     assert stores.marked("a b c", "a x c d") == "a [-b-] {+x+} c {+d+}"
     law = Law.load()
