@@ -2,9 +2,10 @@
 
     python -m lendsafe.law.make --regulations DIR --sections DIR --statute DIR
 
-All of it is in the public domain (17 USC 105). ``DIR`` of the regulations holds the Bureau's regulations-xml (``reg_b_1002.xml``, ``reg_v_1022.xml``), of the
-sections single sections in eCFR's XML
-(``/api/versioner/v1/full/2023-08-29/title-12.xml?part=1002&section=1002.9``), of the statute 15 USC 1681 in Markdown, one subsection or section a file.
+All of it is in the public domain (17 USC 105). The folder of the regulations holds the Bureau's regulations-xml
+(``reg_b_1002.xml``, ``reg_v_1022.xml``); that of the sections, single sections in eCFR's XML
+(``/api/versioner/v1/full/2023-08-29/title-12.xml?part=1002&section=1002.9``); that of the statute, 15 USC 1681 in
+Markdown, one subsection or section a file.
 """
 
 import re
