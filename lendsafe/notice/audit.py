@@ -1,7 +1,10 @@
 """Look at a record: is it whole, what vouches for it, whose letters are in it. Nothing is written."""
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +43,20 @@ def verify(folder: Path, anchor: str | None = None) -> Verification:
     """
     if not folder.is_dir() or (anchor is None and not (folder / chain.LEDGER).exists()):
         raise DiskError(f"{folder / chain.LEDGER}: No such file or directory.")
-    with disk_errors(folder):
+    with disk_errors(folder), _not_being_written(folder):
         records, problems, last = chain.check(folder, anchor)
     return Verification(records=records, problems=tuple(dict.fromkeys(problems)), last_sha256=last)
+
+
+@contextmanager
+def _not_being_written(folder: Path) -> Iterator[None]:
+    """Wait until nobody adds a record, so that none is seen half made."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(lock)
 
 
 def anchor(folder: Path) -> str:

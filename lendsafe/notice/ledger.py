@@ -134,7 +134,7 @@ def expire(
         (folder / LEDGER).stat()  # no record: no folder is made
     held = {one["id"] for name in keep for one in audit.find(folder, name)}
     with _locked(folder):
-        if problems := audit.verify(folder).problems:
+        if problems := chain.check(folder)[1]:
             raise RefusedError(f"{folder}: {problems[0]}; what is not whole is not destroyed.")
         over = [one for one in audit.live(folder) if date.fromisoformat(one["retain_until"]) < day]
         doomed = [one for one in over if one["id"] not in held]

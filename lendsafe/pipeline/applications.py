@@ -15,8 +15,8 @@ from typing import Any, get_args, get_type_hints
 
 from lendsafe.corpus.reading import BadFileError, read
 from lendsafe.errors import DataError
-from lendsafe.fields import did_you_mean, problems
-from lendsafe.notice import Contact
+from lendsafe.fields import build, did_you_mean, problems
+from lendsafe.notice import Consent, Contact
 from lendsafe.records import Applicant
 from lendsafe.risk import parsers
 
@@ -73,8 +73,8 @@ def read_applications(path: Path) -> list[Application]:
     """Read applications from JSON (an object or a list), JSON lines or CSV.
 
     Keys are the fields of :class:`~lendsafe.records.Applicant`, ``contact`` (``name``, ``address``,
-    ``delivery``, ``esign_consent``), ``key_factors``, ``received``, ``completed``, ``score_created``
-    and what is kept for the file alone (``FREE_TEXT``). A CSV file has columns ``contact.name`` and
+    ``delivery``, ``esign_consent``, ``consent``, ``email``), ``key_factors``, ``received``, ``completed``,
+    ``score_created`` and what is kept for the file alone (``FREE_TEXT``). A CSV file has columns ``contact.name`` and
     so on, and semicolons between the entries of one cell.
 
     Raises:
@@ -171,6 +171,8 @@ def _contact(table: Any, wrong: list[tuple[str, str]]) -> Contact | None:
     before, known = len(wrong), [f.name for f in fields(Contact)]
     _name_unknown(table, known, wrong, _PREFIX)
     given = {key: value for key, value in table.items() if key in known and value is not None}
+    if "consent" in given:
+        given["consent"] = _consent(given["consent"], wrong)
     wrong += [(_PREFIX + name, text) for name, text in map(_split, problems(Contact, given, quote=False))]
     if len(wrong) > before:
         return None
@@ -178,6 +180,17 @@ def _contact(table: Any, wrong: list[tuple[str, str]]) -> Contact | None:
         return Contact(**{**given, "address": tuple(given["address"])})
     except DataError as problem:  # its message repeats neither name nor address
         wrong.append(("contact", f"cannot be used: {problem}"))
+        return None
+
+
+def _consent(value: Any, wrong: list[tuple[str, str]]) -> Consent | None:
+    """Evidence of consent to electronic letters: days as text, such as 2026-11-24."""
+    try:
+        days = {name: date.fromisoformat(value[name]) for name in ("given", "withdrawn") if name in value}
+        return build(Consent, {**value, **days}, error=DataError)
+    except (DataError, TypeError, ValueError, AttributeError):
+        text = "cannot be used; expected 'given' (a date), 'statement', 'demonstrated', and 'withdrawn' if it was."
+        wrong.append(("contact.consent", text))
         return None
 
 

@@ -28,6 +28,7 @@ RENDERERS: dict[str, Callable[[Letter], bytes | str]] = {
     "pdf": notice.render_pdf,
     "html": notice.render_html,
     "txt": notice.render_text,
+    "eml": notice.render_email,
 }
 _LATE = ("B1", "")  # what the validator finds of a late letter as a whole; it is sent all the same
 _WORDING = ("prompts.py", "template.py", "reasons.toml")  # what the model is asked, and what stands in for it
@@ -65,7 +66,7 @@ class Outcome:
         return self.explanation.text
 
     def write_letter(self, path: Path | str) -> None:
-        """Write the letter as the file's ending says: ``.pdf``, ``.html`` or ``.txt``.
+        """Write the letter as the file's ending says: ``.pdf``, ``.html``, ``.txt`` or ``.eml``.
 
         Raises:
             ConfigError: If there is no letter, or another ending.
@@ -357,7 +358,7 @@ def ending(path: Path) -> str:
 
 
 def render(letter: Letter, medium: str) -> bytes | str:
-    """The letter as ``pdf``, ``html`` or ``txt``."""
+    """The letter as ``pdf``, ``html``, ``txt`` or ``eml``."""
     return RENDERERS[medium](letter)
 
 

@@ -267,6 +267,16 @@ def test_a_day_that_stands_for_none_is_refused_by_name(name, day):
         replace(DATES, **{name: day})
 
 
+NOT_KNOWN = re.compile(
+    r"careful|with care|whole application|every (item|fact)|thorough|we (read|list)|looked at", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("name", sorted(templates()))
+def test_no_block_speaks_of_a_process_that_nobody_knows_to_have_happened(name):
+    assert not NOT_KNOWN.search(templates()[name].text)
+
+
 def test_a_value_is_never_filled_a_second_time():
     assert fill("Dear {applicant_name}:", {"applicant_name": "{agency}", "agency": "no"}) == "Dear {agency}:"
 

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import stat
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -98,6 +100,23 @@ def test_a_flipped_bit_anywhere_is_found(kept, tmp_path_factory, data):
     assert found.problems or found.last_sha256 != right.last_sha256
     if path.name != "ledger.jsonl":
         assert any(path.name in problem for problem in found.problems)
+
+
+def test_a_record_that_is_being_added_is_waited_for(tmp_path, monkeypatch):
+    put(tmp_path)
+    begun, real = threading.Event(), ledger._append
+
+    def slowly(*arguments):
+        begun.set()
+        time.sleep(0.2)
+        real(*arguments)
+
+    monkeypatch.setattr(ledger, "_append", slowly)
+    writer = threading.Thread(target=put, args=(tmp_path, "counteroffer"))
+    writer.start()
+    begun.wait(5)
+    assert (verify(tmp_path).records, verify(tmp_path).problems) == (2, ())
+    writer.join()
 
 
 @pytest.mark.parametrize("change", ["remove", "add", "rename", "drop line", "swap lines", "cut", "orphan"])
