@@ -82,9 +82,7 @@ def find(folder: Path, application_id: str) -> list[dict[str, Any]]:
     found = []
     for entry in live(folder):
         letter = folder / chain.RECORDS / entry["id"] / "letter.json"
-        with disk_errors(letter):
-            table = json.loads(letter.read_text("utf-8")) if letter.is_file() else {}
-        if table.get("application_id") == application_id:
+        if _application_of(letter) == application_id:
             found.append(
                 {
                     "id": entry["id"],
@@ -98,6 +96,17 @@ def find(folder: Path, application_id: str) -> list[dict[str, Any]]:
     return found
 
 
+def _application_of(letter: Path) -> str | None:
+    """The application that a letter on record is about; None if the letter is not there."""
+    with disk_errors(letter):
+        content = letter.read_bytes() if letter.is_file() and not letter.is_symlink() else b"{}"
+    try:
+        found = json.loads(content)["application_id"]
+    except (ValueError, KeyError, TypeError):  # for `verify` to name
+        return None
+    return str(found)
+
+
 def entries(folder: Path) -> list[dict[str, Any]]:
     """Every whole line of the ledger.
 
@@ -108,9 +117,12 @@ def entries(folder: Path) -> list[dict[str, Any]]:
     with disk_errors(folder):
         lines = (folder / chain.LEDGER).read_bytes().split(b"\n")[:-1]
     try:
-        return [json.loads(line) for line in lines]
+        read = [json.loads(line) for line in lines]
     except ValueError as problem:
         raise RefusedError(f"{folder}: a line of the ledger cannot be read; verify it.") from problem
+    if not all(isinstance(one, dict) and chain.is_id(str(one.get("id", one.get("expired")))) for one in read):
+        raise RefusedError(f"{folder}: a line of the ledger is no record's; verify it.")
+    return read
 
 
 def live(folder: Path) -> Iterator[dict[str, Any]]:

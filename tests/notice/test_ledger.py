@@ -405,6 +405,34 @@ def test_a_persons_file_is_found_by_the_application(years):
     assert find(years, "A-9") == []
 
 
+@pytest.mark.parametrize("line", ["5", "[]", "{}", '{"id": "../.."}', "no"])
+def test_a_ledger_with_a_line_that_is_none_is_searched_by_nobody(tmp_path, line):
+    with pytest.raises(DiskError):
+        find(tmp_path, "A-1")
+    put(tmp_path)
+    with (tmp_path / "ledger.jsonl").open("a") as file:
+        file.write(line + "\n")
+    for reads in (
+        lambda: find(tmp_path, "A-1"),
+        lambda: mend(tmp_path),
+        lambda: expire(tmp_path, date(2026, 1, 1)),
+    ):
+        with pytest.raises(RefusedError, match="verify it"):
+            reads()
+    before = len(verify(tmp_path).problems)
+    assert before
+    put(tmp_path, "counteroffer")  # letters are put on record all the same, and chained to what is there
+    assert len(verify(tmp_path).problems) == before
+
+
+def test_a_damaged_letter_stops_no_search(years):
+    (first,) = (one for one in find(years, "A-1")[:1])
+    path = Path(first["folder"]) / "letter.json"
+    path.chmod(0o600)
+    path.write_text("[")
+    assert len(find(years, "A-1")) == 1
+
+
 def test_what_is_past_its_day_is_destroyed_with_a_line_that_says_so(years):
     before = {one["id"] for number in "12" for one in find(years, f"A-{number}")}
     done = expire(years, date(2026, 11, 24), keep=("A-2",), now=NOW)
