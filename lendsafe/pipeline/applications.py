@@ -15,7 +15,7 @@ from typing import Any
 
 from lendsafe.errors import DataError
 from lendsafe.fields import did_you_mean
-from lendsafe.notice import Contact
+from lendsafe.notice import Consent, Contact
 from lendsafe.product import Product, consumer, parsers
 from lendsafe.product.table import IDENTIFIER, Reject, Table, read_table
 from lendsafe.records import Applicant, values_of
@@ -23,6 +23,7 @@ from lendsafe.risk.decision import to_applicants
 
 MOST_CHARACTERS = 120  # of one key factor
 DELIVERIES = ("mail", "electronic")
+CONSENT = ("given", "statement", "demonstrated", "withdrawn")
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER_OF_A_PERSON = re.compile(r"\d{3}-\d{2}-\d{4}|\d{9}|\d{13,19}")  # social security, card or account
@@ -227,11 +228,27 @@ def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | No
         except ValueError as problem:
             wrong.append(f"'esign_consent' cannot be used; {problem}")
             return None
+    if "contact.email" in by_role:
+        given["email"] = str(by_role["contact.email"][0]).strip()
+    evidence = {key: by_role[role][0] for key in CONSENT if (role := f"contact.consent.{key}") in by_role}
+    if evidence and (consented := _consent(evidence, wrong)):
+        given["consent"] = consented
+    if wrong:
+        return None
     try:
         return Contact(**given)
     except (DataError, TypeError) as problem:  # its message repeats neither name nor address
         wrong.append(f"the contact cannot be used: {problem}")
         return None
+
+
+def _consent(evidence: Mapping[str, Any], wrong: list[str]) -> Consent | None:
+    days = {name: _date(f"consent.{name}", evidence[name], wrong) for name in ("given", "withdrawn") if name in evidence}
+    texts = {name: str(evidence.get(name, "")).strip() for name in ("statement", "demonstrated")}
+    if days.get("given") is None:
+        wrong.append("the consent to electronic letters names no day; expected 'given', such as 2026-11-24")
+        return None
+    return Consent(given=days["given"], withdrawn=days.get("withdrawn"), **texts)
 
 
 def _key_factors(value: Any, wrong: list[str]) -> tuple[str, ...] | None:

@@ -21,7 +21,8 @@ Kind = Literal[
 ]
 Role = Literal[
     "feature", "request", "outcome", "decision", "protected", "identifier", "customer", "weight",
-    "contact.name", "contact.address", "contact.delivery", "contact.esign_consent",
+    "contact.name", "contact.address", "contact.delivery", "contact.esign_consent", "contact.email",
+    "contact.consent.given", "contact.consent.statement", "contact.consent.demonstrated", "contact.consent.withdrawn",
     "date.received", "date.completed", "date.score_created", "date", "key_factors", "leak", "kept",
 ]  # fmt: skip
 Origin = Literal["applicant", "consumer_report", "own_records", "third_party"]
