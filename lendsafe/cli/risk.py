@@ -9,7 +9,6 @@ from lendsafe.cli.options import config_option, settings, settings_options
 from lendsafe.risk.config import RiskConfig
 
 PATH = click.Path(path_type=Path)
-ABOUT = click.option("--about", type=PATH, help="CSV by applicant_id with any of date, customer and weight.")
 REFERENCE = click.option(
     "--reference",
     "references",
@@ -28,7 +27,6 @@ def command() -> None:
 @click.argument("applications", type=PATH)
 @click.option("--out", type=PATH, required=True, help="New or empty folder of the model.")
 @click.option("--policy", type=PATH, help="TOML file of required items and knock-out rules.")
-@ABOUT
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @config_option
 @settings_options(RiskConfig)
@@ -36,7 +34,6 @@ def train(
     applications: Path,
     out: Path,
     policy: Path | None,
-    about: Path | None,
     as_json: bool,
     config: Path | None,
     **given: Any,
@@ -45,7 +42,7 @@ def train(
     from lendsafe.cli.output import as_json as to_json
     from lendsafe.risk.commands import train_into
 
-    engine = train_into(applications, out, settings(RiskConfig, given, config), policy, about)
+    engine = train_into(applications, out, settings(RiskConfig, given, config), policy)
     facts = engine.training
     if as_json:
         table = {"rows": facts.rows, "defaults": facts.defaults, "depth": facts.depth, "trees": facts.trees}
@@ -112,7 +109,6 @@ def explain(applications: Path, risk: Path, ids: tuple[str, ...], as_json: bool)
 @click.option(
     "--alternatives/--no-alternatives", default=True, help="Search for less discriminatory alternatives."
 )
-@ABOUT
 @REFERENCE
 @click.option(
     "--document", "facts", type=PATH, help="TOML of purpose, owner, version ...: writes the model document."
@@ -162,7 +158,6 @@ def report(
 @click.option(
     "--out", type=PATH, help="Folder of monitor.html and monitor.json; the model's own if not given."
 )
-@ABOUT
 @REFERENCE
 @click.option(
     "--limits", type=PATH, help="TOML of limits: score_psi, feature_psi, reason_psi, calibration ..."

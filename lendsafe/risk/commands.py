@@ -15,7 +15,6 @@ from lendsafe.risk.appraisal.records import Sample
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import read_policy
 from lendsafe.risk.ingest import IDENTIFIER
-from lendsafe.risk.model.about import read_about
 from lendsafe.risk.model.engine import RiskEngine
 from lendsafe.risk.model.explanation import explain
 
@@ -58,9 +57,7 @@ def lineage_in_words(lineage: dict[str, Any], out: Path) -> str:
     return "\n".join(lines)
 
 
-def train_into(
-    applications: Path, out: Path, config: RiskConfig, policy: Path | None = None, about: Path | None = None
-) -> RiskEngine:
+def train_into(applications: Path, out: Path, config: RiskConfig, policy: Path | None = None) -> RiskEngine:
     """Fit a model on a file and save it.
 
     Args:
@@ -68,7 +65,6 @@ def train_into(
         out: New or empty folder.
         config: Settings.
         policy: TOML file of rules; the packaged policy, or none for a table, if None.
-        about: CSV by ``applicant_id`` with ``date``, ``customer`` or ``weight``.
 
     Raises:
         ExistsError: If ``out`` holds something already.
@@ -77,16 +73,7 @@ def train_into(
     refuse_existing(out)
     data = dataset.read(applications)
     rules = read_policy(read_toml(policy), str(policy), data.features) if policy else None
-    more = read_about(about, data.frame[IDENTIFIER])
-    engine = RiskEngine.fit(
-        data.frame,
-        config,
-        data.features,
-        rules,
-        groups=more.customers,
-        weights=more.weights,
-        dates=more.dates,
-    )
+    engine = RiskEngine.fit(data.frame, config, data.features, rules)
     engine.save(out)
     return engine
 
@@ -134,7 +121,6 @@ def report_into(  # noqa: PLR0913  # one argument a flag
     *,
     resamples: int = 1000,
     alternatives: bool = True,
-    about: Path | None = None,
     references: Mapping[str, str] | None = None,
     facts: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -148,14 +134,13 @@ def report_into(  # noqa: PLR0913  # one argument a flag
         out: Folder to write into.
         resamples: Of the intervals.
         alternatives: Whether to search for less discriminatory ones.
-        about: CSV by ``applicant_id`` with ``date``.
         references: Reference group by attribute.
         facts: TOML file of the model document; none is written if None.
         say: Called with a line before each step that takes long.
     """
     engine = RiskEngine.load(risk)
     stated = document.read_facts(read_toml(facts), str(facts)) if facts else None
-    sample = _sample(applications, engine, protected, about, references)
+    sample = _sample(applications, engine, protected, references)
     found = report.write(out, engine, sample, resamples=resamples, search=alternatives, say=say)
     if stated:
         document.write(out, found, stated)
@@ -168,14 +153,13 @@ def monitor_into(
     protected: Path | None,
     out: Path,
     *,
-    about: Path | None = None,
     references: Mapping[str, str] | None = None,
     limits: Path | None = None,
 ) -> monitoring.Monitoring:
     """Compare new applications with those at development; writes ``monitor.html`` and ``monitor.json``."""
     engine = RiskEngine.load(risk)
     chosen = monitoring.read_limits(read_toml(limits), str(limits)) if limits else None
-    found = monitoring.monitor(engine, _sample(applications, engine, protected, about, references), chosen)
+    found = monitoring.monitor(engine, _sample(applications, engine, protected, references), chosen)
     monitoring.write(out, found)
     return found
 
@@ -184,7 +168,6 @@ def _sample(
     applications: Path,
     engine: RiskEngine,
     protected: Path | None,
-    about: Path | None,
     references: Mapping[str, str] | None,
 ) -> Sample:
     data = dataset.read(applications, engine.features, protected)
@@ -192,7 +175,7 @@ def _sample(
         frame=data.frame,
         protected=data.protected,
         lineage=data.lineage,
-        dates=read_about(about, data.frame[IDENTIFIER]).dates,
+        dates=data.frame["date"].tolist() if "date" in data.frame else None,
         references=references or {},
     )
 

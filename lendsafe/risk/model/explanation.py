@@ -135,7 +135,9 @@ def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[Explained]:
                 score=int(row["score"]),
                 reasons=tuple(factor(i, one) for one in reasons[i]),
                 strengths=() if incomplete else tuple(factor(i, one) for one in strengths[i]),
-                missing=tuple(n for n, out in zip(engine.policy.required, lacking[i], strict=True) if out),
+                missing=tuple(n for n, out in zip(engine.policy.required, lacking[i], strict=True) if out)
+                if incomplete
+                else (),
                 counteroffer_amount=_number(row.get("counteroffer_amount", np.nan)),
                 agreement=float(row["agreement"]),
                 review=bool(row["review"]),

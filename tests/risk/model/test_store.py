@@ -56,6 +56,19 @@ def test_xgboost_reads_the_file_and_predicts_the_same(folder):
     assert engine.log_odds(values) == pytest.approx(expected, abs=1e-6)
 
 
+def test_an_xgboost_that_computes_something_else_is_refused(folder, monkeypatch):
+    """XGBoost 3.0 read a base score in brackets as 0.5 and declined 3,175 instead of 1,779, silently."""
+    import xgboost
+
+    true = xgboost.Booster.inplace_predict
+    monkeypatch.setattr(xgboost.Booster, "inplace_predict", lambda *a, **k: true(*a, **k) + 0.01)
+    with pytest.raises(RefusedError, match="differ by 0.01 from what the trees say. Install xgboost 3.1"):
+        RiskEngine.load(folder)
+    monkeypatch.setattr(xgboost.Booster, "inplace_predict", lambda *a, **k: true(*a, **k) * np.nan)
+    with pytest.raises(RefusedError, match="Install xgboost"):
+        RiskEngine.load(folder)
+
+
 def test_no_pickle_is_written_or_read(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.ubj"]
     (folder / "model.ubj").write_bytes(b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00]\x94.")
@@ -73,7 +86,7 @@ def test_a_missing_file_is_named(folder):
     ("change", "message"),
     [
         (lambda t: t | {"cutoff": 0.5}, "changed after it was written"),
-        (lambda t: t | {"format": 2}, "format"),
+        (lambda t: t | {"format": 1}, "format"),
         (lambda t: {k: v for k, v in t.items() if k != "policy"}, "changed after"),
     ],
 )
@@ -109,6 +122,10 @@ def rewritten(folder, change):
         lambda t: t["config"].update(nonsense=1),
         lambda t: t.update(statements=7),
         lambda t: t.update(training=[1]),
+        lambda t: t["training"].update(rows=-1),
+        lambda t: t["training"].update(seen="\n"),
+        lambda t: t["training"]["scores"].update(edges=[3.0, 1.0]),
+        lambda t: t["training"]["scores"]["counts"].pop(),
         lambda t: t.update(manifest=None),
     ],
 )
