@@ -196,7 +196,11 @@ def test_help_imports_no_pandas():
 
 
 def test_monitoring_is_quiet_on_the_same_file_and_exits_with_ten_when_it_moved(run, work, tmp_path):
-    code, out, err = run("risk", "monitor", work / "a.csv", "--risk", work / "risk", "--out", tmp_path / "m")
+    (tmp_path / "limits.toml").write_text("ratio = 0.5\n")  # one group of this file is below 0.8
+    code, out, err = run(
+        "risk", "monitor", work / "a.csv", "--risk", work / "risk", "--out", tmp_path / "m",
+        "--limits", tmp_path / "limits.toml",
+    )  # fmt: skip
     assert (code, err) == (0, "")
     assert "1000 applications, 0 limits exceeded" in out
     assert (tmp_path / "m" / "monitor.html").exists()
