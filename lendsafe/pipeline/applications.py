@@ -216,24 +216,9 @@ def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | No
         wrong.append(f"the contact has no {'address' if names else 'name'}")
         return None
     given: dict[str, Any] = {"name": str(names[0]).strip(), "address": tuple(lines)}
-    if "contact.delivery" in by_role:
-        given["delivery"] = by_role["contact.delivery"][0]
-        if given["delivery"] not in DELIVERIES:
-            wrong.append(f"the contact cannot be used: 'delivery' is none of {', '.join(DELIVERIES)}")
-            return None
-    if "contact.esign_consent" in by_role:
-        consent = by_role["contact.esign_consent"][0]
-        try:
-            given["esign_consent"] = parsers.yes_no(str(consent))
-        except ValueError as problem:
-            wrong.append(f"'esign_consent' cannot be used; {problem}")
-            return None
-    if "contact.email" in by_role:
-        given["email"] = str(by_role["contact.email"][0]).strip()
-    evidence = {key: by_role[role][0] for key in CONSENT if (role := f"contact.consent.{key}") in by_role}
-    if evidence and (consented := _consent(evidence, wrong)):
-        given["consent"] = consented
-    if wrong:
+    before = len(wrong)
+    given |= _delivered(by_role, wrong)
+    if len(wrong) > before:
         return None
     try:
         return Contact(**given)
@@ -242,13 +227,40 @@ def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | No
         return None
 
 
+def _delivered(by_role: Mapping[str, list[Any]], wrong: list[str]) -> dict[str, Any]:
+    """How the letter goes to a person, as far as the application says."""
+    said = {role: found[0] for role, found in by_role.items()}
+    given: dict[str, Any] = {}
+    if (delivery := said.get("contact.delivery")) is not None:
+        given["delivery"] = delivery
+        if delivery not in DELIVERIES:
+            wrong.append(f"the contact cannot be used: 'delivery' is none of {', '.join(DELIVERIES)}")
+    if (agreed := said.get("contact.esign_consent")) is not None:
+        try:
+            given["esign_consent"] = parsers.yes_no(str(agreed))
+        except ValueError as problem:
+            wrong.append(f"'esign_consent' cannot be used; {problem}")
+    if "contact.email" in said:
+        given["email"] = str(said["contact.email"]).strip()
+    evidence = {key: said[role] for key in CONSENT if (role := f"contact.consent.{key}") in said}
+    if evidence:
+        given["consent"] = _consent(evidence, wrong)
+    return given
+
+
 def _consent(evidence: Mapping[str, Any], wrong: list[str]) -> Consent | None:
-    days = {name: _date(f"consent.{name}", evidence[name], wrong) for name in ("given", "withdrawn") if name in evidence}
-    texts = {name: str(evidence.get(name, "")).strip() for name in ("statement", "demonstrated")}
-    if days.get("given") is None:
+    """Evidence of consent to electronic letters."""
+    days = {
+        name: _date(f"consent.{name}", evidence[name], wrong)
+        for name in ("given", "withdrawn")
+        if name in evidence
+    }
+    given = days.get("given")
+    if given is None:
         wrong.append("the consent to electronic letters names no day; expected 'given', such as 2026-11-24")
         return None
-    return Consent(given=days["given"], withdrawn=days.get("withdrawn"), **texts)
+    texts = {name: str(evidence.get(name, "")).strip() for name in ("statement", "demonstrated")}
+    return Consent(given=given, withdrawn=days.get("withdrawn"), **texts)
 
 
 def _key_factors(value: Any, wrong: list[str]) -> tuple[str, ...] | None:

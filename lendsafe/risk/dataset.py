@@ -122,12 +122,9 @@ def leaks(data: Dataset) -> list[tuple[str, float]]:
         return []
     found = []
     for name in data.features.names:
-        if (
-            name in data.frame
-            and (area := separation(data.frame[name].tolist(), data.frame[OUTCOME])) is not None
-        ):
-            if area >= LEAK:
-                found.append((name, area))
+        area = separation(data.frame[name].tolist(), data.frame[OUTCOME]) if name in data.frame else None
+        if area is not None and area >= LEAK:
+            found.append((name, area))
     return found
 
 

@@ -108,7 +108,7 @@ def denied(frame: pd.DataFrame, product: Product, codes: Sequence[str]) -> tuple
         one = product.reasons[code]
         for rule, flags in ((one.adverse_if, against), (one.favorable_if, in_favor)):
             if rule is not None:
-                flags[:, at] = rule({name: column_of(full, name, product) for name in rule.names}) == 0
+                flags[:, at] = rule({name: column_of(full, name) for name in rule.names}) == 0
     return against, in_favor
 
 
@@ -151,7 +151,7 @@ def _plain(kind: str, value: object) -> float | int | str | bool:
 def _breaks(frame: pd.DataFrame, product: Product, rule: KnockOut) -> Flags:
     found = np.zeros(len(frame), dtype=bool)
     if rule.above is not None or rule.below is not None:
-        values = column_of(frame, rule.field, product)
+        values = column_of(frame, rule.field)
         if rule.above is not None:
             found |= values > rule.above
         if rule.below is not None:
@@ -159,7 +159,7 @@ def _breaks(frame: pd.DataFrame, product: Product, rule: KnockOut) -> Flags:
     if rule.equals and rule.field in frame:
         if product.fields[rule.field].kind == "yesno":
             wanted = 1.0 if rule.equals.lower() in ("yes", "true") else 0.0
-            found |= column_of(frame, rule.field, product) == wanted
+            found |= column_of(frame, rule.field) == wanted
         else:
             found |= (frame[rule.field] == rule.equals).to_numpy(dtype=bool)
     return found

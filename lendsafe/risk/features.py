@@ -238,5 +238,5 @@ def code_index(values: Floats, features: Sequence[Feature], codes: Sequence[str]
             index[without[:, None] & unknown & report] = position[flag.reason]
         if flag.stands_for:
             columns = [i for i, one in enumerate(names) if one.split("=")[0] == flag.stands_for]
-            index[np.ix_(values[:, at] > 0, columns)] = position[flag.reason]
+            index[np.ix_(np.flatnonzero(values[:, at] > 0), np.array(columns))] = position[flag.reason]
     return index

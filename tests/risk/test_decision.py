@@ -113,8 +113,8 @@ def test_the_cutoff_of_expected_loss_by_hand():
 def test_points_by_hand():
     config = RiskConfig()
     odds = np.array([20.0, 40.0, 10.0])  # of repayment
-    assert points(-np.log(odds), 1 / 21, config).tolist() == [500, 540, 460]
-    assert cutoff_points(1 / 21, config) == 500
+    assert points(-np.log(odds), 0.0477, config).tolist() == [500, 540, 460]
+    assert cutoff_points(0.0477, config) == 500
 
 
 @given(st.lists(st.floats(-30, 30), min_size=1, max_size=50), st.floats(0.001, 0.999))

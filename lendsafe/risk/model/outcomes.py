@@ -155,13 +155,14 @@ def reasons_of(
     principal factor may be left out (comment 9(b)(2)-4), and "no reason" is none.
     """
     broken = knocked_out(scored.frame, policy)
-    lacking: NDArray[np.bool_] = np.asarray(missing_items(scored.frame, policy).any(axis=1))
     against, _ = denied(scored.frame, policy.product, scored.codes)
     # what the facts rule out is no reason, whatever an attribution says (comment 9(b)(2)-2)
     allowed = np.where(against, np.minimum(scored.contributions, 0), scored.contributions)
     reasons = ranking.rank(allowed, scored.codes, config)
-    for i in np.flatnonzero(broken.any(axis=1)):
-        passed = bool(scored.default_probability[i] <= cutoff or lacking[i])
+    rows = np.flatnonzero(broken.any(axis=1))
+    lacking = np.asarray(missing_items(scored.frame.iloc[rows], policy).any(axis=1)) if len(rows) else rows
+    for i, out in zip(rows, lacking, strict=True):
+        passed = bool(scored.default_probability[i] <= cutoff or out)
         reasons[i] = with_knockouts(
             reasons[i], broken[i], scored.contributions[i], scored.codes, policy, config, passed
         )
