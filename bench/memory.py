@@ -13,7 +13,7 @@ from bench.trainers import Ours, Setting
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.planning import footprint, plan
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 import mlx.core as mx  # isort: skip  # after OpenBLAS
@@ -82,8 +82,9 @@ def compare(
     outside = trainer.active_bytes() - trainer.held_bytes()
     trainer.reset_peak()
     trainer.step(window)
-    on_cpu = backend.name() == "cpu"
-    machine = plan.Machine(chip="", usable=1 << 50, flops=1.0, bandwidth=1.0, cpu=on_cpu, workers=workers)
+    machine = plan.Machine(
+        chip="", usable=1 << 50, flops=1.0, bandwidth=1.0, kind=backend.name(), workers=workers
+    )
     predicted = plan.predict(shape, config, plan.of_examples(window), machine)
     case = (
         f"D{shape['hidden_size']} L{shape['num_hidden_layers']} I{shape['intermediate_size']}"

@@ -26,7 +26,7 @@ from lendsafe.mlx_lora.runs import train as training
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.step import batches, recompute
 from lendsafe.mlx_lora.step.layers import LoRALinear
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 from lendsafe.records import Message
 

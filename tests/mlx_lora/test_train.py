@@ -30,7 +30,7 @@ from lendsafe.mlx_lora.runs.train import (
 )
 from lendsafe.mlx_lora.step.batches import micro_batches
 from lendsafe.mlx_lora.step.loss import loss_sum
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 CONFIG = TrainConfig(batch_size=2, grad_accum=2, epochs=2, warmup_steps=2, dropout=0.0, seed=7)
@@ -99,7 +99,8 @@ def test_the_window_gradient_is_not_a_mean_of_means():
     one = task(examples, config, budget=1)
     (step,) = train(one, sgd_state())
     model = small_with_adapters()
-    parts = [mean_loss(model, [e], budget=10**6, techniques=None, parallel=Parallel()) for e in examples]
+    plain = Techniques(packed=False)
+    parts = [mean_loss(model, [e], budget=10**6, techniques=plain, parallel=Parallel()) for e in examples]
     assert step.loss == pytest.approx((parts[0] * 1 + parts[1] * 12) / 13, rel=1e-5)
 
 
@@ -246,7 +247,7 @@ def test_the_windows_gradient_is_that_of_one_big_batch_to_1e_6():
     """Ragged replies; against plain autograd on one padded batch, divided once by the tokens learned."""
     examples = rows(4, seed=3)
     one = task(examples)
-    reference, expected = loss_and_gradients(one.model, examples, None)
+    reference, expected = loss_and_gradients(one.model, examples, Techniques(packed=False))
     gradient = mlx_nn.value_and_grad(one.model, _scaled_loss(one))
     for budget in (1, 20, 10**6):
         loss, grads = window_gradient(one, gradient, micro_batches(examples, budget), sgd_state())

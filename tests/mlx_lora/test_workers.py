@@ -15,7 +15,7 @@ from lendsafe.mlx_lora.exchange.loading import named_arrays
 from lendsafe.mlx_lora.runs.train import State, Task, new_state, window_gradient
 from lendsafe.mlx_lora.runs.train import _scaled_loss as scaled_loss
 from lendsafe.mlx_lora.step.batches import micro_batches
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.step.workers import summed
 
 

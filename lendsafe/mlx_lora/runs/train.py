@@ -19,7 +19,7 @@ from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.step.batches import micro_batches, windows
 from lendsafe.mlx_lora.step.layers import DropoutKeys
 from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.step.workers import summed
 from lendsafe.mlx_lora.tokens import Tokens
 
@@ -143,7 +143,7 @@ class Task:
     total: int
     keys: DropoutKeys
     budget: int
-    techniques: Techniques | None
+    techniques: Techniques
     parallel: Parallel
 
 
@@ -171,8 +171,8 @@ def train(task: Task, state: State) -> Iterator[Step]:
         batches = micro_batches(
             task.parallel.share(window),
             task.budget,
-            workers_of(task.techniques),
-            sort=task.techniques is None or task.techniques.sort_lengths,
+            task.techniques.workers,
+            sort=task.techniques.sort_lengths,
         )
         total_loss, grads = task.parallel.sum(list(window_gradient(task, gradient, batches, state)))
         learned, scale = learned_tokens(window), state.scale.value
@@ -221,8 +221,8 @@ def window_gradient(
     total: tuple[mx.array, Any] = summed(
         part,
         batches,
-        workers_of(task.techniques),
-        ahead=task.techniques is None or task.techniques.ahead,
+        task.techniques.workers,
+        ahead=task.techniques.ahead,
     )
     return total
 
@@ -271,19 +271,14 @@ def mean_loss(
     examples: Sequence[Tokens],
     *,
     budget: int,
-    techniques: Techniques | None,
+    techniques: Techniques,
     parallel: Parallel,
 ) -> float:
     """Loss in nats per learned token over all examples, without dropout; shared between the processes."""
-    plain = replace(techniques, fuse_loss=False) if techniques else None  # nobody asks for its gradient
-    workers = workers_of(techniques)
+    plain = replace(techniques, fuse_loss=False)  # nobody asks for its gradient
+    workers = techniques.workers
     batches = micro_batches(parallel.share(examples), budget, workers)
     total = (
         summed(lambda _, batch: loss_sum(model, batch, plain), batches, workers) if batches else mx.array(0.0)
     )
     return scalar(parallel.sum([total])[0]) / learned_tokens(examples)
-
-
-def workers_of(techniques: Techniques | None) -> int:
-    """Micro-batches that are computed side by side."""
-    return techniques.workers if techniques else backend.workers()

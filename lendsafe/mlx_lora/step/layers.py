@@ -185,6 +185,11 @@ class LoRASwitchLinear(nn.Module):
 LORA_LAYERS = (LoRALinear, LoRASwitchLinear)
 
 
+def plain(layer: nn.Module) -> nn.Module:
+    """The frozen layer, without the adapter around it."""
+    return layer.linear if isinstance(layer, LORA_LAYERS) else layer
+
+
 def linear_shape(linear: nn.Module) -> tuple[int, int]:
     """Output and input width of a linear or quantised linear layer."""
     output_dims, input_dims = linear.weight.shape
