@@ -27,10 +27,11 @@ from lendsafe.mlx_lora.runs import checkpoint, record
 from lendsafe.mlx_lora.runs.card import write_card
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.runs.signals import interruptible
-from lendsafe.mlx_lora.runs.train import LossScale, Step, Task, mean_loss, new_state, train
+from lendsafe.mlx_lora.runs.train import Step, Task, mean_loss, new_state, train
 from lendsafe.mlx_lora.runs.watch import METRICS, Watch, plot_loss, read_metrics
 from lendsafe.mlx_lora.step.batches import optimiser_steps
 from lendsafe.mlx_lora.step.techniques import Techniques
+from lendsafe.mlx_lora.step.update import LossScale
 from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
 
 SHOWN = 20  # problems of examples that are printed; the rest are counted
