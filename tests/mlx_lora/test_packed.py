@@ -36,6 +36,10 @@ SWITCHES = {
     "experts recomputed": replace(ALL, recompute="experts"),
     "layers recomputed": replace(ALL, recompute="layer"),
     "logits divided": replace(ALL, fold_scale=False),
+    "kernels": replace(ALL, kernels=True),
+    "one product": replace(ALL, one_product=True),
+    "one A": replace(ALL, one_a=True),
+    "all that a GPU gets": replace(ALL, kernels=True, one_product=True, one_a=True, buckets=True),
     "sizes rounded up": replace(ALL, buckets=True),
     "padded": replace(ALL, packed=False),
     "padded, rounded up": replace(ALL, packed=False, buckets=True),
@@ -136,13 +140,37 @@ def test_cutting_a_window_into_micro_batches_changes_nothing(adapted_everywhere,
         assert np.linalg.norm(summed - grad) <= TOLERANCE * max(np.linalg.norm(grad), 1e-2), name
 
 
+@pytest.mark.parametrize("architecture", ["granitemoe", "granite"])
+@pytest.mark.parametrize("restored", [True, False])
 @pytest.mark.parametrize("bits", [4, 8])
-def test_a_quantised_base_equals_the_padded_computation(bits):
-    model = small_model(hidden_size=64, intermediate_size=64)
+def test_a_quantised_base_equals_the_padded_computation(bits, restored, architecture):
+    model = small_model(architecture, hidden_size=64, intermediate_size=64)
     loading._quantize(model, bits, 64, None, None)
     adapt(model, "all")
     rng = np.random.default_rng(bits)
-    assert_equal_to_plain(model, [example(rng, rng.integers(3, 60, 5), n, 4) for n in (1, 3, 6)], ALL)
+    batch = [example(rng, rng.integers(3, 60, 5), n, 4) for n in (1, 3, 6)]
+    assert_equal_to_plain(model, batch, replace(ALL, dequantise=restored))
+    assert_equal_to_plain(model, batch, replace(ALL, dequantise=restored, one_product=True, one_a=True))
+
+
+def test_joined_weights_take_no_more_memory_and_leave_the_model_as_it_was():
+    import mlx.core as mx
+
+    from lendsafe.mlx_lora.exchange.loading import named_arrays
+    from lendsafe.mlx_lora.step.layers import join
+
+    model = small_model(hidden_size=64, intermediate_size=512)
+    before = {name: np.array(array) for name, array in named_arrays(model.parameters()).items()}
+    held = mx.get_active_memory()
+    for layer in model.model.layers:
+        both = join(layer.block_sparse_moe.switch_mlp)
+        assert both.weight.shape == (4, 1024, 64)
+        assert join(layer.block_sparse_moe.switch_mlp) is both
+    assert mx.get_active_memory() <= held * 1.01
+    after = named_arrays(model.parameters())
+    assert after.keys() == before.keys()
+    assert all(np.array_equal(before[name], np.array(after[name])) for name in before)
+    assert not any("_gate_up" in path for path, _ in model.named_modules())
 
 
 def test_the_prefix_is_the_longest_that_leaves_each_reply_its_predecessor():
@@ -199,6 +227,28 @@ def test_dropout_is_drawn_from_the_key_and_only_from_the_key():
     assert losses[0] == losses[1] != losses[2]
     assert undropped not in losses
     assert_equal_to_plain(model, batch, ALL)
+
+
+@pytest.mark.parametrize("recompute", ["none", "experts", "layer"])
+@pytest.mark.parametrize("one_a", [False, True])
+def test_dropout_that_is_drawn_twice_has_the_gradient_of_one_that_is_kept(recompute, one_a, monkeypatch):
+    import mlx.core as mx
+
+    from lendsafe.mlx_lora.step import kernels, layers
+
+    model = small_model()
+    keys = adapt(model, "all", dropout=0.4).keys
+    rng = np.random.default_rng(0)
+    batch = [example(rng, rng.integers(3, 60, 4), n, 3) for n in (2, 5)]
+    techniques = replace(ALL, kernels=True, one_a=one_a, recompute=recompute, side_by_side=False)
+    keys.set(mx.random.key(3), stored=False)
+    loss, grads = loss_and_gradients(model, batch, techniques)
+    monkeypatch.setattr(layers, "_dropped", kernels.dropped)  # differentiated operation by operation
+    monkeypatch.setattr(layers, "_dropped_product", lambda x, a, *how: kernels.dropped(x, *how) @ a)
+    kept_loss, kept = loss_and_gradients(model, batch, techniques)
+    assert loss == kept_loss
+    for name, grad in kept.items():
+        assert relative_difference(grads[name], grad) < TOLERANCE, name
 
 
 def test_recomputation_draws_the_same_dropout_again():

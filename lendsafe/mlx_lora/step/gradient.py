@@ -55,7 +55,7 @@ class Gradient:
         self, extent: Extent, parameters: Any, arrays: Arrays, scale: mx.array, key: mx.array
     ) -> mx.array:
         self._model.update(parameters)
-        self._keys.set(key)
+        self._keys.set(key, stored=not self._techniques.kernels)
         try:
             return scale * placed_loss(self._forward, extent, arrays, fuse=self._techniques.fuse_loss)
         finally:

@@ -22,7 +22,16 @@ import mlx.nn as nn
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.step import architectures, layout, pointwise
 from lendsafe.mlx_lora.step.architectures.record import Mixture
-from lendsafe.mlx_lora.step.layers import grouped_linear, plain
+from lendsafe.mlx_lora.step.layers import (
+    Blocks,
+    LoRALinear,
+    LoRASwitchLinear,
+    applied,
+    applied_together,
+    grouped_linear,
+    join,
+    plain,
+)
 from lendsafe.mlx_lora.step.layout import Arrays, Extent, Layout
 from lendsafe.mlx_lora.step.recompute import computed_again
 from lendsafe.mlx_lora.step.routing import Route
@@ -93,7 +102,7 @@ class Packed:
             attention, h = layer.self_attn, layer[before](x_ND)
             queries, keys, values = self._queries_keys_values(attention, h, way, trimmed=trimmed)
             mixed = way.learned_attention if trimmed else way.attention
-            a = attention.o_proj(mixed(attention, queries, keys, values, window))
+            a = self._linear(attention.o_proj, mixed(attention, queries, keys, values, window))
             x = self._add(move(x_ND, way.arrays["learned"]) if trimmed else x_ND, a, layer, after)
             return self._add(x, self._feed_forward(layer, layer[before_inner](x)), layer, after_inner)
 
@@ -117,13 +126,17 @@ class Packed:
         """Rotated queries ``(N or M, H, head)``, rotated keys and values ``(N, G, head)``."""
         arrays, heads, groups = way.arrays, int(attention.n_heads), int(attention.n_kv_heads)
         if "q_proj" in self._family.fused:
-            joined = attention[self._family.fused["q_proj"]](h_ND)
+            joined = self._linear(attention[self._family.fused["q_proj"]], h_ND)
             size = joined.shape[-1] // (heads + 2 * groups)
             q, k, v = mx.split(joined, [heads * size, (heads + groups) * size], axis=-1)
             q = move(q, arrays["learned"]) if trimmed else q
         else:
-            k, v = attention.k_proj(h_ND), attention.v_proj(h_ND)
-            q = attention.q_proj(move(h_ND, arrays["learned"]) if trimmed else h_ND)
+            layers = [attention.k_proj, attention.v_proj]
+            if trimmed:
+                k, v = self._linears(layers, h_ND)
+                q = self._linear(attention.q_proj, move(h_ND, arrays["learned"]))
+            else:
+                k, v, q = self._linears([*layers, attention.q_proj], h_ND)
         q, k, v = _heads(q, heads), _heads(k, groups), _heads(v, groups)
         if self._family.query_norms:
             q, k = attention.q_norm(q), attention.k_norm(k)
@@ -146,17 +159,34 @@ class Packed:
         )
         if not mixture.shared:
             return out
-        gate, up = mx.split(layer.shared_mlp.input_linear(h_ND), 2, axis=-1)
-        shared: mx.array = layer.shared_mlp.output_linear(self._gated(gate, up))
-        return out + shared
+        gate, up = mx.split(self._linear(layer.shared_mlp.input_linear, h_ND), 2, axis=-1)
+        return out + self._linear(layer.shared_mlp.output_linear, self._gated(gate, up))
 
     def _dense(self, mlp: nn.Module, h_ND: mx.array) -> mx.array:
         if "gate_proj" in self._family.fused:
-            gate, up = mx.split(mlp[self._family.fused["gate_proj"]](h_ND), 2, axis=-1)
+            gate, up = mx.split(self._linear(mlp[self._family.fused["gate_proj"]], h_ND), 2, axis=-1)
+        elif both := self._joined(mlp):
+            gate, up = mx.split(self._linear(both, h_ND), 2, axis=-1)
+            gate, up = (
+                y + layer.correction(h_ND) if isinstance(layer, LoRALinear) else y
+                for layer, y in ((mlp.gate_proj, gate), (mlp.up_proj, up))
+            )
         else:
-            gate, up = mlp.gate_proj(h_ND), mlp.up_proj(h_ND)
-        out: mx.array = mlp.down_proj(self._gated(gate, up))
-        return out
+            gate, up = self._linears([mlp.gate_proj, mlp.up_proj], h_ND)
+        return self._linear(mlp.down_proj, self._gated(gate, up))
+
+    def _linear(self, layer: nn.Module, x: mx.array) -> mx.array:
+        return applied(layer, x, restore=self._techniques.dequantise)
+
+    def _linears(self, layers: list[nn.Module], x: mx.array) -> list[mx.array]:
+        """Layers that read the same rows."""
+        if self._techniques.one_a:
+            return applied_together(layers, x, restore=self._techniques.dequantise)
+        return [self._linear(layer, x) for layer in layers]
+
+    def _joined(self, part: nn.Module) -> nn.Module | None:
+        """Gate and up of a feed-forward part as one layer, if they are to be."""
+        return join(part) if self._techniques.one_product else None
 
     def _gated(self, gate: mx.array, up: mx.array) -> mx.array:
         return pointwise.gated(gate, up, self._family.activation)
@@ -169,21 +199,33 @@ class Packed:
         block = self._block_rows(glu, experts_NK.size / experts, x_ND.dtype)
         route = Route(experts_NK, experts, block)
         gates_S = route.gates(gates_NK.astype(x_ND.dtype))
-        x_SD: Any = copy_to_slots(x_ND, route.rows_S, route.slots_NK)
-        up, gate = (
-            grouped_linear(glu.up_proj, x_SD, route.blocks),
-            grouped_linear(glu.gate_proj, x_SD, route.blocks),
-        )
+        kernel = self._techniques.kernels
+        x_SD = copy_to_slots(x_ND, route.rows_S, route.slots_NK, kernel=kernel)
+        gate, up = self._gate_up(glu, x_SD, route.blocks)
         if (
             self._techniques.gate_first
         ):  # linear, so equal; keeps no (S, D) product for the gate's backward pass
             hidden: Any = pointwise.gated_swiglu(gate, up, gates_S)
-            y_SD = grouped_linear(glu.down_proj, hidden, route.blocks)
+            y_SD = self._grouped(glu.down_proj, hidden, route.blocks)
         else:
-            y_SD = grouped_linear(glu.down_proj, pointwise.swiglu(gate, up), route.blocks) * gates_S
-        out: Any = sum_slots(y_SD, route.rows_S, route.slots_NK)
-        summed: mx.array = out
-        return summed
+            y_SD = self._grouped(glu.down_proj, pointwise.swiglu(gate, up), route.blocks) * gates_S
+        return sum_slots(y_SD, route.rows_S, route.slots_NK, kernel=kernel)
+
+    def _grouped(self, layer: nn.Module, x_SI: mx.array, blocks: Blocks) -> mx.array:
+        return grouped_linear(layer, x_SI, blocks, restore=self._techniques.dequantise)
+
+    def _gate_up(self, glu: nn.Module, x_SD: mx.array, blocks: Blocks) -> tuple[mx.array, mx.array]:
+        """The experts' gate and up, ``(S, I)`` each."""
+        both = self._joined(glu)
+        if both is None:
+            up = self._grouped(glu.up_proj, x_SD, blocks)
+            return self._grouped(glu.gate_proj, x_SD, blocks), up
+        gate, up = mx.split(self._grouped(both, x_SD, blocks), 2, axis=-1)
+        parts = [
+            y + layer.correction(x_SD, blocks) if isinstance(layer, LoRASwitchLinear) else y
+            for layer, y in ((glu.gate_proj, gate), (glu.up_proj, up))
+        ]
+        return parts[0], parts[1]
 
     def _block_rows(self, glu: nn.Module, mean: float, dtype: mx.Dtype) -> int:
         if not self._techniques.group_experts:

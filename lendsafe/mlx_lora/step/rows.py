@@ -13,6 +13,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from lendsafe.mlx_lora.step.kernels import sum_of_rows
+
 NOWHERE = -1
 Index = dict[str, mx.array]  # "take", and "present" where some rows are zero
 Map = dict[str, Index]  # "to" and "back"
@@ -66,42 +68,42 @@ def _gather(x: mx.array, index: Index) -> mx.array:
     return mx.where(index["present"].reshape(-1, *[1] * (x.ndim - 1)), y, mx.zeros_like(y))
 
 
-def _sum_of_rows(y_SD: mx.array, slots_NK: mx.array) -> mx.array:
-    """Each row's K slots added up in float32: ``(S, D)`` to ``(N, D)``."""
-    return y_SD[slots_NK].astype(mx.float32).sum(axis=1).astype(y_SD.dtype)
-
-
-@mx.custom_function
-def copy_to_slots(x_ND: mx.array, rows_S: mx.array, slots_NK: mx.array) -> mx.array:
+def copy_to_slots(x_ND: mx.array, rows_S: mx.array, slots_NK: mx.array, *, kernel: bool = False) -> mx.array:
     """Copy each row to its K slots: ``(N, D)`` to ``(S, D)``.
 
     Args:
         x_ND: Rows.
         rows_S: Row that goes to each slot; any, where a slot stays unused.
         slots_NK: The K slots of each row.
+        kernel: Whether the backward pass adds up in a kernel.
     """
-    return x_ND[rows_S]
+
+    @mx.custom_function
+    def copy(x_ND: mx.array) -> mx.array:
+        return x_ND[rows_S]
+
+    @copy.vjp
+    def copy_vjp(primal: Any, cotangent_SD: mx.array, output: Any) -> mx.array:
+        return sum_of_rows(cotangent_SD, slots_NK, kernel=kernel)
+
+    return copy(x_ND)  # type: ignore[return-value]  # its stub says object
 
 
-@copy_to_slots.vjp
-def _copy_to_slots_vjp(primals: Any, cotangent_SD: mx.array, output: Any) -> Any:
-    _, rows_S, slots_NK = primals
-    return _sum_of_rows(cotangent_SD, slots_NK), mx.zeros_like(rows_S), mx.zeros_like(slots_NK)
-
-
-@mx.custom_function
-def sum_slots(y_SD: mx.array, rows_S: mx.array, slots_NK: mx.array) -> mx.array:
-    """Add up each row's K slots: ``(S, D)`` to ``(N, D)``. The transpose of the above.
+def sum_slots(y_SD: mx.array, rows_S: mx.array, slots_NK: mx.array, *, kernel: bool = False) -> mx.array:
+    """Add up each row's K slots, in float32: ``(S, D)`` to ``(N, D)``. The transpose of the above.
 
     The gradient of an unused slot is that of some row: whoever fills such slots has to weigh them with zero.
     """
-    return _sum_of_rows(y_SD, slots_NK)
 
+    @mx.custom_function
+    def add(y_SD: mx.array) -> mx.array:
+        return sum_of_rows(y_SD, slots_NK, kernel=kernel)
 
-@sum_slots.vjp
-def _sum_slots_vjp(primals: Any, cotangent_ND: mx.array, output: Any) -> Any:
-    _, rows_S, slots_NK = primals
-    return cotangent_ND[rows_S], mx.zeros_like(rows_S), mx.zeros_like(slots_NK)
+    @add.vjp
+    def add_vjp(primal: Any, cotangent_ND: mx.array, output: Any) -> mx.array:
+        return cotangent_ND[rows_S]
+
+    return add(y_SD)  # type: ignore[return-value]  # its stub says object
 
 
 @mx.custom_function

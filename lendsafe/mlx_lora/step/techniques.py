@@ -33,7 +33,7 @@ class Techniques:
         dequantise: Restore a quantised weight once a pass and multiply in the activations' type.
         kernels: Sum experts' outputs and draw dropout in kernels that store nothing in between
             (:mod:`~lendsafe.mlx_lora.step.kernels`); elsewhere the same numbers from MLX's own operations.
-        one_product: Multiply by an expert's gate and up at once.
+        one_product: Multiply by gate and up at once; not on CUDA, whose grouped product reads views wrongly.
         one_a: Apply the first factors of all adapters that read the same rows as one; they share a dropout mask.
     """
 
@@ -53,7 +53,7 @@ class Techniques:
     late: bool = field(default_factory=_on_gpu)
     dequantise: bool = True
     kernels: bool = field(default_factory=_on_gpu)
-    one_product: bool = field(default_factory=_on_gpu)
+    one_product: bool = field(default_factory=lambda: backend.name() == "metal")
     one_a: bool = field(default_factory=_on_gpu)
 
     @property
