@@ -95,7 +95,13 @@ CASES = {
     "phi3": {"partial_rotary_factor": 0.5},
     "phi3, long": {"rope_scaling": LONG, "original_max_position_embeddings": 64},
 }
-LARGE_HEADS = {"hidden_size": 128, "head_dim": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
+LARGE_HEADS = {
+    "attention_multiplier": 0.05,
+    "hidden_size": 128,
+    "head_dim": 64,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}
 
 
 def config_of(case, **changes):
@@ -155,7 +161,7 @@ def test_packed_and_padded_equal_the_models_own_forward_pass(case):
         for techniques in (
             Techniques(),
             Techniques(buckets=True, trim_last=False, share_prefix=False),
-            Techniques(buckets=True),
+            Techniques(buckets=True, one_product=True, one_a=True),
             Techniques(packed=False),
         ):
             assert_equal(model, batch, techniques)
@@ -168,6 +174,7 @@ def test_heads_of_64_are_equal_too(case):
     model = model_of(case, **LARGE_HEADS)
     adapt(model, "all")
     assert_equal(model, batch_of(), Techniques())
+    assert_equal(model, batch_of(), Techniques(one_product=True, one_a=True, buckets=True))
 
 
 @pytest.mark.parametrize("case", CASES)

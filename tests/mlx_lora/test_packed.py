@@ -163,14 +163,16 @@ def test_joined_weights_take_no_more_memory_and_leave_the_model_as_it_was():
     before = {name: np.array(array) for name, array in named_arrays(model.parameters()).items()}
     held = mx.get_active_memory()
     for layer in model.model.layers:
-        both = join(layer.block_sparse_moe.switch_mlp)
+        glu, names = layer.block_sparse_moe.switch_mlp, ("gate_proj", "up_proj")
+        both = join(glu, names)
         assert both.weight.shape == (4, 1024, 64)
-        assert join(layer.block_sparse_moe.switch_mlp) is both
+        assert join(glu, names) is both
+        assert join(layer.self_attn, ("q_proj", "k_proj", "v_proj")).weight.shape == (128, 64)
     assert mx.get_active_memory() <= held * 1.01
     after = named_arrays(model.parameters())
     assert after.keys() == before.keys()
     assert all(np.array_equal(before[name], np.array(after[name])) for name in before)
-    assert not any("_gate_up" in path for path, _ in model.named_modules())
+    assert not any("_joined" in path for path, _ in model.named_modules())
 
 
 def test_the_prefix_is_the_longest_that_leaves_each_reply_its_predecessor():

@@ -1,5 +1,7 @@
 """Row movements equal plain gathers, forwards and backwards, and their backward pass is a movement."""
 
+import math
+
 import mlx.core as mx
 import numpy as np
 from hypothesis import given, settings
@@ -10,8 +12,9 @@ from lendsafe.mlx_lora.step.rows import NOWHERE, both_ways, copy_to_slots, move,
 
 
 def row_map(index, rows):
-    way = both_ways(index, rows)
-    return lambda x: move(x, way)
+    """A map whose rows from nowhere are not read."""
+    way, present = both_ways(index, rows), mx.array((index != NOWHERE).astype(np.float32))[:, None]
+    return lambda x: move(x, way) * present
 
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
@@ -144,3 +147,9 @@ def test_the_way_back_is_the_transpose(seed, rows, extra):
     index = rng.permutation(np.concatenate([np.arange(rows), np.full(extra, NOWHERE)]))
     way, x = both_ways(index, rows), mx.array(rng.normal(size=(rows, 2)))
     np.testing.assert_array_equal(np.array(move(move(x, way), reversed_map(way))), np.array(x))
+
+
+def test_rows_from_nowhere_get_no_gradient():
+    way = both_ways(np.array([1, NOWHERE, 0]), 3)
+    grad = mx.vjp(lambda x: move(x, way), [mx.ones((3, 1))], [mx.array([[1.0], [math.nan], [3.0]])])[1][0]
+    assert grad.tolist() == [[3.0], [1.0], [0.0]]

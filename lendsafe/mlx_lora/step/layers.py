@@ -258,17 +258,22 @@ def linear_shape(linear: nn.Module) -> tuple[int, int]:
     return int(output_dims), int(input_dims)
 
 
-def applied(layer: nn.Module, x: mx.array, *, restore: bool) -> mx.array:
+def applied(layer: nn.Module, x: mx.array, *, restore: bool, add: bool = False) -> mx.array:
     """Apply a linear layer, adapted or not: ``(..., I)`` to ``(..., O)``.
 
     Args:
         layer: Linear or quantised linear layer, or an adapter around one.
         x: Rows; many, or restoring a weight does not pay.
         restore: Whether a quantised weight is restored once a pass and multiplied in the type of ``x``.
+        add: Whether an adapter's second product adds to the layer's at once.
     """
     base = plain(layer)
     y: mx.array = _restored_product(base, x) if restore and "scales" in base else base(x)
-    return y + layer.correction(x) if isinstance(layer, LoRALinear) else y
+    if not isinstance(layer, LoRALinear):
+        return y
+    if add:
+        return mx.addmm(y, layer.narrowed(x, layer.lora_a), layer.scaled_b(x.dtype))
+    return y + layer.correction(x)
 
 
 def applied_together(layers: Sequence[nn.Module], x: mx.array, *, restore: bool) -> list[mx.array]:
@@ -336,32 +341,61 @@ def _restored_grouped(layer: nn.Module, x_SI: mx.array, blocks: Blocks) -> mx.ar
     return product(x_SI)  # type: ignore[return-value]  # its stub says object
 
 
-def join(part: nn.Module) -> nn.Module | None:
-    """One layer that is a feed-forward part's gate and up, made once; theirs become views of it, in no more memory.
+def join(part: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
+    """One layer for several that read the same rows, made once; theirs become views of it, in no more memory.
 
     Args:
-        part: With ``gate_proj`` and ``up_proj``, adapted or not; they stay what they were.
+        part: Where they are, adapted or not; they stay what they were.
+        names: Their names, in the order of the outputs.
 
     Returns:
-        The layer, whose outputs are gate's and then up's; None if the two are not of one kind.
+        The layer without adapters; None if they are not of one kind.
     """
-    gate, up = plain(part.gate_proj), plain(part.up_proj)
-    found: nn.Module | None = getattr(part, "_gate_up", None)
+    name = f"_joined_{'_'.join(names)}"
+    found: nn.Module | None = getattr(part, name, None)
     if found is not None:
         return found
-    names = [name for name, value in gate.items() if isinstance(value, mx.array)]
-    settings = [(one.get("bits"), getattr(one, "bits", None), sorted(one)) for one in (gate, up)]
-    if type(gate) is not type(up) or settings[0] != settings[1]:
+    layers = [plain(part[one]) for one in names]
+    kinds = {(type(one), getattr(one, "bits", None), tuple(sorted(one))) for one in layers}
+    if len(kinds) > 1:
         return None
-    both = copy(gate)
-    for name in names:
-        axis = -1 if name == "bias" else -2
-        both[name] = mx.concatenate([gate[name], up[name]], axis=axis)
-        mx.eval(both[name])
-        gate[name], up[name] = mx.split(both[name], 2, axis=axis)
-        mx.eval(gate[name], up[name])
-    object.__setattr__(part, "_gate_up", both)  # no layer of the model: seen by nobody else
+    both = copy(layers[0])
+    for key in [key for key, value in layers[0].items() if isinstance(value, mx.array)]:
+        axis = -1 if key == "bias" else -2
+        both[key] = mx.concatenate([one[key] for one in layers], axis=axis)
+        mx.eval(both[key])
+        ends = np.cumsum([one[key].shape[axis] for one in layers])[:-1].tolist()
+        for one, view in zip(layers, mx.split(both[key], ends, axis=axis), strict=True):
+            one[key] = view
+            mx.eval(view)
+    object.__setattr__(part, name, both)  # no layer of the model: seen by nobody else
     return both
+
+
+def applied_joined(joined: nn.Module, layers: Sequence[nn.Module], x: mx.array, *, restore: bool) -> mx.array:
+    """Apply layers that were joined, with the adapters of all: ``(N, I)`` to ``(N, O)``, the outputs one after another.
+
+    Where all are adapted alike, their first factors are one product with one mask, and so are their second ones: a
+    matrix of blocks, which are zero where they would lead from one adapter to the output of another.
+    """
+    y = applied(joined, x, restore=restore)
+    loras = [layer for layer in layers if isinstance(layer, LoRALinear)]
+    if not loras:
+        return y
+    kinds = {(layer.rate, layer.scale, int(layer.lora_a.shape[1])) for layer in loras}
+    if len(loras) < len(layers) or len(kinds) > 1:
+        widths = [int(plain(layer).weight.shape[0]) for layer in layers]
+        parts = mx.split(y, np.cumsum(widths)[:-1].tolist(), axis=-1)
+        pairs = zip(layers, parts, strict=True)
+        return mx.concatenate(
+            [p + layer.correction(x) if isinstance(layer, LoRALinear) else p for layer, p in pairs], axis=-1
+        )
+    z = loras[0].narrowed(x, mx.concatenate([layer.lora_a for layer in loras], axis=1))
+    b_RO = mx.concatenate([layer.lora_b for layer in loras], axis=1)
+    owners_O = np.repeat(np.arange(len(loras)), [layer.lora_b.shape[1] for layer in loras])
+    own_L1O = mx.array((np.arange(len(loras))[:, None, None] == owners_O) * np.float32(loras[0].scale))
+    blocks = (own_L1O * b_RO[None]).astype(x.dtype).reshape(-1, b_RO.shape[1])
+    return mx.addmm(y, z, blocks)
 
 
 def grouped_matmul(x_SI: mx.array, weight_EOI: mx.array, blocks: Blocks) -> mx.array:

@@ -27,6 +27,7 @@ from lendsafe.mlx_lora.step.layers import (
     LoRALinear,
     LoRASwitchLinear,
     applied,
+    applied_joined,
     applied_together,
     grouped_linear,
     join,
@@ -100,9 +101,8 @@ class Packed:
 
         def block(layer: nn.Module, x_ND: mx.array) -> mx.array:
             attention, h = layer.self_attn, layer[before](x_ND)
-            queries, keys, values = self._queries_keys_values(attention, h, way, trimmed=trimmed)
-            mixed = way.learned_attention if trimmed else way.attention
-            a = self._linear(attention.o_proj, mixed(attention, queries, keys, values, window))
+            a = self._attended(attention, h, way, window, trimmed=trimmed)
+            a = self._linear(attention.o_proj, a)
             x = self._add(move(x_ND, way.arrays["learned"]) if trimmed else x_ND, a, layer, after)
             return self._add(x, self._feed_forward(layer, layer[before_inner](x)), layer, after_inner)
 
@@ -120,23 +120,45 @@ class Packed:
         wide = x.astype(mx.float32) + part.astype(mx.float32)
         return mx.clip(wide, -FLOAT16_MAX, FLOAT16_MAX).astype(mx.float16)
 
+    def _attended(
+        self, attention: nn.Module, h_ND: mx.array, way: "_Way", window: int | None, *, trimmed: bool
+    ) -> mx.array:
+        """Attention before the output projection, ``(N or M, H * head)``."""
+        if not trimmed and (joined := self._queries_keys_values_joined(attention, h_ND)) is not None:
+            norms = (attention.q_norm, attention.k_norm) if self._family.query_norms else None
+            return way.joined_attention(attention, joined, norms, window)
+        queries, keys, values = self._queries_keys_values(attention, h_ND, way, trimmed=trimmed)
+        mixed = way.learned_attention if trimmed else way.attention
+        return mixed(attention, queries, keys, values, window)
+
+    def _queries_keys_values_joined(self, attention: nn.Module, h_ND: mx.array) -> mx.array | None:
+        """Queries, keys and values side by side, ``(N, (H + 2 G) * head)``; None where they are computed apart."""
+        names = ("q_proj", "k_proj", "v_proj")
+        if fused := self._family.fused.get(names[0]):
+            return self._linear(attention[fused], h_ND)
+        if not (self._techniques.one_product and self._techniques.one_a):
+            return None
+        both = join(attention, names)
+        if both is None:
+            return None
+        layers = [attention[name] for name in names]
+        return applied_joined(both, layers, h_ND, restore=self._techniques.dequantise)
+
     def _queries_keys_values(
         self, attention: nn.Module, h_ND: mx.array, way: "_Way", *, trimmed: bool
     ) -> tuple[mx.array, mx.array, mx.array]:
         """Rotated queries ``(N or M, H, head)``, rotated keys and values ``(N, G, head)``."""
         arrays, heads, groups = way.arrays, int(attention.n_heads), int(attention.n_kv_heads)
-        if "q_proj" in self._family.fused:
-            joined = self._linear(attention[self._family.fused["q_proj"]], h_ND)
+        if fused := self._family.fused.get("q_proj"):
+            joined = self._linear(attention[fused], h_ND)
             size = joined.shape[-1] // (heads + 2 * groups)
             q, k, v = mx.split(joined, [heads * size, (heads + groups) * size], axis=-1)
             q = move(q, arrays["learned"]) if trimmed else q
+        elif trimmed:
+            k, v = self._linears([attention.k_proj, attention.v_proj], h_ND)
+            q = self._linear(attention.q_proj, move(h_ND, arrays["learned"]))
         else:
-            layers = [attention.k_proj, attention.v_proj]
-            if trimmed:
-                k, v = self._linears(layers, h_ND)
-                q = self._linear(attention.q_proj, move(h_ND, arrays["learned"]))
-            else:
-                k, v, q = self._linears([*layers, attention.q_proj], h_ND)
+            k, v, q = self._linears([attention.k_proj, attention.v_proj, attention.q_proj], h_ND)
         q, k, v = _heads(q, heads), _heads(k, groups), _heads(v, groups)
         if self._family.query_norms:
             q, k = attention.q_norm(q), attention.k_norm(k)
@@ -166,17 +188,28 @@ class Packed:
         if "gate_proj" in self._family.fused:
             gate, up = mx.split(self._linear(mlp[self._family.fused["gate_proj"]], h_ND), 2, axis=-1)
         elif both := self._joined(mlp):
-            gate, up = mx.split(self._linear(both, h_ND), 2, axis=-1)
-            gate, up = (
-                y + layer.correction(h_ND) if isinstance(layer, LoRALinear) else y
-                for layer, y in ((mlp.gate_proj, gate), (mlp.up_proj, up))
+            layers = [mlp.gate_proj, mlp.up_proj]
+            out = (
+                applied_joined(both, layers, h_ND, restore=self._techniques.dequantise)
+                if self._techniques.one_a
+                else mx.concatenate(
+                    [
+                        y + layer.correction(h_ND) if isinstance(layer, LoRALinear) else y
+                        for layer, y in zip(
+                            layers, mx.split(self._linear(both, h_ND), 2, axis=-1), strict=True
+                        )
+                    ],
+                    axis=-1,
+                )
             )
+            gate, up = mx.split(out, 2, axis=-1)
         else:
             gate, up = self._linears([mlp.gate_proj, mlp.up_proj], h_ND)
         return self._linear(mlp.down_proj, self._gated(gate, up))
 
     def _linear(self, layer: nn.Module, x: mx.array) -> mx.array:
-        return applied(layer, x, restore=self._techniques.dequantise)
+        chosen = self._techniques
+        return applied(layer, x, restore=chosen.dequantise, add=chosen.one_a)
 
     def _linears(self, layers: list[nn.Module], x: mx.array) -> list[mx.array]:
         """Layers that read the same rows."""
@@ -186,7 +219,7 @@ class Packed:
 
     def _joined(self, part: nn.Module) -> nn.Module | None:
         """Gate and up of a feed-forward part as one layer, if they are to be."""
-        return join(part) if self._techniques.one_product else None
+        return join(part, ("gate_proj", "up_proj")) if self._techniques.one_product else None
 
     def _gated(self, gate: mx.array, up: mx.array) -> mx.array:
         return pointwise.gated(gate, up, self._family.activation)
@@ -241,7 +274,7 @@ class Packed:
         experts_NK = mx.stop_gradient(mx.argpartition(scores, kth=-k, axis=-1)[..., -k:])
         gates_NK = mx.take_along_axis(scores, experts_NK, axis=-1)
         if not mixture.softmax_first:
-            return experts_NK, mx.softmax(gates_NK.astype(mx.float32), axis=-1)
+            return experts_NK, mx.softmax(gates_NK, axis=-1, precise=True)
         if self._config[mixture.renormalise]:
             gates_NK = gates_NK / gates_NK.sum(axis=-1, keepdims=True)
         return experts_NK, gates_NK
@@ -264,6 +297,44 @@ class _Way:
             return out
         shared = _sdpa(attention, queries[None, :start], keys[None, :start], values[None, :start], window)
         return mx.concatenate([shared.squeeze(0), out])
+
+    def joined_attention(
+        self, attention: nn.Module, joined: mx.array, norms: tuple[Any, Any] | None, window: int | None
+    ) -> mx.array:
+        """The same from queries, keys and values side by side, rotated once each sequence has its own rows.
+
+        Args:
+            attention: With heads, scale and rotation.
+            joined: ``(N, (H + 2 G) * head)``.
+            norms: Of queries and keys by head, if the family has them.
+            window: Of the layer.
+        """
+        heads, groups = int(attention.n_heads), int(attention.n_kv_heads)
+        batch, length, prefix = self.extent.sequences, self.extent.length, self.extent.prefix
+        own_way = self.arrays["own"]
+
+        def three(rows: mx.array, offset: int) -> list[mx.array]:
+            """Rotated queries, rotated keys, values, ``(B, heads, T, head)`` each."""
+            whole = rows.reshape(*rows.shape[:2], heads + 2 * groups, -1).transpose(0, 2, 1, 3)
+            if norms is None:  # queries and keys turn together
+                turning, v = mx.split(whole, [heads + groups], axis=1)
+                q, k = mx.split(_turn(attention, turning, offset), [heads], axis=1)
+                return [q, k, v]
+            q, k, v = mx.split(whole, [heads, heads + groups], axis=1)
+            return [_turn(attention, norms[0](q), offset), _turn(attention, norms[1](k), offset), v]
+
+        shared, own = mx.split(joined, [prefix]) if prefix else (None, joined)
+        q, k, v = three(move(own, own_way).reshape(batch, length, -1), prefix)
+        if shared is None:
+            return move(_merged(attention, q, k, v, window).flatten(0, 1), reversed_map(own_way))
+        first_q, first_k, first_v = three(shared[None], 0)
+        before = _merged(attention, first_q, first_k, first_v, window)
+        k, v = (
+            mx.concatenate([mx.broadcast_to(first, (batch, *first.shape[1:])), part], axis=2)
+            for first, part in ((first_k, k), (first_v, v))
+        )
+        after = move(_merged(attention, q, k, v, window).flatten(0, 1), reversed_map(own_way))
+        return mx.concatenate([before.squeeze(0), after])
 
     def learned_attention(
         self, attention: nn.Module, queries: mx.array, keys: mx.array, values: mx.array, window: int | None
@@ -295,14 +366,20 @@ def _sdpa(
     attention: nn.Module, queries: mx.array, keys: mx.array, values: mx.array, window: int | None
 ) -> mx.array:
     """Causal attention, lower-right aligned: ``(B, T, heads, head)`` in, ``(B, T, H * head)`` out."""
-    out = pointwise.attention(
-        queries.transpose(0, 2, 1, 3),
-        keys.transpose(0, 2, 1, 3),
-        values.transpose(0, 2, 1, 3),
-        scale=attention.scale,
-        window=window,
-    )
+    q, k, v = (one.transpose(0, 2, 1, 3) for one in (queries, keys, values))
+    return _merged(attention, q, k, v, window)
+
+
+def _merged(attention: nn.Module, q: mx.array, k: mx.array, v: mx.array, window: int | None) -> mx.array:
+    """The same from ``(B, heads, T, head)``."""
+    out = pointwise.attention(q, k, v, scale=attention.scale, window=window)
     return out.transpose(0, 2, 1, 3).flatten(2)
+
+
+def _turn(attention: nn.Module, x: mx.array, offset: int) -> mx.array:
+    """Rotary embedding of ``(B, heads, T, head)`` from a position on."""
+    turned: mx.array = x if attention.rope is None else attention.rope(x, offset=offset)
+    return turned
 
 
 def _heads(x: mx.array, heads: int) -> mx.array:

@@ -23,8 +23,8 @@ Map = dict[str, Index]  # "to" and "back"
 def both_ways(index: np.ndarray, rows: int) -> Map:
     """A partial one-to-one map of rows and its transpose.
 
-    Row ``m`` of the result is row ``index[m]`` of the input, or zero where ``index[m]`` is ``NOWHERE``. Each input
-    row is used at most once.
+    Row ``m`` of the result is row ``index[m]`` of the input; where ``index[m]`` is ``NOWHERE`` it is some row, that
+    nobody may read, and gets no gradient. Each input row is used at most once.
 
     Args:
         index: ``(M,)`` integers in ``[0, rows)`` or ``NOWHERE``.
@@ -42,11 +42,11 @@ def reversed_map(way: Map) -> Map:
 
 
 def move(x: mx.array, way: Map) -> mx.array:
-    """Map ``(N, ...)`` to ``(M, ...)``; the backward pass is the transposed map."""
+    """Map ``(N, ...)`` to ``(M, ...)``; the backward pass is the transposed map, with zeros where nothing goes."""
 
     @mx.custom_function
     def moved(x: mx.array) -> mx.array:
-        return _gather(x, way["to"])
+        return x[way["to"]["take"]]
 
     @moved.vjp
     def moved_vjp(primal: Any, cotangent: mx.array, output: Any) -> mx.array:
