@@ -6,6 +6,7 @@ from lendsafe.corpus import load as corpus
 from lendsafe.errors import DataError
 from lendsafe.eval.vocabulary import vocabulary
 from lendsafe.files import disk_errors, write_atomically
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.runs import run as runs
@@ -45,9 +46,10 @@ def train(
         valid_names=[row.id for row in valid_rows],
         source=str(data.resolve()),
     )
-    config = planning.settled(model, config, [row.messages for row in train_rows])
-    base = loading.load(model, precision=config.precision, quantize=config.quantize)
-    result = runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
+    config, limits = planning.settled(model, config, [row.messages for row in train_rows])
+    with backend.limited(limits):
+        base = loading.load(model, precision=config.precision, quantize=config.quantize)
+        result = runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
     taught = vocabulary((row.reply for row in train_rows), [row.reply for row in valid_rows])
     if taught and Parallel().leads:
         with disk_errors(out):

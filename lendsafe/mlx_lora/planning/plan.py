@@ -17,6 +17,9 @@ from lendsafe.mlx_lora.step.batches import cut, optimiser_steps
 MARGIN = 1.05  # never promise the last few percent
 LAUNCH = 5e-6  # seconds that a kernel costs a GPU beside its work
 GIB = 1024**3
+METAL_RULE = (
+    "0.8 of what Metal recommends, or all but 3.5 GB for macOS if that is less, without 0.6 GB for Python"
+)
 NEAR = 1.05  # a plan is as good as another that takes 5 % less time; then the smaller is chosen
 
 # Peak float32 rate in TFLOP/s and memory bandwidth in GB/s by chip, the vendor's figures for its full number of
@@ -45,6 +48,7 @@ class Machine:
         bandwidth: Bytes a second that memory delivers; weights are read once a pass.
         kind: MLX's back end there.
         workers: Micro-batches side by side.
+        why: Where ``usable`` comes from, in words.
     """
 
     chip: str
@@ -53,6 +57,7 @@ class Machine:
     bandwidth: float
     kind: backend.Backend = "metal"
     workers: int = 1
+    why: str = "all of its memory"
 
     @property
     def cpu(self) -> bool:
@@ -294,6 +299,7 @@ def this_machine(*, measure: bool) -> Machine:
         bandwidth=bandwidth,
         kind=kind,
         workers=backend.workers(),
+        why=METAL_RULE if kind == "metal" else "all of its memory",
     )
 
 
@@ -324,6 +330,7 @@ def mac(chip: str, memory: int) -> Machine:
         usable=backend.usable_on_metal(int(memory * share), memory),
         flops=teraflops * 1e12 * EFFICIENCY["gpu"],
         bandwidth=bandwidth * 1e9,
+        why=METAL_RULE,
     )
 
 
