@@ -8,7 +8,7 @@ import click
 
 from lendsafe.cli.options import config_option, settings, settings_options
 from lendsafe.errors import ConfigError
-from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.config import PreferenceConfig, TrainConfig
 
 PATH = click.Path(path_type=Path)
 
@@ -17,22 +17,23 @@ PATH = click.Path(path_type=Path)
 @click.option("--model", help="granite-tiny, granite-3.1-3b, a local folder, or a Hub id.")
 @click.option("--data", type=PATH, help="Training file, or folder with train.jsonl and valid.jsonl.")
 @click.option("--out", type=PATH, help="Folder of the run; new or empty.")
+@click.option("--prefer", type=PATH, help="Go on from this run with what its own replies teach, checked.")
 @click.option("--resume", type=PATH, help="Continue this run from its newest valid checkpoint.")
 @click.option("--force", is_flag=True, help="Resume although base, data or a setting has changed.")
 @click.option("--supervise", is_flag=True, help="Restart the training process if it is killed.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @config_option
-@settings_options(TrainConfig)
+@settings_options(PreferenceConfig)
 def command(**given: Any) -> None:
     """Fine-tune a model with LoRA."""
     if given.pop("supervise"):
         sys.exit(_supervised(given))
     from lendsafe.mlx_lora.runs.parallel import Parallel
-    from lendsafe.pipeline import training
+    from lendsafe.pipeline import preferring, training
 
     arguments = _arguments(given)
-    result = training.train(**arguments)
+    result = preferring.prefer(**arguments) if "start" in arguments else training.train(**arguments)
     if not Parallel().leads:
         return
     if given["as_json"]:
@@ -45,15 +46,21 @@ def command(**given: Any) -> None:
 
 
 def _arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of :func:`lendsafe.pipeline.training.train`, from the flags or from the run to resume."""
+    """Arguments of the pipeline's ``train`` or ``prefer``, from the flags or from the run to go on with."""
     from lendsafe.mlx_lora.exchange import loading
-    from lendsafe.mlx_lora.runs.record import read_settings
+    from lendsafe.mlx_lora.runs.record import read, read_settings_as
 
-    common = {"force": given["force"], "quiet": given["quiet"]}
+    common: dict[str, Any] = {"force": given["force"], "quiet": given["quiet"]}
+    start = read(given["resume"]).get("start", {}).get("run") if given["resume"] else given["prefer"]
+    kind = PreferenceConfig if start else TrainConfig
+    if start:
+        common["start"] = Path(start)
+    elif alone := [one for one in PreferenceConfig.own() if given.pop(one) is not None]:
+        raise ConfigError(f"--{alone[0].replace('_', '-')} is for --prefer RUN.")
     if given["resume"]:
-        before, model, data = read_settings(given["resume"])
-        now = {name: getattr(before, name) for name in TrainConfig.__dataclass_fields__}
-        config = settings(TrainConfig, given, given["config"], now)
+        before, model, data = read_settings_as(kind, given["resume"])
+        now = {name: getattr(before, name) for name in kind.__dataclass_fields__}
+        config = settings(kind, given, given["config"], now)
         return common | {
             "model": given["model"] or model,
             "data": given["data"] or Path(data),
@@ -61,6 +68,8 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
             "out": given["resume"],
             "resume": True,
         }
+    if start:
+        return common | _preferring(given)
     missing = [f"--{name}" for name in ("model", "data", "out") if not given[name]]
     if missing:
         raise ConfigError(f"Missing {', '.join(missing)}. Or continue a run with --resume RUN.")
@@ -69,6 +78,22 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
         "model": given["model"],
         "data": given["data"],
         "config": config,
+        "out": given["out"],
+        "resume": False,
+    }
+
+
+def _preferring(given: dict[str, Any]) -> dict[str, Any]:
+    from lendsafe.mlx_lora.runs.preference import recipe
+    from lendsafe.mlx_lora.runs.record import read_settings
+
+    if not given["out"]:
+        raise ConfigError("Missing --out. Or continue a run with --resume RUN.")
+    _, model, data = read_settings(given["prefer"])
+    return {
+        "model": given["model"] or model,
+        "data": given["data"] or Path(data),
+        "config": settings(PreferenceConfig, given, given["config"], recipe(given["prefer"])),
         "out": given["out"],
         "resume": False,
     }

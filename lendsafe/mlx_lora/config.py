@@ -1,6 +1,6 @@
 """Every setting of a fine-tuning run, declared once: default, help text, flag and TOML key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from lendsafe.errors import ConfigError
@@ -77,3 +77,23 @@ class TrainConfig(LoraConfig):
     def window(self) -> int:
         """Examples per optimiser step."""
         return self.batch_size * self.grad_accum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferenceConfig(TrainConfig):
+    """Settings of a run that goes on from another one and learns from that one's own replies."""
+
+    learn_by: Literal["dpo", "rejection"] = knob(
+        "dpo", "With --prefer: prefer accepted to rejected replies (DPO), or learn the accepted alone."
+    )
+    beta: float = knob(0.1, "With --prefer: how dear it is to leave the start (DPO).", low=1e-6, high=1e6)
+    draws: int = knob(4, "With --prefer: replies drawn for each training prompt.", low=1, high=1000)
+    draw_temperature: float = knob(1.0, "With --prefer: sampling temperature of the draws.", low=0.01, high=2)
+
+    def __post_init__(self) -> None:
+        TrainConfig.__post_init__(self)
+
+    @classmethod
+    def own(cls) -> list[str]:
+        """Names of the settings that an ordinary run does not have."""
+        return [one.name for one in fields(cls) if one.name not in TrainConfig.__dataclass_fields__]

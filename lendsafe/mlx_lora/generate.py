@@ -8,6 +8,8 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from lendsafe.mlx_lora.form import Constraint, Form, vocabulary
+
 MIN_SHARED = 16  # tokens; a shorter shared prefix is not worth a cache of its own
 
 
@@ -18,7 +20,8 @@ class Generation:
     Attributes:
         text: Without its end mark.
         tokens: Number of tokens generated, the end mark included.
-        finished: Whether the model ended it; False if it ran into the limit.
+        finished: Whether the model ended it, every segment of its form written; False if it ran into the
+            limit, or a segment did not close.
     """
 
     text: str
@@ -26,7 +29,7 @@ class Generation:
     finished: bool
 
 
-def generate(
+def generate(  # noqa: PLR0913  # each is a choice of its own
     model: nn.Module,
     tokenizer: Any,
     prompts: Sequence[Sequence[int]],
@@ -35,6 +38,7 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
     batch_size: int = 32,
+    forms: Sequence[Form] | None = None,
     done: Callable[[int], None] | None = None,
 ) -> list[Generation]:
     """Generate a reply to each prompt.
@@ -43,19 +47,26 @@ def generate(
         model: mlx-lm model, adapted or not.
         tokenizer: mlx-lm's wrapper; says which tokens end a reply.
         prompts: Token ids, the beginning of the reply last.
-        max_tokens: Longest reply.
+        max_tokens: Longest reply, where no form says it.
         temperature: 0 takes the likeliest token; above, samples.
         seed: Seed of the samples; no global generator is touched.
         batch_size: Replies generated side by side.
+        forms: What each reply is held to, one a prompt; None leaves them free.
         done: Called with the number of replies finished so far.
 
     Returns:
         One generation a prompt, in the order of the prompts.
+
+    Raises:
+        ConfigError: If the tokenizer cannot write a form's labels.
     """
     from mlx_lm.generate import BatchGenerator
 
     results: dict[int, list[int]] = {}
     finished: dict[int, bool] = {}
+    held = [Constraint(form, vocabulary(tokenizer)) for form in forms or ()]
+    if held and len(held) != len(prompts):
+        raise ValueError(f"{len(held)} forms for {len(prompts)} prompts")
     shared = _shared_prefix(prompts)
     caches = _prefix_caches(model, prompts[0][:shared], len(prompts)) if shared else None
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -68,7 +79,9 @@ def generate(
     )
     try:
         own = [list(prompts[i][shared:]) for i in order]
-        uids = generator.insert(own, [max_tokens] * len(order), caches=caches)
+        limits = [held[i].form.limit if held else max_tokens for i in order]
+        processors = [[held[i]] for i in order] if held else None
+        uids = generator.insert(own, limits, caches=caches, logits_processors=processors)
         place = dict(zip(uids, order, strict=True))
         results = {i: [] for i in order}
         while responses := generator.next_generated():
@@ -83,7 +96,11 @@ def generate(
     finally:
         generator.close()
     return [
-        Generation(tokenizer.decode(results[i]), len(results[i]) + finished[i], finished[i])
+        Generation(
+            tokenizer.decode(results[i]),
+            len(results[i]) + finished[i],
+            finished[i] and (not held or held[i].complete),
+        )
         for i in range(len(prompts))
     ]
 

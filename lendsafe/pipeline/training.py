@@ -1,8 +1,10 @@
 """Data in, run out: everything about the data is checked before a model is loaded."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lendsafe.corpus import load as corpus
+from lendsafe.corpus.load import Example
 from lendsafe.errors import DataError
 from lendsafe.eval.vocabulary import vocabulary
 from lendsafe.files import disk_errors, write_atomically
@@ -39,13 +41,7 @@ def train(
     train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
     if len(train_rows) < config.batch_size:
         raise DataError(f"{data}: {len(train_rows)} training examples; --batch-size is {config.batch_size}.")
-    dataset = runs.Dataset(
-        train=[row.messages for row in train_rows],
-        valid=[row.messages for row in valid_rows],
-        train_names=[row.id for row in train_rows],
-        valid_names=[row.id for row in valid_rows],
-        source=str(data.resolve()),
-    )
+    dataset = dataset_of(train_rows, valid_rows, data)
     config, limits = planning.settled(model, config, [row.messages for row in train_rows])
     with backend.limited(limits):
         base = loading.load(model, precision=config.precision, quantize=config.quantize)
@@ -55,3 +51,14 @@ def train(
         with disk_errors(out):
             write_atomically(out / VOCABULARY, taught.lines())
     return result
+
+
+def dataset_of(train_rows: Sequence[Example], valid_rows: Sequence[Example], data: Path) -> runs.Dataset:
+    """The conversations of the examples in a file or folder."""
+    return runs.Dataset(
+        train=[row.messages for row in train_rows],
+        valid=[row.messages for row in valid_rows],
+        train_names=[row.id for row in train_rows],
+        valid_names=[row.id for row in valid_rows],
+        source=str(data.resolve()),
+    )

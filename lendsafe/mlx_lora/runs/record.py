@@ -10,7 +10,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lendsafe
 from lendsafe.errors import ConfigError, RefusedError
@@ -29,6 +29,7 @@ FREE_SETTINGS = (
     "recompute",
 )
 Conversation = Sequence[Message]
+Config = TypeVar("Config", bound=TrainConfig)
 
 
 def row_hash(conversation: Conversation) -> str:
@@ -48,11 +49,20 @@ def read_settings(run: Path) -> tuple[TrainConfig, str, str]:
     Raises:
         RefusedError: If the folder is not a run.
     """
+    return read_settings_as(TrainConfig, run)
+
+
+def read_settings_as(kind: type[Config], run: Path) -> tuple[Config, str, str]:
+    """The same for settings of a kind.
+
+    Raises:
+        RefusedError: If the folder is not a run.
+    """
     stored = read(run)
-    known = {f.name for f in fields(TrainConfig)}
+    known = {f.name for f in fields(kind)}
     try:
         settings = {k: v for k, v in stored["settings"].items() if k in known}
-        config = TrainConfig(**settings | {"targets": tuple(settings["targets"])})
+        config = kind(**settings | {"targets": tuple(settings["targets"])})
         return config, str(stored["base"]["name"]), str(stored["data"]["source"])
     except (KeyError, TypeError, AttributeError, ConfigError) as problem:
         raise RefusedError(f"{run / 'run.json'}: not a run's record: {problem}") from problem
@@ -94,6 +104,8 @@ def differences(stored: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if stored.get("data", {}).get("identity") != now["data"]["identity"]:
         parts.append("data")
     changed = [f"the {part} has changed" for part in parts]
+    if stored.get("start", {}) != now.get("start", {}):
+        changed.append("what the run goes on from has changed")
     before, after = stored.get("settings", {}), now["settings"]
     return changed + [
         f"{key} was {before.get(key)!r} and is {after[key]!r}"

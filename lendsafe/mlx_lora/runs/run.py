@@ -7,7 +7,7 @@ The run folder holds ``run.json`` (settings, versions, identities), ``metrics.js
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from lendsafe.mlx_lora.runs.signals import interruptible
 from lendsafe.mlx_lora.runs.train import Step, Task, mean_loss, new_state, train
 from lendsafe.mlx_lora.runs.watch import METRICS, Watch, plot_loss, read_metrics
 from lendsafe.mlx_lora.step.batches import optimiser_steps
+from lendsafe.mlx_lora.step.objective import NEXT_TOKEN, Objective
 from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.step.update import LossScale
 from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
@@ -75,6 +76,27 @@ class Dataset:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a run goes on from, where that is not the bare base.
+
+    Attributes:
+        adapted: The base's adapters, which are on and hold the values to begin with.
+        identity: Recorded; a run whose start is another is not resumed.
+        trained: Hashes of rows that it was trained on.
+        besides: Names of files that are in the run folder before it begins.
+        examples: What is learned from in place of the conversations to train on, one for each.
+        objective: What the examples are there for.
+    """
+
+    adapted: targets.Adapted
+    identity: Mapping[str, Any]
+    trained: frozenset[str] = frozenset()
+    besides: tuple[str, ...] = ()
+    examples: Sequence[Any] = ()
+    objective: Objective = NEXT_TOKEN
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """What a finished run reached.
 
@@ -103,6 +125,7 @@ def fine_tune(
     config: TrainConfig,
     out: Path,
     *,
+    start: Start | None = None,
     resume: bool = False,
     force: bool = False,
     quiet: bool = False,
@@ -110,10 +133,11 @@ def fine_tune(
     """Train an adapter and write the run folder.
 
     Args:
-        base: Loaded base model; gets adapters.
+        base: Loaded base model; gets adapters, or has those of ``start``.
         data: What to train on.
         config: Settings.
         out: Run folder; must be new or empty, unless resuming.
+        start: What it goes on from; None begins with new adapters.
         resume: Continue from the newest valid checkpoint of ``out``.
         force: Resume although base, data or a setting has changed; recorded in ``run.json``.
         quiet: Show no progress.
@@ -130,10 +154,10 @@ def fine_tune(
     if resume:
         record.read(out)
     elif parallel.leads:
-        refuse_existing(
-            out, besides=(".lock", checkpoint.STRAYS), hint=f", or continue it with --resume {out}"
-        )
-    run = _Run(base, data, config, out, parallel, quiet=quiet or not parallel.leads)  # refuses bad examples
+        mine = (".lock", checkpoint.STRAYS, *(start.besides if start else ()))
+        refuse_existing(out, besides=mine, hint=f", or continue it with --resume {out}")
+    quiet = quiet or not parallel.leads
+    run = _Run(base, data, config, out, parallel, start=start, quiet=quiet)  # refuses bad examples
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     if not parallel.leads:
@@ -146,7 +170,15 @@ class _Run:
     """The state of one call of :func:`fine_tune`."""
 
     def __init__(
-        self, base: Base, data: Dataset, config: TrainConfig, out: Path, parallel: Parallel, *, quiet: bool
+        self,
+        base: Base,
+        data: Dataset,
+        config: TrainConfig,
+        out: Path,
+        parallel: Parallel,
+        *,
+        start: Start | None,
+        quiet: bool,
     ) -> None:
         if not data.train:
             raise DataError("No training examples.")
@@ -154,7 +186,10 @@ class _Run:
         self.checkpoints = out / "checkpoints"
         self.examples = tokenize(base, data.train, config, data.train_names)
         self.valid = tokenize(base, data.valid, config, data.valid_names)
-        self.adapted = targets.add_adapters(base.model, config, seed=config.seed)
+        self.start = start or Start(
+            adapted=targets.add_adapters(base.model, config, seed=config.seed), identity={}
+        )
+        self.adapted = self.start.adapted
         self.techniques = Techniques(recompute=config.recompute)
         self.budget = config.token_budget or config.batch_size * config.max_length
         steps = optimiser_steps(len(self.examples), config.window, config.epochs)
@@ -186,9 +221,8 @@ class _Run:
         if self.parallel.leads:
             checkpoint.clean(self.out)
             write_json(self.out / "run.json", self._identity())
-            write_atomically(
-                self.out / "training_rows.txt", "\n".join(map(record.row_hash, self.data.train)) + "\n"
-            )
+            rows = [*map(record.row_hash, self.data.train), *sorted(self.start.trained)]
+            write_atomically(self.out / "training_rows.txt", "\n".join(rows) + "\n")
             self._save()
         self._announce()
 
@@ -211,7 +245,8 @@ class _Run:
     def _steps(self) -> None:
         task = Task(
             model=self.base.model,
-            examples=self.examples,
+            examples=self.start.examples or self.examples,
+            objective=self.start.objective,
             config=self.config,
             total=self.total,
             keys=self.adapted.keys,
@@ -460,6 +495,7 @@ class _Run:
                 "train": len(self.data.train),
                 "valid": len(self.data.valid),
             },
+            "start": dict(self.start.identity),
             "adapter": {"trainable": self.adapted.trainable, "total": self.adapted.total},
             "versions": record.versions(),
             "backend": backend.name(),

@@ -19,6 +19,7 @@ from lendsafe.mlx_lora.step.batches import micro_batches, windows
 from lendsafe.mlx_lora.step.gradient import Gradient
 from lendsafe.mlx_lora.step.layers import DropoutKeys
 from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum
+from lendsafe.mlx_lora.step.objective import NEXT_TOKEN, Objective
 from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.step.update import LossScale, Update
 from lendsafe.mlx_lora.step.workers import summed
@@ -106,22 +107,24 @@ class Task:
         budget: Tokens per micro-batch.
         techniques: How the loss is computed (:func:`~lendsafe.mlx_lora.step.loss.loss_sum`).
         parallel: The processes that share each window.
+        objective: What the examples are there for.
     """
 
     model: nn.Module
-    examples: Sequence[Tokens]
+    examples: Sequence[Any]
     config: TrainConfig
     total: int
     keys: DropoutKeys
     budget: int
     techniques: Techniques
     parallel: Parallel
+    objective: Objective = NEXT_TOKEN
 
 
 def train(task: Task, state: State) -> Iterator[Step]:
     """Take optimiser steps from ``state.step`` to ``task.total``, yielding what each did.
 
-    Losses and gradients are summed over the window and divided once, by the tokens learned from, so the
+    Losses and gradients are summed over the window and divided once, by the count of the objective, so the
     step is the same however the window is cut or shared between processes. A step reads once from the device: what
     it did. If reads are late, the next window's gradient is under way by then; nothing that it needs may still change,
     and where the caller stops it is dropped: model and state are those after the step that was yielded.
@@ -132,7 +135,7 @@ def train(task: Task, state: State) -> Iterator[Step]:
     """
     backend.keep_freed_memory()
     config = task.config
-    gradient = Gradient(task.model, task.keys, task.techniques)
+    gradient = Gradient(task.model, task.keys, task.techniques, task.objective)
     update = Update(
         task.model,
         state.optimizer,
@@ -145,7 +148,7 @@ def train(task: Task, state: State) -> Iterator[Step]:
     while state.step < task.total:
         window, batches = windows_of(state.step)
         loss, grads = sums or window_gradient(task, gradient, batches, state.step, update.scale)
-        learned, scale = learned_tokens(window), state.scale.value
+        learned, scale = task.objective.count(window), state.scale.value
         rate = learning_rate(config, state.step, task.total) * state.rate_factor
         facts, sums = update(loss, grads, learned=learned, rate=rate), None
         (mx.async_eval if task.techniques.late else mx.eval)(facts, update.arrays())
@@ -179,7 +182,7 @@ class _Windows:
         self.per_epoch = -(-len(task.examples) // task.config.window)
         self._epoch, self._order = -1, list[list[int]]()
 
-    def __call__(self, step: int) -> tuple[list[Tokens], list[list[Tokens]]]:
+    def __call__(self, step: int) -> tuple[list[Any], list[list[Any]]]:
         """Window and micro-batches of the step after ``step`` steps."""
         task, config = self._task, self._task.config
         epoch, place = divmod(step, self.per_epoch)
@@ -193,11 +196,11 @@ class _Windows:
 
 
 def window_gradient(
-    task: Task, gradient: Gradient, batches: Sequence[Sequence[Tokens]], step: int, scale: mx.array
+    task: Task, gradient: Gradient, batches: Sequence[Sequence[Any]], step: int, scale: mx.array
 ) -> tuple[mx.array, Any]:
     """Scaled loss sum and scaled gradient sum of the window after ``step`` steps, over all processes."""
 
-    def part(number: int, batch: Sequence[Tokens]) -> Any:
+    def part(number: int, batch: Sequence[Any]) -> Any:
         key = dropout_key(task.config.seed, step, number * task.parallel.size + task.parallel.rank)
         return gradient(batch, scale, key)
 

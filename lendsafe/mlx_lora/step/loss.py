@@ -32,13 +32,18 @@ def loss_sum(model: nn.Module, batch: Sequence[Tokens], techniques: Techniques) 
     """
     forward = forward_of(model, techniques)
     placed = forward.layout(batch)
-    return placed_loss(forward, placed.extent, placed.arrays, fuse=techniques.fuse_loss)
+    return placed_losses(forward, placed.extent, placed.arrays, fuse=techniques.fuse_loss).sum()
 
 
-def placed_loss(forward: Forward, extent: Extent, arrays: Arrays, *, fuse: bool) -> mx.array:
-    """The same for a micro-batch whose tokens have their places."""
-    project = projected_loss_with_gradient if fuse else projected_loss
-    return project(forward, forward.hidden(extent, arrays), arrays["targets"], arrays.get("counted"))
+def placed_losses(forward: Forward, extent: Extent, arrays: Arrays, *, fuse: bool) -> mx.array:
+    """Next-token loss at every learned position of a micro-batch whose tokens have their places.
+
+    Returns:
+        ``(M,)``, in nats, float32, example after example; 0 in rows that were added.
+    """
+    project = projected_losses_with_gradient if fuse else projected_losses
+    losses = project(forward, forward.hidden(extent, arrays), arrays["targets"])
+    return losses * arrays["counted"] if "counted" in arrays else losses
 
 
 def learned_tokens(batch: Sequence[Tokens]) -> int:
@@ -46,22 +51,18 @@ def learned_tokens(batch: Sequence[Tokens]) -> int:
     return sum(len(one.ids) - one.reply_start for one in batch)
 
 
-def projected_loss(
-    forward: Forward, hidden_MD: mx.array, targets_M: mx.array, counted_M: mx.array | None
-) -> mx.array:
-    """Project to the vocabulary and sum the loss, a chunk of rows at a time."""
-    total, start = mx.array(0.0), 0
+def projected_losses(forward: Forward, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
+    """Project to the vocabulary and take the loss of each row, a chunk of rows at a time."""
+    losses = list[mx.array]()
     for rows in _chunks(forward, hidden_MD):
         hidden = hidden_MD[rows]
-        if start:  # or the chunks' logits would be there together
-            hidden = mx.depends(hidden, total)
-        total, start = total + _chunk_loss(forward, hidden, targets_M, counted_M, rows), 1
-    return total
+        if losses:  # or the chunks' logits would be there together
+            hidden = mx.depends(hidden, losses[-1])
+        losses.append(cross_entropy(forward.logits(hidden), targets_M[rows]))
+    return mx.concatenate(losses)
 
 
-def projected_loss_with_gradient(
-    forward: Forward, hidden_MD: mx.array, targets_M: mx.array, counted_M: mx.array | None
-) -> mx.array:
+def projected_losses_with_gradient(forward: Forward, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
     """The same, with the gradient to the hidden states computed at once, while a chunk's logits are there.
 
     Only one chunk of logits is ever in memory, and nothing is computed again in the backward pass. The vocabulary
@@ -69,36 +70,31 @@ def projected_loss_with_gradient(
     """
 
     @mx.custom_function
-    def summed(hidden_MD: mx.array) -> Any:
-        total, gradients = mx.array(0.0), list[mx.array]()
+    def projected(hidden_MD: mx.array) -> Any:
+        losses, gradients = list[mx.array](), list[mx.array]()
         for rows in _chunks(forward, hidden_MD):
-            hidden = hidden_MD[rows]
+            hidden, targets = hidden_MD[rows], targets_M[rows]
             if gradients:  # or the chunks' logits would be there together
                 hidden = mx.depends(hidden, gradients[-1])
-            part, gradient = mx.value_and_grad(
-                lambda h, rows=rows: _chunk_loss(forward, h, targets_M, counted_M, rows) * GRADIENT_SCALE
-            )(hidden)
-            total = total + part / GRADIENT_SCALE
+            (part,), (gradient,) = mx.vjp(
+                lambda h, t=targets: cross_entropy(forward.logits(h), t),
+                [hidden],
+                [mx.full(targets.shape, GRADIENT_SCALE)],
+            )
+            losses.append(part)
             gradients.append(gradient.astype(mx.float32) / GRADIENT_SCALE)
-        return total, mx.concatenate(gradients)
+        return mx.concatenate(losses), mx.concatenate(gradients)
 
-    @summed.vjp
-    def summed_vjp(hidden_MD: mx.array, cotangents: Any, outputs: Any) -> mx.array:
-        return (outputs[1] * cotangents[0]).astype(hidden_MD.dtype)
+    @projected.vjp
+    def projected_vjp(hidden_MD: mx.array, cotangents: Any, outputs: Any) -> mx.array:
+        return (outputs[1] * cotangents[0][:, None]).astype(hidden_MD.dtype)
 
-    parts: Any = summed(hidden_MD)
-    total: mx.array = parts[0]
-    return total
+    parts: Any = projected(hidden_MD)
+    losses: mx.array = parts[0]
+    return losses
 
 
 def _chunks(forward: Forward, hidden_MD: mx.array) -> list[slice]:
     """Rows that are projected together."""
     step = backend.logit_rows(forward.vocabulary, cpu=backend.name() == "cpu")
     return [slice(start, start + step) for start in range(0, hidden_MD.shape[0], step)]
-
-
-def _chunk_loss(
-    forward: Forward, hidden_MD: mx.array, targets_M: mx.array, counted_M: mx.array | None, rows: slice
-) -> mx.array:
-    losses = cross_entropy(forward.logits(hidden_MD), targets_M[rows])
-    return (losses if counted_M is None else losses * counted_M[rows]).sum()

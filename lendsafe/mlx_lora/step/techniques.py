@@ -20,7 +20,7 @@ class Techniques:
         group_experts: Give each expert its rows in blocks (:class:`~lendsafe.mlx_lora.step.routing.Route`).
         trim_last: Compute the last layer only where the loss looks.
         fuse_loss: Loss and its gradient in one pass, a chunk of logits at a time
-            (:func:`~lendsafe.mlx_lora.step.loss.projected_loss_with_gradient`).
+            (:func:`~lendsafe.mlx_lora.step.loss.projected_losses_with_gradient`).
         fold_scale: Divide hidden states in place of logits.
         sort_lengths: Put examples of similar lengths into a micro-batch (:func:`~lendsafe.mlx_lora.step.batches.cut`).
         side_by_side: On the CPU, a micro-batch on each core (:func:`~lendsafe.mlx_lora.step.workers.summed`).

@@ -1,0 +1,72 @@
+"""A run that learns from its own replies: the checks say which of them are good."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from lendsafe.corpus import load as corpus
+from lendsafe.errors import DataError
+from lendsafe.eval.checks import check
+from lendsafe.files import disk_errors, write_atomically
+from lendsafe.mlx_lora import backend
+from lendsafe.mlx_lora.config import PreferenceConfig
+from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.runs import preference
+from lendsafe.mlx_lora.runs import run as runs
+from lendsafe.mlx_lora.runs.parallel import Parallel
+from lendsafe.pipeline import planning
+from lendsafe.pipeline.narrate import VOCABULARY, read_vocabulary
+from lendsafe.pipeline.training import dataset_of
+
+
+def prefer(
+    start: Path,
+    model: str,
+    data: Path,
+    config: PreferenceConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+) -> runs.Result:
+    """Go on from a run with what its own replies to its training prompts teach.
+
+    Args:
+        start: Run folder.
+        model: The base that it was trained on.
+        data: File or folder (:func:`lendsafe.corpus.load.load`); every training row has its assessment.
+        config: Settings.
+        out: Run folder of the new run.
+        resume: Continue the run in ``out``.
+        force: Resume although something has changed.
+        quiet: Show no progress.
+
+    Raises:
+        DataError: If a training row has no assessment to check replies against.
+    """
+    train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
+    about = [row.assessment for row in train_rows]
+    without = [row.id for row in train_rows if row.assessment is None]
+    if without:
+        raise DataError(
+            f"{data}: {len(without)} training rows have no assessment (first: {without[0]}), so that replies to"
+            " them cannot be checked."
+        )
+    taught = read_vocabulary(start)
+
+    def accept(number: int, reply: str) -> bool:
+        assessment = about[number]
+        assert assessment is not None
+        return not check(reply, assessment, style=train_rows[number].style, vocabulary=taught)
+
+    dataset = dataset_of(train_rows, valid_rows, data)
+    lesson = preference.Lesson(start=start, data=dataset, accept=accept)
+    fitted, limits = planning.settled(model, config, dataset.train)
+    config = replace(config, token_budget=fitted.token_budget, recompute=fitted.recompute)
+    with backend.limited(limits):
+        base = loading.load(model, precision=config.precision, quantize=config.quantize)
+        result = preference.prefer(base, lesson, config, out, resume=resume, force=force, quiet=quiet)
+    if taught and Parallel().leads:  # nothing is accepted that holds other words
+        with disk_errors(out):
+            write_atomically(out / VOCABULARY, taught.lines())
+    return result
