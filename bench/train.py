@@ -13,12 +13,12 @@ from bench.trainers import MLXLM, PEFT, Ours, Setting, Trainer, same_losses
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.planning import footprint, plan
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 RECIPE_STEPS = 255
 TOLERANCE = {"float32": 1e-5, "float16": 3e-3, "bfloat16": 2e-2}  # of the loss, between trainers
-ABLATIONS: dict[str, Techniques | None] = {
+ABLATIONS: dict[str, Techniques] = {
     "all": Techniques(),
     "prefix not shared": Techniques(share_prefix=False),
     "gate last": Techniques(gate_first=False),
@@ -30,7 +30,7 @@ ABLATIONS: dict[str, Techniques | None] = {
     "the same, none prepared ahead": Techniques(side_by_side=False, ahead=False),
     "experts recomputed": Techniques(recompute="experts"),
     "layers recomputed": Techniques(recompute="layer"),
-    "plain: padded, mlx-lm's layers": None,
+    "plain: padded, mlx-lm's layers": Techniques(packed=False),
 }
 
 
@@ -102,7 +102,7 @@ def prepare(case: Case, say: Callable[[str], None]) -> tuple[Setting, list[list[
 def ours(
     setting: Setting,
     windows: Sequence[Sequence[Tokens]],
-    techniques: Techniques | None,
+    techniques: Techniques,
     name: str = "lendsafe",
 ) -> Ours:
     """Our trainer, with the token budget that the planner would choose if the recipe names none."""

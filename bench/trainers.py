@@ -22,7 +22,7 @@ from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.runs.train import Task, new_state, train
 from lendsafe.mlx_lora.step.batches import micro_batches
 from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 Window = Sequence[Tokens]
@@ -84,7 +84,7 @@ class Ours(MLXMemory):
     """This package."""
 
     def __init__(
-        self, setting: Setting, *, budget: int, techniques: Techniques | None, name: str = "lendsafe"
+        self, setting: Setting, *, budget: int, techniques: Techniques, name: str = "lendsafe"
     ) -> None:
         self.name = name
         self._setting, self._budget = setting, budget

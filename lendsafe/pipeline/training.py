@@ -11,6 +11,7 @@ from lendsafe.corpus.load import Example
 from lendsafe.errors import DataError
 from lendsafe.eval.truth.examine import examine
 from lendsafe.eval.truth.language import Language
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.runs import run as runs
@@ -44,11 +45,12 @@ def train(
     if len(train_rows) < config.batch_size:
         raise DataError(f"{data}: {len(train_rows)} training examples; --batch-size is {config.batch_size}.")
     dataset = dataset_of(train_rows, valid_rows, data)
-    config = planning.settled(model, config, [row.messages for row in train_rows])
-    base = loading.load(model, precision=config.precision, quantize=config.quantize)
     if (language := approved_language(train_rows)) is not None:
         dataset = replace(dataset, beside={LANGUAGE: language.lines()}, language=language.digest)
-    return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
+    config, limits = planning.settled(model, config, [row.messages for row in train_rows])
+    with backend.limited(limits):
+        base = loading.load(model, precision=config.precision, quantize=config.quantize)
+        return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
 
 
 def approved_language(rows: Sequence[Example]) -> Language | None:

@@ -17,18 +17,12 @@ import numpy as np
 from lendsafe.errors import DiskError, RefusedError
 from lendsafe.files import disk_errors, replace_file, write_atomically, write_json
 from lendsafe.mlx_lora.exchange import loading
-from lendsafe.mlx_lora.exchange.peft_layout import PLACES, Pair, Place
+from lendsafe.mlx_lora.exchange.peft_layout import Pair
+from lendsafe.mlx_lora.step import architectures
 
 SHARD = 4 << 30  # bytes per file
 # Names on disk of weights that mlx-lm holds otherwise; "{e}" numbers the experts that are stored one by one.
-_STORED: dict[str, tuple[Place, ...]] = {
-    "granitemoe": PLACES["granitemoe"][4],
-    "granitemoehybrid": PLACES["granitemoehybrid"][4],
-    "qwen3_moe": tuple(
-        Place((f"mlp.switch_mlp.{name}",), f"mlp.experts.{{e}}.{name}")
-        for name in ("gate_proj", "up_proj", "down_proj")
-    ),
-}
+_STORED = {kind: family.stored for kind, family in architectures.every().items()}
 
 
 def write_fused(

@@ -27,12 +27,12 @@ from lendsafe.mlx_lora.runs import checkpoint, record
 from lendsafe.mlx_lora.runs.card import write_card
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.runs.signals import interruptible
-from lendsafe.mlx_lora.runs.train import LossScale, Step, Task, mean_loss, new_state, train
+from lendsafe.mlx_lora.runs.train import Step, Task, mean_loss, new_state, train
 from lendsafe.mlx_lora.runs.watch import METRICS, Watch, plot_loss, read_metrics
-from lendsafe.mlx_lora.step import packed
 from lendsafe.mlx_lora.step.batches import optimiser_steps
 from lendsafe.mlx_lora.step.objective import NEXT_TOKEN, Objective
-from lendsafe.mlx_lora.step.recompute import recomputed
+from lendsafe.mlx_lora.step.techniques import Techniques
+from lendsafe.mlx_lora.step.update import LossScale
 from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
 
 SHOWN = 20  # problems of examples that are printed; the rest are counted
@@ -194,9 +194,7 @@ class _Run:
             adapted=targets.add_adapters(base.model, config, seed=config.seed), identity={}
         )
         self.adapted = self.start.adapted
-        self.techniques = (
-            packed.Techniques(recompute=config.recompute) if packed.supports(base.model) else None
-        )
+        self.techniques = Techniques(recompute=config.recompute)
         self.budget = config.token_budget or config.batch_size * config.max_length
         steps = optimiser_steps(len(self.examples), config.window, config.epochs)
         self.total = min(steps, config.max_steps or steps)
@@ -264,8 +262,6 @@ class _Run:
         )
         with ExitStack() as stack:
             pending = stack.enter_context(interruptible())
-            if self.techniques is None:  # the plain forward pass is the model's own
-                stack.enter_context(recomputed(self.base.model, self.config.recompute))
             while self.state.step < self.total and not self._stale():
                 for step in train(task, self.state):
                     self._lead(self.watch.step, step)
