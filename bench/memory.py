@@ -81,7 +81,7 @@ def compare(
     techniques = Techniques(recompute=config.recompute, side_by_side=workers > 1)
     budget = config.token_budget or sum(map(len, window))
     setting = Setting(shape, weights, config, dtype_of(config.precision))
-    trainer = Ours(setting, budget=budget, techniques=techniques)
+    trainer = Ours(setting, [window, window], budget=budget, techniques=techniques)
     trainer.step(window)
     outside = trainer.active_bytes() - trainer.held_bytes()
     trainer.reset_peak()
