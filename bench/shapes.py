@@ -26,7 +26,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "norm_topk_prob": True,
         "tie_word_embeddings": False,
     },
-    "gemma3_text": {"sliding_window": 512, "sliding_window_pattern": 3, "query_pre_attn_scalar": 64},
+    "gemma3_text": {"sliding_window": 512, "sliding_window_pattern": 2, "query_pre_attn_scalar": 64},
     "phi3": {"tie_word_embeddings": False},
 }
 # About half a billion parameters, dense: Qwen3 0.6B's and a Granite's shape with its sizes.

@@ -246,3 +246,18 @@ def test_identity_changes_with_one_byte_of_any_file(folder, copy, file):
     content[-2] ^= 1
     (copy / file).write_bytes(content)
     assert loading.identity(copy) != loading.identity(folder)
+
+
+@pytest.mark.parametrize("stored", ["float16", "float32"])
+def test_experts_that_are_stored_as_one_tensor_are_loaded_as_copies_not_views(tmp_path, stored):
+    """MLX's grouped product on CUDA takes the distance between experts from their shape alone."""
+    import torch
+    from small_granite import small_config
+    from transformers import GraniteMoeConfig, GraniteMoeForCausalLM
+
+    model = GraniteMoeForCausalLM(GraniteMoeConfig(**small_config())).to(getattr(torch, stored))
+    model.save_pretrained(tmp_path)
+    config = loading.read_config(tmp_path)
+    loaded = loading.load_model(tmp_path, config, precision=stored, quantize=None)
+    for name, array in loading.named_arrays(loaded.parameters()).items():
+        assert np.asarray(array, copy=False).flags.c_contiguous, name

@@ -7,6 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lendsafe.mlx_lora.step.kernels import sum_of_rows
+from lendsafe.mlx_lora.step.pointwise import row_sums
 from lendsafe.mlx_lora.step.routing import Route
 from lendsafe.mlx_lora.step.rows import NOWHERE, both_ways, copy_to_slots, move, reversed_map, sum_slots
 
@@ -153,3 +155,23 @@ def test_rows_from_nowhere_get_no_gradient():
     way = both_ways(np.array([1, NOWHERE, 0]), 3)
     grad = mx.vjp(lambda x: move(x, way), [mx.ones((3, 1))], [mx.array([[1.0], [math.nan], [3.0]])])[1][0]
     assert grad.tolist() == [[3.0], [1.0], [0.0]]
+
+
+def reduced(function, *arrays: mx.array) -> list[mx.Dtype]:
+    """Types of the numbers that a function adds up."""
+    found = []
+
+    def see(entry):
+        if entry["type"] == "primitive" and entry["name"] == "Reduce":
+            found.append(entry["inputs"][0][2])
+
+    mx.export_function(see, function, *arrays)
+    return found
+
+
+def test_half_precision_is_added_up_in_single_precision():
+    """Metal reduces in the type it is given: 512 products, or a row's experts, would be added in float16."""
+    half, slots = mx.ones((6, 512), mx.float16), mx.array([[0, 3], [1, 2]])
+    for function in (row_sums, lambda x: sum_of_rows(x, slots, kernel=False)):
+        assert reduced(function, half) == [mx.float32]
+        assert function(half).dtype == mx.float16

@@ -192,7 +192,8 @@ def load_model(path: Path, config: dict[str, Any], *, precision: str, quantize: 
     if stored:
         _quantize(model, stored["bits"], stored["group_size"], stored, weights)
     else:
-        weights = {name: array.astype(dtype) for name, array in weights.items()}
+        # Contiguous: MLX's CUDA back end multiplies wrongly by experts that are views of one stored tensor.
+        weights = {name: mx.contiguous(array.astype(dtype)) for name, array in weights.items()}
     _check_names(model, weights, path)
     model.load_weights(list(weights.items()))
     weights.clear()

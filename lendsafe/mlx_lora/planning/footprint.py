@@ -237,6 +237,10 @@ def _kept(shape: Shape, config: TrainConfig, batch: MicroBatch, on: Backend) -> 
     stream: float = (
         n * on.width * (norms * one.hidden + (family is not None and family.query_norms) * (wide + narrow))
     )
+    if (
+        family is not None and family.fused
+    ):  # queries, keys and values side by side, as projected and as moved
+        stream += 2 * n * on.width * (wide + 2 * narrow)
     inputs: dict[tuple[bool, int, bool], list[Linear]] = {}
     for kind in adapted(shape, config):  # those of one part read the same rows
         inner = kind.name not in ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")

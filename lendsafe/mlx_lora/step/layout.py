@@ -21,7 +21,9 @@ Arrays = dict[str, Any]  # a tree of arrays
 
 # Metal's attention has no gradient for eight queries or fewer (MLX 0.32.4), so neither prefix nor own part is shorter.
 FEWEST_QUERIES = 16
-ROWS, LENGTH = 256, 64  # sizes are rounded up to multiples of these: flat and learned rows, longest own part
+# Sizes are rounded up: flat and learned rows to multiples of 256, the longest own part to odd multiples of 64. An even
+# one would be a multiple of 128, where CUDA takes cuDNN's backward pass, which does not give the same bits twice.
+ROWS, LENGTH = 256, 64
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def packed(batch: Sequence[Tokens], *, share_prefix: bool = True, rounded: bool 
 def padded(batch: Sequence[Tokens], *, rounded: bool = False) -> Layout:
     """One sequence a row, padded on the right."""
     width = max(len(one.ids) for one in batch) - 1
-    width = -(-width // LENGTH) * LENGTH if rounded else width
+    width = odd_multiple(width) if rounded else width
     tokens = np.zeros((len(batch), width), np.int32)
     places = []
     for row, one in enumerate(batch):
@@ -114,7 +116,7 @@ def extent_of(own: Sequence[int], learned: Sequence[int], prefix: int, *, rounde
     tokens, targets, length = prefix + sum(own), sum(learned), max(*own, FEWEST_QUERIES)
     if rounded:
         tokens, targets = -(-tokens // ROWS) * ROWS, -(-targets // ROWS) * ROWS
-        length = -(-length // LENGTH) * LENGTH
+        length = odd_multiple(length)
     return Extent(tokens, targets, len(own), length, prefix, rounded)
 
 
@@ -134,8 +136,15 @@ def shared(batch: Sequence[Tokens]) -> int:
 
 
 def worth_sharing(prefix: int, sequences: int) -> int:
-    """What of a common prefix is computed once: all or nothing."""
-    return prefix if sequences > 1 and prefix >= FEWEST_QUERIES else 0
+    """What of a common prefix is computed once: all, or nothing; all but one of a multiple of 128 (:data:`LENGTH`)."""
+    if sequences < 2 or prefix < FEWEST_QUERIES:
+        return 0
+    return prefix - (prefix % (2 * LENGTH) == 0)
+
+
+def odd_multiple(length: int) -> int:
+    """A length rounded up to an odd multiple of 64."""
+    return (-(-(length - LENGTH) // (2 * LENGTH)) * 2 + 1) * LENGTH if length > LENGTH else LENGTH
 
 
 def filled(index: np.ndarray, size: int, value: int = NOWHERE) -> np.ndarray:

@@ -141,6 +141,11 @@ def _gated_gelu_vjp(primals: Any, cotangent: mx.array, output: Any) -> Any:
     return cotangent * up * slope.astype(up.dtype), cotangent * (x * s).astype(up.dtype)
 
 
+def row_sums(x: mx.array) -> mx.array:
+    """Sums over the last axis, kept as an axis of one; added up in float32, which Metal does not by itself."""
+    return x.astype(mx.float32).sum(axis=-1, keepdims=True).astype(x.dtype)
+
+
 def sigmoid(x: mx.array) -> mx.array:
     """Logistic function, fast on every back end. No gradient on the CPU."""
     return 1.0 / (1.0 + exp(-x)) if backend.name() == "cpu" else mx.sigmoid(x)
@@ -160,8 +165,7 @@ def _gated_swiglu_vjp(primals: Any, cotangent_SI: mx.array, output: Any) -> Any:
     gate, up, weights = primals
     s = sigmoid(gate)
     silu = gate * s
-    products = cotangent_SI * silu * up
-    toward_weights = products.astype(mx.float32).sum(axis=-1, keepdims=True).astype(weights.dtype)
+    toward_weights = row_sums(cotangent_SI * silu * up)
     weighted = cotangent_SI * weights
     return weighted * up * (s + silu - silu * s), weighted * silu, toward_weights
 
