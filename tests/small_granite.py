@@ -98,9 +98,9 @@ def example(rng: np.random.Generator, prefix: np.ndarray, prompt: int, reply: in
 
 @st.composite
 def batches(draw: st.DrawFn, largest: int = 4) -> list[Tokens]:
-    """One to ``largest`` ragged examples that share a prefix of 0 to 9 tokens, or their whole prompt."""
+    """One to ``largest`` ragged examples that share a prefix of 0 to 24 tokens, or their whole prompt."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    prefix = rng.integers(3, VOCABULARY, draw(st.integers(0, 9)))
+    prefix = rng.integers(3, VOCABULARY, draw(st.integers(0, 24)))
     shortest = 0 if len(prefix) else 1  # a prompt has at least one token
     sizes = st.tuples(st.integers(shortest, 6), st.integers(1, 7))
     return [example(rng, prefix, *size) for size in draw(st.lists(sizes, min_size=1, max_size=largest))]

@@ -12,7 +12,7 @@ from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.planning import footprint
 from lendsafe.mlx_lora.planning.footprint import MicroBatch, Shape
 from lendsafe.mlx_lora.step.batches import cut, optimiser_steps
-from lendsafe.mlx_lora.step.packed import ARCHITECTURES, common_prefix
+from lendsafe.mlx_lora.step.packed import ARCHITECTURES, SHORTEST, common_prefix
 
 MARGIN = 1.05  # never promise the last few percent
 NEAR = 1.05  # a plan is as good as another that takes 5 % less time; then the smaller is chosen
@@ -205,7 +205,7 @@ def micro_batches(
         prefix = lengths.prefix if len(numbers) > 1 else 0
         own = [lengths.tokens[i] - 1 - prefix for i in numbers]
         learned = sum(lengths.learned[i] for i in numbers)
-        batches.append(MicroBatch(prefix + sum(own), learned, len(numbers), max(own), prefix))
+        batches.append(MicroBatch(prefix + sum(own), learned, len(numbers), max(*own, SHORTEST), prefix))
     return batches
 
 

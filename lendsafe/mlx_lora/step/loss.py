@@ -96,7 +96,7 @@ def _logits(model: nn.Module, hidden_MD: mx.array) -> mx.array:
 
 
 def _padded_loss(model: nn.Module, batch: Sequence[Tokens]) -> mx.array:
-    width = max(len(one.ids) for one in batch)
+    width = max(*(len(one.ids) for one in batch), packed.SHORTEST + 1)  # the last token is only a target
     tokens = np.zeros((len(batch), width), np.int32)
     learned = np.zeros((len(batch), width), bool)
     for row, one in enumerate(batch):

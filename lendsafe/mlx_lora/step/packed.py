@@ -30,6 +30,9 @@ from lendsafe.mlx_lora.step.rows import NOWHERE, RowMap, copy_to_slots, sum_slot
 from lendsafe.mlx_lora.tokens import Tokens
 
 ARCHITECTURES = ("granitemoe", "granite")
+# MLX on Metal has no gradient of an attention with 8 queries or fewer (0.32.4: its vector kernels keep no
+# log-sum-exp). Nothing shorter than this is attended from on its own; sharing so little is not worth it either.
+SHORTEST = 16
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Layout:
         prefix = common_prefix(batch) if share_prefix and len(batch) > 1 else 0
         own = [len(ids) - prefix for ids in inputs]
         starts = np.cumsum([0, *own[:-1]])
-        length = max(own)
+        length = max(*own, SHORTEST)
         self.prefix, self.length, self.sequences = prefix, length, len(batch)
         self.tokens_N = mx.array(
             np.concatenate([inputs[0][:prefix], *(i[prefix:] for i in inputs)]).astype(np.int32)
@@ -108,13 +111,16 @@ class Layout:
 
 
 def common_prefix(batch: Sequence[Tokens]) -> int:
-    """Length of the prefix that all sequences share; the position before each reply stays outside."""
+    """Length of the prefix that all sequences share, 0 if it is shorter than :data:`SHORTEST`.
+
+    The position before each reply stays outside.
+    """
     first = batch[0].ids
     limit = min(one.reply_start - 1 for one in batch)
     for one in batch[1:]:
         differing = np.flatnonzero(first[:limit] != one.ids[:limit])
         limit = int(differing[0]) if differing.size else limit
-    return limit
+    return limit if limit >= SHORTEST else 0
 
 
 def supports(model: nn.Module) -> bool:
