@@ -100,6 +100,18 @@ def test_a_base_that_mlx_lm_quantised_is_loaded_as_it_was(folder, tmp_path):
     np.testing.assert_array_equal(mlx_logits(loading.load(str(tmp_path / "mlx")).model), mlx_logits(theirs))
 
 
+@pytest.mark.parametrize("bits", [None, 4])
+def test_no_weight_is_a_view_of_another(tmp_path, bits):
+    """CUDA's grouped product takes strides from the shape: halves of one stored tensor must be copies."""
+    config = folder_config(hidden_size=64, intermediate_size=64)
+    path = model_folder(tmp_path / "base", **config)
+    stored = loading.read_weights(path)
+    assert any(name.endswith("input_linear.weight") for name in stored)  # gate and up in one
+    base = loading.load(str(path), precision="float32", quantize=bits)
+    for name, array in loading.named_arrays(base.model.parameters()).items():
+        assert memoryview(array).c_contiguous, name
+
+
 def test_everything_is_frozen(folder):
     assert not loading.named_arrays(loading.load(str(folder)).model.trainable_parameters())
 

@@ -194,7 +194,9 @@ def load_model(path: Path, config: dict[str, Any], *, precision: str, quantize: 
     else:
         weights = {name: array.astype(dtype) for name, array in weights.items()}
     _check_names(model, weights, path)
-    model.load_weights(list(weights.items()))
+    # Gate and up are often stored as one tensor and split into views; MLX's grouped product on CUDA takes an expert's
+    # stride from the shape and reads such a view wrongly.
+    model.load_weights([(name, mx.contiguous(array)) for name, array in weights.items()])
     weights.clear()
     if quantize and not stored:
         _quantize(model, quantize, GROUP_SIZE, None, None)
