@@ -7,7 +7,8 @@ Granite 3.1 3B is 13.2 GB of float32 and must load on an 8 GB machine.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +27,7 @@ ALIASES = {"granite-3.1-3b": GRANITE_3B}
 EMBEDDED = {"granite-tiny": "granite_tiny"}
 SMALL = 1 << 30  # bytes; a base up to this size is identified by all of its content
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.*", "merges.txt", "added_tokens.json")
+POSITIONS = re.compile("wpe|.*position.*|.*segment.*")  # embeddings that are not of tokens
 GROUP_SIZE = 64  # weights that share a quantisation scale
 
 
@@ -127,7 +129,76 @@ def load_tokenizer_of(path: Path) -> Any:
     """The tokenizer of a model folder, in mlx-lm's wrapper, which knows all tokens that end a reply."""
     from mlx_lm.utils import load_tokenizer
 
-    return load_tokenizer(path, eos_token_ids=read_config(path).get("eos_token_id"))
+    try:
+        return load_tokenizer(
+            path,
+            {"trust_remote_code": False, "local_files_only": True},  # False, not absent: absent asks whether to run it
+            eos_token_ids=end_tokens(path),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as problem:
+        why = "it asks for code of its own to be run; that is never done" if _asks_for_code(path) else problem
+        raise RefusedError(f"{path}: no usable tokenizer: {' '.join(str(why).split())[:300]}") from problem
+
+
+def end_tokens(path: Path) -> list[int] | None:
+    """Ids of the tokens that end a reply, as configuration and generation configuration name them."""
+    config = read_config(path)
+    found: list[int] = []
+    for table in (config, text_config(config), _json_object(path / "generation_config.json")):
+        named = table.get("eos_token_id")
+        found += [one for one in (named if isinstance(named, list) else [named]) if type(one) is int]
+    return sorted(set(found)) or None
+
+
+def text_config(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that is about the language model; a multimodal one nests it."""
+    nested = config.get("text_config")
+    return nested if isinstance(nested, dict) else config
+
+
+def position_limit(config: Mapping[str, Any]) -> int | None:
+    """Longest sequence that a base has positions for, or None where it does not say."""
+    table = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
+    for key in ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len"):
+        if type(value := (table or {}).get(key)) is int and value > 0:
+            return int(value)
+    return None
+
+
+def embedding_rows(model: nn.Module) -> int:
+    """Tokens that a model has an embedding for: ids from 0 to one less.
+
+    Raises:
+        ConfigError: If it has no token embedding.
+    """
+    return int(token_embedding(model)[1].weight.shape[0])
+
+
+def token_embedding(model: nn.Module) -> tuple[str, nn.Module]:
+    """Path and module of a model's token embedding (position embeddings are another).
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    inner = getattr(model, "language_model", model)
+    for path, module in inner.named_modules():
+        last = path.rsplit(".", 1)[-1]
+        if isinstance(module, nn.Embedding | nn.QuantizedEmbedding) and not POSITIONS.fullmatch(last):
+            return path, module
+    raise ConfigError("The model has no token embedding.")
+
+
+def _asks_for_code(path: Path) -> bool:
+    return any("auto_map" in _json_object(path / name) for name in ("config.json", "tokenizer_config.json"))
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """Content of an optional JSON file; empty if it is missing or holds something else."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -301,10 +372,9 @@ def _materialize(model: nn.Module) -> None:
 
 def activation_type(model: nn.Module) -> mx.Dtype:
     """Type that a model computes in: that of its embedding, or of its scales if it is quantised."""
-    for _, module in model.named_modules():
-        if isinstance(module, nn.Embedding | nn.QuantizedEmbedding):
-            return module.scales.dtype if "scales" in module else module.weight.dtype
-    raise ConfigError("The model has no token embedding.")
+    module = token_embedding(model)[1]
+    found = module.scales.dtype if "scales" in module else module.weight.dtype
+    return found if mx.issubdtype(found, mx.floating) else mx.float32
 
 
 def identity(path: Path, patterns: Sequence[str] = ("*.json", "*.jinja", "*.safetensors")) -> str:
