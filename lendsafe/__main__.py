@@ -11,7 +11,9 @@ _IMPORTING = "<frozen importlib"
 def main() -> None:
     """Run the command line; a signal ends it from the first moment on."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)  # also where whoever started us ignores it, as a shell's background jobs do
+        signal.signal(
+            number, _stop
+        )  # also where whoever started us ignores it, as a shell's background jobs do
     from lendsafe.cli import main as command_line
 
     command_line()

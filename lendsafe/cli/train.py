@@ -17,6 +17,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--model", help="granite-tiny, granite-3.1-3b, a local folder, or a Hub id.")
 @click.option("--data", type=PATH, help="Training file, or folder with train.jsonl and valid.jsonl.")
 @click.option("--out", type=PATH, help="Folder of the run; new or empty.")
+@click.option("--adapter", type=PATH, help="Adapter folder to go on from: ours, PEFT's or mlx-lm's.")
 @click.option("--resume", type=PATH, help="Continue this run from its newest valid checkpoint.")
 @click.option("--force", is_flag=True, help="Resume although base, data or a setting has changed.")
 @click.option("--supervise", is_flag=True, help="Restart the training process if it is killed.")
@@ -54,6 +55,8 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
         before, model, data = read_settings(given["resume"])
         now = {name: getattr(before, name) for name in TrainConfig.__dataclass_fields__}
         config = settings(TrainConfig, given, given["config"], now)
+        if given["adapter"]:
+            raise ConfigError("--resume and --adapter exclude each other: a run goes on from its checkpoint.")
         return common | {
             "model": given["model"] or model,
             "data": given["data"] or Path(data),
@@ -70,6 +73,7 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
         "data": given["data"],
         "config": config,
         "out": given["out"],
+        "adapter": given["adapter"],
         "resume": False,
     }
 

@@ -8,6 +8,10 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from lendsafe.errors import DataError
+from lendsafe.mlx_lora.exchange.loading import embedding_rows, position_limit
+from lendsafe.mlx_lora.tokens import check_ids
+
 MIN_SHARED = 16  # tokens; a shorter shared prefix is not worth a cache of its own
 
 
@@ -51,9 +55,14 @@ def generate(
 
     Returns:
         One generation a prompt, in the order of the prompts.
+
+    Raises:
+        RefusedError: If a prompt has ids without an embedding.
+        DataError: If a prompt leaves no room in the model's positions.
     """
     from mlx_lm.generate import BatchGenerator
 
+    limits = _room(model, tokenizer, prompts, max_tokens)
     results: dict[int, list[int]] = {}
     finished: dict[int, bool] = {}
     shared = _shared_prefix(prompts)
@@ -68,7 +77,7 @@ def generate(
     )
     try:
         own = [list(prompts[i][shared:]) for i in order]
-        uids = generator.insert(own, [max_tokens] * len(order), caches=caches)
+        uids = generator.insert(own, [limits[i] for i in order], caches=caches)
         place = dict(zip(uids, order, strict=True))
         results = {i: [] for i in order}
         while responses := generator.next_generated():
@@ -86,6 +95,16 @@ def generate(
         Generation(tokenizer.decode(results[i]), len(results[i]) + finished[i], finished[i])
         for i in range(len(prompts))
     ]
+
+
+def _room(model: nn.Module, tokenizer: Any, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[int]:
+    """Tokens that may follow each prompt: as many as asked for, while the model has positions."""
+    rows, limit = embedding_rows(model), position_limit(vars(getattr(model, "args", object)))
+    for prompt in prompts:
+        check_ids(tokenizer, prompt, rows)
+        if limit is not None and len(prompt) >= limit:
+            raise DataError(f"a prompt of {len(prompt):,} tokens; the model has {limit:,} positions")
+    return [max_tokens if limit is None else min(max_tokens, limit - len(prompt)) for prompt in prompts]
 
 
 def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:

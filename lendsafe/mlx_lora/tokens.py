@@ -27,7 +27,9 @@ _CHUNK = 512  # conversations rendered and tokenised at a time
 _STANDINS = "\U000f0000-\U000ffffd"  # a private plane: no text has a meaning there
 _OTHER_REPLY = "\ue0f0"
 # Marks of an assistant's reasoning and tool calls, as far as they are control tokens of some tokenizer.
-_OWN = re.compile(r"[<\[]?[<\[|/]*[a-z_:-]*(think|thought|reasoning|channel|tool_?calls?)[a-z_:-]*\|?[>\]]", re.IGNORECASE)
+_OWN = re.compile(
+    r"[<\[]?[<\[|/]*[a-z_:-]*(think|thought|reasoning|channel|tool_?calls?)[a-z_:-]*\|?[>\]]", re.IGNORECASE
+)
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _STRFTIME = re.compile(r"""strftime_now\(\s*(?:format\s*=\s*)?(["'])(.*?)\1\s*\)""")
 T = TypeVar("T")
@@ -40,12 +42,14 @@ class Turn(Message):
     Attributes:
         more: JSON object of what the template may read beside them, such as ``reasoning_content`` and ``tool_calls``.
         tools: JSON list of the tools that may be called; on the first message of a conversation.
-        learned: Whether to learn it, if it is the assistant's.
+        plain: Whether it is a text to learn as it is, without a chat template; then it is the only one.
+        weight: Of the assistant's: 1 to learn it, 0 not to; None where the data says nothing.
     """
 
     more: str = ""
     tools: str = ""
-    learned: bool = True
+    plain: bool = False
+    weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,13 +142,15 @@ def check_ids(tokenizer: Any, ids: Iterable[int], rows: int) -> None:
 
 
 def replies(messages: Sequence[Message], *, every: bool) -> list[Sequence[Message]]:
-    """The conversations to learn from a conversation: up to its last reply, or up to each that is to be learned."""
-    wanted = [
-        number
-        for number, one in enumerate(messages, start=1)
-        if one.role == "assistant" and getattr(one, "learned", True) and (every or number == len(messages))
+    """The conversations to learn from one: up to its last reply or each; weights say which, where there are any."""
+    weights = [getattr(one, "weight", None) for one in messages]
+    every = every or any(weight is not None for weight in weights)
+    return [
+        messages[:number]
+        for number, (one, weight) in enumerate(zip(messages, weights, strict=True), start=1)
+        if number == len(messages) or (every and one.role == "assistant")
+        if weight != 0
     ]
-    return [messages[:number] for number in wanted]
 
 
 def dated(template: Any, day: str) -> Any:
@@ -185,6 +191,15 @@ class _Row:
     merged: bool = False
     span: tuple[int, int] = (0, 0)  # of the reply in the text, without its end mark
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is a text and no conversation."""
+        return bool(self.messages) and getattr(self.messages[-1], "plain", False)
+
+    def take_as_it_is(self) -> None:
+        """Take a plain text without a template."""
+        self.text = self.messages[-1].content if self.control else self._defused(self.messages[-1].content)
+
     def turns(self) -> list[dict[str, Any]]:
         """Messages as the template gets them, with stand-ins."""
         return [self._turn(message) for message in self.messages]
@@ -198,7 +213,9 @@ class _Row:
         """Render the text, if it is not given; a template without a system role gets it with the user's."""
         turns = self.turns() if turns is None else turns
         try:
-            self.text = _render(self.tokenizer, turns, self.tools(), prompt=not self.reply) if text is None else text
+            self.text = (
+                _render(self.tokenizer, turns, self.tools(), prompt=not self.reply) if text is None else text
+            )
         except DataError as problem:
             self.problem = str(problem)
             joined = _merged(self.messages)
@@ -287,7 +304,9 @@ def _render(
     try:
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=prompt, **more)
     except Exception as problem:
-        if isinstance(problem, TypeError) and "tools" not in more:  # one that reads a list of tools without asking
+        if (
+            isinstance(problem, TypeError) and "tools" not in more
+        ):  # one that reads a list of tools without asking
             with suppress(DataError):
                 return _render(tokenizer, turns, [], prompt=prompt, **more)
         why = " ".join(str(problem).split()) or type(problem).__name__
@@ -360,7 +379,9 @@ def _compare(row: _Row, turns: list[dict[str, Any]], prompt: str) -> None:
         row.problem = "the chat template's prompt is not a prefix of the whole conversation"
         return
     try:
-        other = _render(row.tokenizer, [*turns[:-1], turns[-1] | {"content": _OTHER_REPLY}], row.tools(), prompt=False)
+        other = _render(
+            row.tokenizer, [*turns[:-1], turns[-1] | {"content": _OTHER_REPLY}], row.tools(), prompt=False
+        )
     except DataError as problem:
         row.problem = str(problem)
         return
@@ -431,22 +452,35 @@ def _encode_chunk(
     for row in rows:
         if not _has_reply(row.messages):
             row.problem = "the last message is not a reply of the assistant"
-    sound = [row for row in rows if not row.problem]
+        elif row.plain:
+            row.take_as_it_is()
+    sound = [row for row in rows if not (row.problem or row.plain)]
     plain = [row for row in sound if not getattr(row.messages[0], "tools", "")]
     turns = {id(row): row.turns() for row in sound}
-    wholes = dict(zip(map(id, plain), _render_all(tokenizer, [turns[id(r)] for r in plain], prompt=False), strict=True))
+    wholes = dict(
+        zip(map(id, plain), _render_all(tokenizer, [turns[id(r)] for r in plain], prompt=False), strict=True)
+    )
     prompts = dict(
-        zip(map(id, plain), _render_all(tokenizer, [turns[id(r)][:-1] for r in plain], prompt=True), strict=True)
+        zip(
+            map(id, plain),
+            _render_all(tokenizer, [turns[id(r)][:-1] for r in plain], prompt=True),
+            strict=True,
+        )
     )
     for row in sound:
         row.render(turns[id(row)], wholes.get(id(row)))
-        _locate(row, row.turns() if row.merged else turns[id(row)], None if row.merged else prompts.get(id(row)))
-    sound = [row for row in sound if not row.problem]
+        _locate(
+            row, row.turns() if row.merged else turns[id(row)], None if row.merged else prompts.get(id(row))
+        )
+    sound = [row for row in rows if not row.problem]
     encoded = dict(zip(map(id, sound), _encoded(tokenizer, sound), strict=True))
     for row in rows:
         try:
             if row.problem:
                 raise DataError(row.problem)
+            if row.plain:
+                yield _framed(row, encoded[id(row)][0], max_length)
+                continue
             yield _tokens(row, *encoded[id(row)], max_length)
         except DataError as problem:
             yield problem
@@ -473,6 +507,19 @@ def _tokens(row: _Row, ids: list[int], start: int, end: int, max_length: int | N
     return Tokens(np.array(ids, np.int32), start, cut, row.merged, len(row.taken))
 
 
+def _framed(row: _Row, ids: list[int], max_length: int | None) -> Tokens:
+    """A plain text between the tokens that begin and end one; all but the first is learned."""
+    inner = _inner(row.tokenizer)
+    start = [] if inner.bos_token_id is None else [inner.bos_token_id]
+    ids = [*start, *ids, inner.eos_token_id]
+    cut = max_length is not None and len(ids) > max_length
+    if max_length is not None and cut:
+        ids = [*ids[: max_length - 1], ids[-1]]
+    if len(ids) < 2:
+        raise DataError("the text has no tokens")
+    return Tokens(np.array(ids, np.int32), 1, cut, defused=len(row.taken))
+
+
 def _after_end_mark(tokenizer: Any, ids: list[int], end: int) -> int:
     """Where the reply's end mark ends, 0 if there is none; what the template puts after it is not learned.
 
@@ -492,7 +539,9 @@ def _closing(row: _Row) -> list[int]:
     *before, last = row.turns()
     reply = {"role": last["role"], "content": _OTHER_REPLY}
     with suppress(DataError, ValueError):
-        text = _render(row.tokenizer, [*before, reply, {"role": "user", "content": _OTHER_REPLY}], None, prompt=False)
+        text = _render(
+            row.tokenizer, [*before, reply, {"role": "user", "content": _OTHER_REPLY}], None, prompt=False
+        )
         first, second = text.index(_OTHER_REPLY), text.rindex(_OTHER_REPLY)
         ids = _plain(row.tokenizer, text[first + 1 : second], row.taken)
         if place := _after_end_mark(row.tokenizer, ids, 0):
@@ -521,7 +570,9 @@ def _encoded(tokenizer: Any, rows: Sequence[_Row]) -> list[tuple[list[int], int,
         if row.taken or (known.loose and _smuggled(ids, row.text, known, inner)):
             found.append(_in_pieces(tokenizer, row))
         else:
-            found.append((ids, _token_at(encoding, row.span[0], len(ids)), _token_at(encoding, row.span[1], len(ids))))
+            found.append(
+                (ids, _token_at(encoding, row.span[0], len(ids)), _token_at(encoding, row.span[1], len(ids)))
+            )
     return found
 
 
@@ -559,7 +610,9 @@ def _plain(tokenizer: Any, text: str, taken: Mapping[str, str]) -> list[int]:
     def encode_text(piece: str) -> None:
         if piece:
             ids.extend(
-                inner(piece.translate(standins), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+                inner(piece.translate(standins), add_special_tokens=False, split_special_tokens=True)[
+                    "input_ids"
+                ]
             )
 
     for match in known.texts.finditer(text):
