@@ -286,7 +286,9 @@ def _any_of(names: Iterable[str]) -> re.Pattern[str]:
 
 
 def _inner(tokenizer: Any) -> Any:
-    return getattr(tokenizer, "_tokenizer", tokenizer)
+    """transformers' tokenizer, out of mlx-lm's wrapper if it is in one."""
+    inner = getattr(tokenizer, "_tokenizer", None)
+    return inner if hasattr(inner, "chat_template") else tokenizer
 
 
 def _render(
@@ -402,7 +404,12 @@ def _header(row: _Row, turns: list[dict[str, Any]], prompt: str, content: int) -
         return content
     if not (prompt.startswith(before) and row.text.startswith(before)):
         return content  # the template shows the turns before otherwise once there is a reply
-    return min(max(_common(row.text, prompt), len(before)), content)
+    opening = prompt[len(before) :]
+    first = _vocabulary(_inner(row.tokenizer)).texts.search(opening)
+    alike = _common(row.text[len(before) : content], opening)
+    if alike < (first.end() if first else len(opening.split(maxsplit=1)[0]) if opening.split() else 1):
+        return content  # another turn's end stands there first
+    return len(before) + alike
 
 
 def _marked(row: _Row, turns: list[dict[str, Any]]) -> tuple[int, int] | None:
@@ -427,7 +434,8 @@ def _marked(row: _Row, turns: list[dict[str, Any]]) -> tuple[int, int] | None:
         return None
     start, end = marks[0][-1]
     reply = str(turns[-1]["content"]).strip()
-    return (start, end) if reply in row.text[start:end] else None
+    at = row.text.rfind(reply, start, end)
+    return (start, at + len(reply)) if at >= 0 else None
 
 
 def _common(one: str, other: str) -> int:
@@ -525,7 +533,8 @@ def _after_end_mark(tokenizer: Any, ids: list[int], end: int) -> int:
 
     It is the first token after the reply that ends one; else the first control token, which the template ends it with.
     """
-    ends = set(getattr(tokenizer, "eos_token_ids", None) or [tokenizer.eos_token_id])
+    named = getattr(tokenizer, "eos_token_ids", None)  # of mlx-lm's wrapper
+    ends = set(named) if isinstance(named, set) and named else {tokenizer.eos_token_id}
     control = set(_vocabulary(_inner(tokenizer)).ids.values())
     for marks in (ends, control):
         for position in range(end, len(ids)):
