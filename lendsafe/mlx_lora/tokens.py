@@ -286,7 +286,7 @@ def _any_of(names: Iterable[str]) -> re.Pattern[str]:
 
 
 def _inner(tokenizer: Any) -> Any:
-    """transformers' tokenizer, out of mlx-lm's wrapper if it is in one."""
+    """Transformers' tokenizer, out of mlx-lm's wrapper if it is in one."""
     inner = getattr(tokenizer, "_tokenizer", None)
     return inner if hasattr(inner, "chat_template") else tokenizer
 

@@ -233,11 +233,10 @@ LONG = {"prompt": "Explain the long one.", "completion": "We approved it. " * 20
 
 def test_a_row_that_is_too_long_is_refused_by_file_and_line_if_asked(tmp_path):
     path = jsonl(tmp_path / "long.jsonl", [*OK[:7], LONG, *OK[7:], LONG | {"prompt": "Another."}])
-    err = refused(
+    refused(
         3, "train", "--model", "granite-tiny", "--data", path, "--out", "run", "--overlong", "refuse",
-        said="(and 1 more of 37)",
+        said=f"{path}:8, {path}:39: longer than 512 tokens; raise --max-length or pass --overlong truncate",
     )  # fmt: skip
-    assert f"{path}:8: longer than 512 tokens; raise --max-length or pass --overlong truncate" in err
 
 
 def test_a_row_that_is_too_long_is_cut_counted_and_reported(tmp_path):

@@ -359,7 +359,7 @@ def test_early_stopping_ends_a_run_that_no_longer_gets_better(base_folder, tmp_p
 def test_every_bad_row_is_named_before_training(base_folder, tmp_path):
     good = dataset()
     bad = [*good.train[:2], [Message("user", "w1"), Message("assistant", "")], [Message("user", "w1")]]
-    with pytest.raises(DataError, match="example 3: .*\nexample 4: "):
+    with pytest.raises(DataError, match="example 3, example 4: the last message"):
         run.fine_tune(
             loading.load(str(base_folder)),
             run.Dataset(train=bad, valid=[]),

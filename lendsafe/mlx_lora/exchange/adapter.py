@@ -7,6 +7,7 @@ nothing is ever pickled.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -347,7 +348,10 @@ def read_origin(folder: Path, config: Mapping[str, Any]) -> Origin:
     table = config.get("lendsafe")
     if not isinstance(table, dict):
         raise refused(path, "no 'lendsafe' table; other tools' adapters: lendsafe import-adapter")
-    return checked(Origin, table, path)
+    found = checked(Origin, table, path)
+    if found.day and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", found.day, re.ASCII):
+        raise refused(path, f"day {found.day!r} is no date")
+    return found
 
 
 def read_arrays(path: Path) -> dict[str, mx.array]:

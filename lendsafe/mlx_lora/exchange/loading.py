@@ -96,7 +96,7 @@ class Base:
             self,
             template=text,
             own_template=self.own_template or template is not None,
-            template_identity=hashlib.sha256(str(text).encode()).hexdigest(),
+            template_identity=self.template_identity if template is None else _hash(template),
             day=day,
         )
 
@@ -204,12 +204,16 @@ def load(
         config=config,
         identity=identity(path),
         tokenizer_identity=identity(path, TOKENIZER_FILES),
-        template_identity="",
+        template_identity=_hash(own),
         weights_identity=identity(path, ("config.json", "*.safetensors")),
         template=own,
         revision=path.name if path.parent.name == "snapshots" else "",
     )
     return base.speak(template=template, day=day or date.today().isoformat())
+
+
+def _hash(template: Any) -> str:
+    return hashlib.sha256(str(template).encode()).hexdigest()
 
 
 def recorded_name(name: str, path: Path) -> str:

@@ -1,6 +1,9 @@
 """What other tools compute from what was written for them, by their own code, where they are installed."""
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -61,14 +64,33 @@ def by_transformers(
         return None, "it would take more than half of this machine's memory"
     import torch
 
-    model = _transformers_model(folder, config)
-    if model is None:
-        return None, f"transformers has no architecture {config.get('architectures')}"
-    if adapter_folder is not None:
-        model = _with_adapter(model, adapter_folder)
-    with torch.no_grad():
-        logits: np.ndarray = model(input_ids=torch.tensor(batch)).logits.float().numpy()
+    with _quiet():
+        model = _transformers_model(folder, config)
+        if model is None:
+            return None, f"transformers has no architecture {config.get('architectures')}"
+        if adapter_folder is not None:
+            model = _with_adapter(model, adapter_folder)
+        with torch.no_grad():
+            logits: np.ndarray = model(input_ids=torch.tensor(batch)).logits.float().numpy()
     return logits, who
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress and warnings off the screen."""
+    from transformers.utils import logging
+
+    level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _tools(names: tuple[str, ...]) -> tuple[str, str]:

@@ -40,6 +40,7 @@ from lendsafe.mlx_lora.step.batches import optimiser_steps
 from lendsafe.mlx_lora.step.recompute import recomputed
 from lendsafe.mlx_lora.tokens import Tokens, check_ids, encode_all, prompt_ids, replies
 
+NAMED = 2  # examples that are named for one problem; the rest are counted
 SHOWN = 20  # problems of examples that are printed; the rest are counted
 BAD_STEPS = 8  # non-finite steps in a row before a run goes back to its last good checkpoint
 
@@ -633,7 +634,7 @@ def _require_fit(base: Base, one: Tokens, config: TrainConfig, rows: int, limit:
 def _told(problems: Mapping[str, Sequence[str]], count: int) -> str:
     """Problems with the names of the examples that have them; one that many have is told once, with the first."""
     lines = [
-        f"{names[0]}: {problem}" + (f" (and {len(names) - 1} more of {count})" if len(names) > 1 else "")
+        f"{', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more of {count}' if len(names) > NAMED else ''}: {problem}"
         for problem, names in problems.items()
     ]
     if len(lines) == 1:
