@@ -579,16 +579,14 @@ def _encoded(tokenizer: Any, rows: Sequence[_Row]) -> list[tuple[list[int], int,
         if row.taken or (known.loose and _smuggled(ids, row.text, known, inner)):
             found.append(_in_pieces(tokenizer, row))
         else:
-            found.append(
-                (ids, _token_at(encoding, row.span[0], len(ids)), _token_at(encoding, row.span[1], len(ids)))
-            )
+            start, end = (_token_at(encoding, place, len(row.text), len(ids)) for place in row.span)
+            found.append((ids, start, end))
     return found
 
 
-def _token_at(encoding: Any, character: int, count: int) -> int:
+def _token_at(encoding: Any, character: int, characters: int, count: int) -> int:
     """The first token that reaches beyond a character's place."""
-    text_end = encoding.offsets[-1][1] if count else 0
-    while character < text_end:
+    while character < characters:
         token = encoding.char_to_token(character)
         if token is not None:
             return int(token)

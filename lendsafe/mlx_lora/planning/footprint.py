@@ -15,11 +15,13 @@ from typing import Any
 
 from lendsafe.fields import parse_toml
 from lendsafe.mlx_lora.backend import logit_rows, rows_in_block
-from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.config import BITS, TrainConfig
 
 Shape = Mapping[str, Any]  # content of a model's config.json
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-QUANTISED_BITS = {8: 8.5, 4: 4.5}  # with a scale and a bias of 16 bits for every 64 weights
+QUANTISED_BITS = {
+    bits: bits + 0.5 for bits in BITS
+}  # with a scale and a bias of 16 bits for every 64 weights
 # float32: value, two moments, sum of the gradients, gradient of one micro-batch. With recomputation that one is taken
 # layer by layer, as activations go, and is no part of the peak.
 ADAPTER_COPIES = {"none": 5, "experts": 4, "layer": 4}

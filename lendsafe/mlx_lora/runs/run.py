@@ -620,7 +620,7 @@ def tokenize(
 
 def _require_fit(base: Base, one: Tokens, config: TrainConfig, rows: int, limit: int | None) -> None:
     """Refuse an example that the base has no embeddings or no positions for, or that is longer than asked for."""
-    check_ids(base.tokenizer, one.ids.tolist(), rows)
+    check_ids(base.tokenizer, [int(one.ids.max())], rows)
     if one.cut and config.overlong == "refuse":
         raise DataError(
             f"longer than {config.max_length} tokens; raise --max-length or pass --overlong truncate or drop"
@@ -633,12 +633,12 @@ def _require_fit(base: Base, one: Tokens, config: TrainConfig, rows: int, limit:
 
 def _told(problems: Mapping[str, Sequence[str]], count: int) -> str:
     """Problems with the names of the examples that have them; one that many have is told once, with the first."""
-    lines = [
-        f"{', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more of {count}' if len(names) > NAMED else ''}: {problem}"
-        for problem, names in problems.items()
-    ]
+    lines = []
+    for problem, names in problems.items():
+        rest = f" and {len(names) - NAMED} more of {count}" if len(names) > NAMED else ""
+        lines.append(f"{', '.join(names[:NAMED])}{rest}: {problem}")
     if len(lines) == 1:
         return lines[0]
     total = sum(map(len, problems.values()))
-    rest = [f"... and {len(lines) - SHOWN} more."] if len(lines) > SHOWN else []
-    return "\n".join([f"{total} examples cannot be used; nothing was trained.", *lines[:SHOWN], *rest])
+    left = [f"... and {len(lines) - SHOWN} more."] if len(lines) > SHOWN else []
+    return "\n".join([f"{total} examples cannot be used; nothing was trained.", *lines[:SHOWN], *left])
