@@ -330,7 +330,7 @@ def test_a_rotary_embedding_that_mlx_lm_computes_otherwise_is_refused_by_name(co
 
 def test_a_scaling_that_an_architecture_has_no_setting_for_is_refused_by_name():
     config = folder_config("llama") | {
-        "model_type": "olmo",
+        "model_type": "starcoder2",
         "rope_scaling": {"rope_type": "linear", "factor": 2.0},
     }
     with pytest.raises(RefusedError, match="rope type 'linear' is none that mlx-lm's 'starcoder2' computes"):

@@ -193,7 +193,7 @@ class _Run:
         self.adapted = adapter.attach(self.base.model, arrays, parameters, folder)
         layers = list(targets.adapters(self.base.model))
         self.config = replace(config, targets=adapter.layer_keys(self.base.model, layers)[0])
-        self.started_from = {"adapter": str(folder.resolve())}
+        self.started_from = {"started_from": str(folder.resolve())}
 
     def execute(self, *, resume: bool, force: bool) -> Result:
         start = time.perf_counter()
