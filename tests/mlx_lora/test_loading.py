@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from model_folders import folder_config, mlx_logits, model_folder, torch_logits
+from model_folders import TOKENS, folder_config, mlx_logits, model_folder, torch_logits
 from safetensors.numpy import load_file, save_file
 
 from lendsafe.errors import ConfigError, OfflineError, RefusedError
@@ -111,6 +111,43 @@ def test_no_weight_is_a_view_of_another(tmp_path, bits):
     base = loading.load(str(path), precision="float32", quantize=bits)
     for name, array in loading.named_arrays(base.model.parameters()).items():
         assert memoryview(array).c_contiguous, name
+
+
+QUANTISED = [("affine", bits, 64) for bits in (2, 3, 4, 5, 6, 8)] + [
+    ("mxfp4", 4, 32),
+    ("mxfp8", 8, 32),
+    ("nvfp4", 4, 16),
+]
+
+
+@pytest.mark.parametrize(("mode", "bits", "group_size"), QUANTISED)
+@pytest.mark.parametrize("architecture", ["llama", "granitemoe"])
+def test_a_base_quantised_in_any_mode_is_loaded_as_it_was_and_trained_on(
+    tmp_path, architecture, mode, bits, group_size
+):
+    """As mlx-lm writes it, in bfloat16; on the CPU the rest is computed in float32, where its experts work."""
+    config = folder_config(architecture, hidden_size=64, intermediate_size=64, num_hidden_layers=1)
+    model = loading.empty_model(config)
+    model.set_dtype(mx.bfloat16)
+    nn.quantize(model, group_size, bits, mode=mode)
+    mx.eval(model.parameters())
+    mx.save_safetensors(str(tmp_path / WEIGHTS), loading.named_arrays(model.parameters()))
+    table = {"group_size": group_size, "bits": bits, "mode": mode}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"quantization": table}))
+    found = loading.load_model(tmp_path, loading.read_config(tmp_path), precision="float32", quantize=None)
+    expected = np.array(model(mx.array(TOKENS)).astype(mx.float32)) if architecture == "llama" else None
+    got = np.array(found(mx.array(TOKENS)).astype(mx.float32))
+    assert expected is None or np.linalg.norm(got - expected) < 0.05 * np.linalg.norm(expected)
+    add_adapters(found, LoraConfig(rank=2, alpha=4.0, targets=("all",)))
+    example = Tokens(np.arange(3, 30).astype(np.int32), 5)
+    _, grads = nn.value_and_grad(found, lambda: loss_sum(found, [example], None))()
+    norms = [
+        float(mx.linalg.norm(g.astype(mx.float32)))
+        for n, g in loading.named_arrays(grads).items()
+        if "lora_b" in n
+    ]
+    assert norms
+    assert all(0 < norm < np.inf for norm in norms)
 
 
 def test_everything_is_frozen(folder):
