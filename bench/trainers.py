@@ -173,7 +173,7 @@ class MLXLM(MLXMemory):
             strict=False,
         )
         self._model.train()
-        self._optimizer = AdamW(config.learning_rate / max(config.warmup_steps, 1), weight_decay=0.0)
+        self._optimizer = AdamW(config.learning_rate / (config.warmup_steps or 1), weight_decay=0.0)
         self._optimizer.init(self._model.trainable_parameters())
         gradient = nn.value_and_grad(self._model, default_loss)
         batches = config.grad_accum
@@ -234,7 +234,7 @@ class PEFT:
         self._paths = list(_adapter_arrays(setting))
         self._model = _peft_model(setting, self._device)
         self._parameters = [p for p in self._model.parameters() if p.requires_grad]
-        rate = config.learning_rate / max(config.warmup_steps, 1)
+        rate = config.learning_rate / (config.warmup_steps or 1)
         self._optimizer = torch.optim.AdamW(self._parameters, lr=rate, weight_decay=0.0)
 
     def loss(self, window: Window) -> float:

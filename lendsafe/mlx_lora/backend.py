@@ -214,6 +214,11 @@ def device_name() -> str:
     return str(mx.device_info().get("device_name", "unknown"))
 
 
+def is_device_failure(problem: BaseException) -> bool:
+    """Whether an exception says that the device ran out of memory or gave up, after which nothing more will run."""
+    return isinstance(problem, TooLargeError | MemoryError) or bool(_DEVICE_FAILURE.search(str(problem)))
+
+
 @contextmanager
 def device_errors() -> Iterator[None]:
     """Turn a failed allocation or command buffer inside the block into a :class:`TooLargeError`.

@@ -145,7 +145,7 @@ def test_cutting_a_window_into_micro_batches_changes_nothing(adapted_everywhere,
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_quantised_base_equals_the_padded_computation(bits, restored, architecture):
     model = small_model(architecture, hidden_size=64, intermediate_size=64)
-    loading._quantize(model, bits, 64, None, None)
+    loading._quantize(model, bits, 64)
     adapt(model, "all")
     rng = np.random.default_rng(bits)
     batch = [example(rng, rng.integers(3, 60, 5), n, 4) for n in (1, 3, 6)]

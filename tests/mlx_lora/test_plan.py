@@ -72,7 +72,7 @@ def test_quantised_weights_take_as_many_bytes_as_predicted(bits):
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1}
     model = small_model(**sizes)
     model.set_dtype(mx.float16)
-    loading._quantize(model, bits, 64, None, None)
+    loading._quantize(model, bits, 64)
     held = sum(array.nbytes for array in named_arrays(model.parameters()).values())
     assert footprint.weight_bytes(small_config(**sizes), 2, bits) == held
 

@@ -15,6 +15,7 @@ from mlx.optimizers import SGD
 from mlx.utils import tree_flatten, tree_map, tree_map_with_path
 from small_granite import VOCABULARY, adapt, loss_and_gradients, small_model
 
+from lendsafe.errors import ConfigError
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange.targets import trainable_arrays
 from lendsafe.mlx_lora.runs.parallel import Parallel
@@ -406,3 +407,23 @@ def test_the_default_data_have_few_shapes_when_rounded_up():
     assert len(set(exact)) >= 80
     assert len(set(rounded)) <= 10
     assert sum(one.tokens for one in rounded) < 1.05 * sum(one.tokens for one in exact)
+
+
+def test_the_warm_up_of_a_short_run_is_a_tenth_of_it_and_the_recipes_is_the_recipes():
+    config = TrainConfig()
+    assert [config.warmup(total) for total in (5, 41, 254, 255, 1000)] == [0, 4, 25, 100, 100]
+    assert TrainConfig(warmup_ratio=0.5).warmup(8) == 4
+    assert TrainConfig(warmup_steps=7).warmup(8) == 7
+    with pytest.raises(ConfigError, match="say the same"):
+        TrainConfig(warmup_steps=7, warmup_ratio=0.5)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "middle", "last"), [("linear", 0.5, 0.1), ("cosine", 0.5, 0.0245), ("constant", 1.0, 1.0)]
+)
+def test_schedules(schedule, middle, last):
+    config = TrainConfig(schedule=schedule, warmup_steps=2, learning_rate=1.0)
+    rates = [learning_rate(config, done, 12) for done in range(12)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[7] == pytest.approx(middle)
+    assert rates[11] == pytest.approx(last, abs=1e-3)

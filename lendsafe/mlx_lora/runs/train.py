@@ -88,10 +88,13 @@ def new_state(config: TrainConfig, dtype: mx.Dtype) -> State:
 
 
 def learning_rate(config: TrainConfig, done: int, total: int) -> float:
-    """Rate of the step after ``done`` steps: linear warm-up, then linear decay towards 0 at ``total``."""
-    if done < config.warmup_steps:
-        return config.learning_rate * (done + 1) / config.warmup_steps
-    return config.learning_rate * (total - done) / max(total - config.warmup_steps, 1)
+    """Rate of the step after ``done`` steps: linear warm-up, then the schedule, which ends at ``total``."""
+    warmup = config.warmup(total)
+    if done < warmup:
+        return config.learning_rate * (done + 1) / warmup
+    left = (total - done) / max(total - warmup, 1)  # 1 after the warm-up, towards 0 at the end
+    factors = {"linear": left, "cosine": (1 - math.cos(math.pi * left)) / 2, "constant": 1.0}
+    return config.learning_rate * factors[config.schedule]
 
 
 @dataclass(frozen=True, kw_only=True)
