@@ -12,6 +12,7 @@ from lendsafe.errors import DiskError, RefusedError
 from lendsafe.risk.decision import KnockOut, Policy
 from lendsafe.risk.model import store, trees, ubjson
 from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.unknown import filled
 
 
 @pytest.fixture
@@ -51,7 +52,8 @@ def test_xgboost_reads_the_file_and_predicts_the_same(folder):
     booster.load_model(folder / "model.ubj")
     engine = small_engine()
     values = engine.features.encode(people().frame).to_numpy()
-    margins = booster.inplace_predict(values, predict_type="margin", missing=np.nan)
+    rows = filled(values, engine.features, engine.config)
+    margins = booster.inplace_predict(rows, predict_type="margin", missing=np.nan)
     expected = engine.calibration.slope * margins + engine.calibration.intercept
     assert engine.log_odds(values) == pytest.approx(expected, abs=1e-6)
 
