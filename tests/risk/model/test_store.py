@@ -204,7 +204,7 @@ def test_20_000_mutated_model_files_neither_crash_nor_hang():
 def test_a_table_with_what_json_cannot_carry_is_refused(tmp_path, value):
     small_engine().save(tmp_path / "risk")
     path = tmp_path / "risk" / "model.json"
-    path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 1, "more": ' + value, 1))
+    path.write_bytes(path.read_bytes().replace(b'"format": 2', b'"format": 2, "more": ' + value, 1))
     assert value in path.read_bytes()
     with pytest.raises(RefusedError) as caught:
         RiskEngine.load(tmp_path / "risk")
