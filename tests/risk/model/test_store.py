@@ -12,6 +12,7 @@ from lendsafe.errors import DiskError, RefusedError
 from lendsafe.risk.decision import KnockOut, Policy
 from lendsafe.risk.model import store, trees, ubjson
 from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.unknown import filled
 
 
 @pytest.fixture
@@ -51,7 +52,8 @@ def test_xgboost_reads_the_file_and_predicts_the_same(folder):
     booster.load_model(folder / "model.ubj")
     engine = small_engine()
     values = engine.features.encode(people().frame).to_numpy()
-    margins = booster.inplace_predict(values, predict_type="margin", missing=np.nan)
+    rows = filled(values, engine.features, engine.config)
+    margins = booster.inplace_predict(rows, predict_type="margin", missing=np.nan)
     expected = engine.calibration.slope * margins + engine.calibration.intercept
     assert engine.log_odds(values) == pytest.approx(expected, abs=1e-6)
 
@@ -202,7 +204,7 @@ def test_20_000_mutated_model_files_neither_crash_nor_hang():
 def test_a_table_with_what_json_cannot_carry_is_refused(tmp_path, value):
     small_engine().save(tmp_path / "risk")
     path = tmp_path / "risk" / "model.json"
-    path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 1, "more": ' + value, 1))
+    path.write_bytes(path.read_bytes().replace(b'"format": 2', b'"format": 2, "more": ' + value, 1))
     assert value in path.read_bytes()
     with pytest.raises(RefusedError) as caught:
         RiskEngine.load(tmp_path / "risk")
