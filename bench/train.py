@@ -62,6 +62,7 @@ class Case:
         c = self.config
         parts = [self.model, models.precision_of(c)]
         parts += [f"base in {c.quantize} bits"] if c.quantize else []
+        parts += [] if self.ours else ["without ours"]
         return f"{' '.join(parts)}, {c.batch_size} x {c.grad_accum}, {sizes}, dropout {c.dropout:g}"
 
 
