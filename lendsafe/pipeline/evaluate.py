@@ -211,7 +211,9 @@ def evaluate_sources(
     ]
     computed = {name: bert_settings[name] for name in ("encoder", "layer") if name in bert_settings}
     settings = asdict(config) | {
-        "encoder": computed.get("encoder", config.encoder),  # the one that computed, not the one that was hoped for
+        "encoder": computed.get(
+            "encoder", config.encoder
+        ),  # the one that computed, not the one that was hoped for
         "encoder_layer": computed.get("layer", config.encoder_layer),
         "rouge": overlap.rouge_settings(),
         "bert_score": bert_settings,

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 from lendsafe.errors import ConfigError, DataError, DiskError, DivergedError, ExistsError, RefusedError
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import adapter, foreign, loading
-from lendsafe.mlx_lora.runs import checkpoint, record, run
+from lendsafe.mlx_lora.runs import checkpoint, examples, record, run
 from lendsafe.mlx_lora.runs import train as training
 from lendsafe.mlx_lora.runs.watch import read_metrics
 from lendsafe.mlx_lora.tokens import prompt_ids
@@ -559,10 +559,10 @@ def test_what_a_file_manager_leaves_in_an_empty_folder_is_no_content(base_folder
 
 
 def test_examples_that_the_base_has_no_room_for_are_refused(base_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "position_limit", lambda _: 3)
+    monkeypatch.setattr(examples, "position_limit", lambda _: 3)
     with pytest.raises(DataError, match=r"tokens, but the base has 3 positions; pass --max-length 3"):
         fine_tune(base_folder, tmp_path / "run")
-    monkeypatch.setattr(run, "embedding_rows", lambda _: 4)
+    monkeypatch.setattr(examples, "embedding_rows", lambda _: 4)
     with pytest.raises(RefusedError, match="the model's embedding has 4 rows"):
         fine_tune(base_folder, tmp_path / "run")
     assert not (tmp_path / "run").exists()

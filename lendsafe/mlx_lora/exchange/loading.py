@@ -5,10 +5,9 @@ Granite 3.1 3B is 13.2 GB of float32 and must load on an 8 GB machine.
 """
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.resources import files
@@ -23,31 +22,19 @@ from safetensors import SafetensorError, safe_open
 from lendsafe.errors import ConfigError, OfflineError, RefusedError
 from lendsafe.fields import did_you_mean
 from lendsafe.mlx_lora import backend
+from lendsafe.mlx_lora.exchange.configuration import asks_for_code
+from lendsafe.mlx_lora.exchange.configuration import end_tokens as end_tokens
+from lendsafe.mlx_lora.exchange.configuration import for_mlx as for_mlx
+from lendsafe.mlx_lora.exchange.configuration import position_limit as position_limit
+from lendsafe.mlx_lora.exchange.configuration import read_config as read_config
+from lendsafe.mlx_lora.exchange.configuration import vocabulary_size as vocabulary_size
+from lendsafe.mlx_lora.exchange.identity import identity as identity
 from lendsafe.mlx_lora.tokens import dated
 
 GRANITE_3B = "ibm-granite/granite-3.1-3b-a800m-instruct"
 ALIASES = {"granite-3.1-3b": GRANITE_3B}
 EMBEDDED = {"granite-tiny": "granite_tiny"}
-SMALL = 1 << 30  # bytes; a base up to this size is identified by all of its content
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.*", "merges.txt", "added_tokens.json")
-# Neither tokens nor logits depend on these.
-IMMATERIAL_FILES = (
-    "generation_config.json",
-    "*.index.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "adapter_config.json",
-    "special_tokens_map.json",
-    "trainer_state.json",
-)
-IMMATERIAL_SETTINGS = (
-    "_name_or_path",
-    "transformers_version",
-    "use_cache",
-    "eos_token_id",
-    "pad_token_id",
-    "bos_token_id",
-)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 POSITIONS = re.compile("wpe|.*position.*|.*segment.*")  # embeddings that are not of tokens
 GROUP_SIZE = 64  # weights that share a quantisation scale
@@ -253,37 +240,8 @@ def load_tokenizer_of(path: Path) -> Any:
             eos_token_ids=end_tokens(path),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as problem:
-        why = "it asks for code of its own to be run; that is never done" if _asks_for_code(path) else problem
+        why = "it asks for code of its own to be run; that is never done" if asks_for_code(path) else problem
         raise RefusedError(f"{path}: no usable tokenizer: {' '.join(str(why).split())[:300]}") from problem
-
-
-def end_tokens(path: Path) -> list[int] | None:
-    """Ids of the tokens that end a reply, as configuration and generation configuration name them."""
-    config = read_config(path)
-    found: list[int] = []
-    for table in (config, text_config(config), _json_object(path / "generation_config.json")):
-        named = table.get("eos_token_id")
-        found += [one for one in (named if isinstance(named, list) else [named]) if type(one) is int]
-    return sorted(set(found)) or None
-
-
-def text_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that is about the language model; a multimodal one nests it."""
-    nested = config.get("text_config")
-    return nested if isinstance(nested, dict) else config
-
-
-def position_limit(config: Mapping[str, Any]) -> int | None:
-    """Longest sequence that a base has positions for, or None where it does not say."""
-    nested = config.get("text_config")
-    table = nested if isinstance(nested, dict) else config
-    scaling = for_mlx(table).get("rope_scaling") or {}
-    if scaling.get("rope_type", scaling.get("type")) == "longrope":  # beyond it, other factors hold
-        return int(scaling["original_max_position_embeddings"])
-    for key in ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len"):
-        if type(value := table.get(key)) is int and value > 0:
-            return int(value)
-    return None
 
 
 def embedding_rows(model: nn.Module) -> int:
@@ -307,118 +265,6 @@ def token_embedding(model: nn.Module) -> tuple[str, nn.Module]:
         if isinstance(module, nn.Embedding | nn.QuantizedEmbedding) and not POSITIONS.fullmatch(last):
             return path, module
     raise ConfigError("The model has no token embedding.")
-
-
-def _asks_for_code(path: Path) -> bool:
-    return any("auto_map" in _json_object(path / name) for name in ("config.json", "tokenizer_config.json"))
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    """Content of an optional JSON file; empty if it is missing or holds something else."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read ``config.json``; infinity, in whichever way it is written, becomes a number.
-
-    Raises:
-        RefusedError: If it is not JSON, or asks for code to be run.
-    """
-    try:
-        config: Any = json.loads((path / "config.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as problem:
-        raise RefusedError(f"{path / 'config.json'}: {problem}") from problem
-    if not isinstance(config, dict):
-        raise RefusedError(f"{path / 'config.json'}: not a JSON object.")
-    if "model_file" in config:
-        raise RefusedError(
-            f"{path / 'config.json'}: 'model_file' asks for code to be run; that is never done."
-        )
-    found: dict[str, Any] = _with_numbers(config)
-    return found
-
-
-def _with_numbers(value: Any) -> Any:
-    """A configuration with ``{"__float__": "Infinity"}``, as transformers 5 writes it, as the number."""
-    if isinstance(value, dict):
-        if value.keys() == {"__float__"} and isinstance(value["__float__"], str):
-            return float(value["__float__"])
-        return {key: _with_numbers(one) for key, one in value.items()}
-    return [_with_numbers(one) for one in value] if isinstance(value, list) else value
-
-
-def vocabulary_size(config: Mapping[str, Any]) -> int | None:
-    """Size of the vocabulary that a configuration states, wherever it does."""
-    for table in (config, config.get("text_config") or {}):
-        if type(size := table.get("vocab_size")) is int:
-            return int(size)
-    return None
-
-
-def for_mlx(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with the rotary embedding where mlx-lm's architectures look for it.
-
-    transformers 5 writes base, scaling and the rotated share into ``rope_parameters`` alone, for models with
-    two kinds of attention by kind.
-
-    Raises:
-        RefusedError: Naming a scaling that mlx-lm computes otherwise than transformers.
-    """
-    found = dict(config)
-    if isinstance(nested := found.get("text_config"), dict):
-        found["text_config"] = for_mlx(nested)
-    rope = found.get("rope_parameters")
-    if isinstance(rope, dict):
-        kinds = [one for one in rope.values() if isinstance(one, dict)]
-        local = rope.get("sliding_attention")
-        if isinstance(local, dict) and "rope_theta" in local:
-            found.setdefault("rope_local_base_freq", local["rope_theta"])
-        rope = rope.get("full_attention", kinds[0]) if kinds and "rope_theta" not in rope else rope
-        found |= _flat_rope(found, rope)
-    _refuse_rope(found)
-    return found
-
-
-def _flat_rope(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``rope_parameters`` says and the configuration does not say at its top."""
-    told: dict[str, Any] = {key: rope[key] for key in ("rope_theta", "partial_rotary_factor") if key in rope}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind != "default":
-        scaling = {key: value for key, value in rope.items() if key not in told} | {
-            "type": kind,
-            "rope_type": kind,
-        }
-        if kind in ("longrope", "yarn", "llama3"):
-            original = config.get("original_max_position_embeddings")
-            scaling.setdefault(
-                "original_max_position_embeddings", original or config.get("max_position_embeddings")
-            )
-        told["rope_scaling"] = scaling
-    return {key: value for key, value in told.items() if config.get(key) is None}
-
-
-def _refuse_rope(config: dict[str, Any]) -> None:
-    """Refuse a scaling that mlx-lm would pass over, or compute otherwise; give ``longrope`` its short factors."""
-    scaling = config.get("rope_scaling")
-    if not isinstance(scaling, dict):
-        return
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
-    if kind == "longrope" and "short_factor" in scaling:
-        # mlx-lm takes the long factors at every length, transformers only beyond the original one: so does no run here
-        config["rope_scaling"] = scaling | {"long_factor": scaling["short_factor"]}
-    if kind in ("yarn", "longrope") and scaling.get("attention_factor") is not None:
-        raise RefusedError(
-            f"config.json: rope type '{kind}' with attention_factor {scaling['attention_factor']} is none that mlx-lm"
-            " computes."
-        )
-    if kind == "dynamic":
-        raise RefusedError(
-            "config.json: rope type 'dynamic' changes with the length of the text; mlx-lm computes it otherwise."
-        )
 
 
 def empty_model(config: dict[str, Any]) -> nn.Module:
@@ -639,46 +485,6 @@ def activation_type(model: nn.Module) -> mx.Dtype:
     """Type that a model computes in: that of its embedding's output."""
     found: mx.Dtype = token_embedding(model)[1](mx.array([0])).dtype  # lazy: nothing is computed
     return found
-
-
-def identity(path: Path, patterns: Sequence[str] = ("*.json", "*.jinja", "*.safetensors")) -> str:
-    """SHA-256 that tells two bases apart: configuration, tokenizer, template and weights.
-
-    Weights up to 1 GB are hashed whole; of larger ones the headers, sizes and a sample of each file. Files and settings
-    on which neither tokens nor logits depend are passed over.
-    """
-    digest = hashlib.sha256()
-    small = sum(one.stat().st_size for one in path.glob("*.safetensors")) <= SMALL
-    for one in sorted(file for pattern in patterns for file in path.glob(pattern)):
-        if any(one.match(name) for name in IMMATERIAL_FILES):
-            continue
-        if one.name == "config.json":
-            digest.update(b"config.json\n" + _material(one))
-            continue
-        digest.update(f"{one.name} {one.stat().st_size}\n".encode())
-        with one.open("rb") as file:
-            if one.suffix != ".safetensors" or small:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-                continue
-            header = int.from_bytes(file.read(8), "little")
-            digest.update(file.read(min(header, 1 << 26)))
-            for start in range(8 + header, one.stat().st_size, 1 << 28):
-                file.seek(start)
-                digest.update(file.read(1 << 16))
-    return digest.hexdigest()
-
-
-def _material(path: Path) -> bytes:
-    """A configuration without what describes it only; as it stands if it is no JSON object."""
-    content = path.read_bytes()
-    try:
-        table = json.loads(content)
-    except (ValueError, RecursionError):
-        return content
-    if not isinstance(table, dict):
-        return content
-    kept = {key: value for key, value in table.items() if key not in IMMATERIAL_SETTINGS}
-    return json.dumps(kept, sort_keys=True).encode()
 
 
 def online() -> bool:
