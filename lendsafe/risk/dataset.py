@@ -122,11 +122,9 @@ def leaks(data: Dataset) -> list[tuple[str, float]]:
         return []
     found = []
     for name in data.features.names:
-        if (
-            name in data.frame
-            and (area := separation(data.frame[name].tolist(), data.frame[OUTCOME])) is not None
-        ):
-            if area >= LEAK:
+        if name in data.frame:
+            area = separation(data.frame[name].tolist(), data.frame[OUTCOME])
+            if area is not None and area >= LEAK:
                 found.append((name, area))
     return found
 

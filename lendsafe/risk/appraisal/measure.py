@@ -101,7 +101,7 @@ def appraise(
     performance, card = _performance(engine, part, resamples)
     say("Reasons: frequency, stability, interventions.")
     reasons = _reasons(engine, part)
-    declined = (part.scored.default_probability > engine.cutoff) & ~engine.blocked(part.scored.frame)
+    declined = (part.scored.default_probability > engine.cutoff) & ~part.scored.facts.blocked
     points = np.asarray(part.scored.points, dtype=np.float64)
     groups, crossed = _groups(engine, part, sample, resamples)
     return Appraisal(
@@ -164,7 +164,7 @@ def feature_facts(engine: RiskEngine) -> tuple[FeatureFacts, ...]:
 
 def _fitted_on(engine: RiskEngine, frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Which applications the model was trained on, by content, ``(n,)``."""
-    content = seen.hashes(engine.features.encode(frame).to_numpy())
+    content = seen.hashes(engine.features.matrix(frame))
     return seen.among(content, seen.unpacked(engine.training.seen))
 
 
@@ -177,7 +177,7 @@ def _measured(engine: RiskEngine, sample: Sample, fitted: NDArray[np.bool_]) -> 
         )
     left = frame.iloc[rows].reset_index(drop=True)
     scored = engine.score(left)
-    decided = decisions(left, scored.default_probability, engine.cutoff, engine.policy, scored.counteroffers)
+    decided = decisions(scored.default_probability, engine.cutoff, scored.facts, scored.counteroffers)
     outcome = _outcome(left)
     inside = np.flatnonzero(fitted & ~np.isnan(_outcome(frame)))
     train, past = None, frame.iloc[inside].reset_index(drop=True)
@@ -186,7 +186,7 @@ def _measured(engine: RiskEngine, sample: Sample, fitted: NDArray[np.bool_]) -> 
         if sample.protected is not None:
             groups = sample.protected.reset_index(drop=True).iloc[inside].reset_index(drop=True)
         train = alternatives.Part(
-            values=engine.features.encode(past).to_numpy(),
+            values=engine.features.matrix(past),
             outcome=_outcome(past).astype(np.int64),
             blocked=engine.blocked(past),
             protected=groups,
@@ -195,7 +195,7 @@ def _measured(engine: RiskEngine, sample: Sample, fitted: NDArray[np.bool_]) -> 
         frame=frame,
         rows=rows,
         scored=scored,
-        values=engine.features.encode(left).to_numpy(),
+        values=engine.features.matrix(left),
         outcome=outcome,
         decided=np.array(decided, dtype=object),
         train=train,
@@ -281,7 +281,7 @@ def _performance(
 def _reasons(engine: RiskEngine, part: _Measured) -> Reasons | None:
     """Of applications that the score declines: which reasons, and how stable they are."""
     scored = part.scored
-    rows = np.flatnonzero((scored.default_probability > engine.cutoff) & ~engine.blocked(scored.frame))
+    rows = np.flatnonzero((scored.default_probability > engine.cutoff) & ~scored.facts.blocked)
     if not len(rows):
         return None
     order, counts = ranking.top(scored.contributions[rows], engine.config)
@@ -397,7 +397,7 @@ def _alternatives(
     test = alternatives.Part(
         values=part.values[known],
         outcome=part.outcome[known].astype(np.int64),
-        blocked=engine.blocked(part.scored.frame)[known],
+        blocked=part.scored.facts.blocked[known],
         protected=groups,
     )
     return tuple(
@@ -422,7 +422,7 @@ def _vintages(
     if sample.dates is None:
         return ()
     frame = sample.frame.reset_index(drop=True)
-    probability = engine.default_probability(engine.features.encode(frame).to_numpy())
+    probability = engine.default_probability(engine.features.matrix(frame))
     passed = (probability <= engine.cutoff) & ~engine.blocked(frame)
     return tuple(
         vintages.vintages(

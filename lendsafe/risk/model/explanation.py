@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from lendsafe.product.table import IDENTIFIER
-from lendsafe.risk.decision import missing_items
 from lendsafe.risk.features import code_index
 from lendsafe.risk.model.counterfactual import counterfactual
 from lendsafe.risk.model.engine import RiskEngine
@@ -23,14 +22,13 @@ def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[dict[str, Any]]:
     change of the log-odds with the reasons' features at the background's values.
     """
     scored = engine.score(frame)
-    values = engine.features.encode(frame).to_numpy()
+    values = engine.features.matrix(frame)
     pushes = engine.attribute(values)
     index = code_index(values, engine.features.columns, engine.features.codes)
     decided = engine.decide(frame)
-    reasons = reasons_of(scored, engine.cutoff, list(decided["decision"]), engine.policy, engine.config)
-    strengths = strengths_of(scored, engine.policy, engine.config)
+    reasons = reasons_of(scored, engine.cutoff, list(decided["decision"]), engine.config)
+    strengths = strengths_of(scored, engine.config)
     change = counterfactual(engine, values, scored.contributions)
-    lacking = missing_items(frame, engine.policy)
     inputs = _inputs(engine)
     texts = {f.name for f in engine.features.features if f.levels}
 
@@ -68,7 +66,9 @@ def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[dict[str, Any]]:
                 "score": int(row["score"]),
                 "reasons": [factor(i, one) for one in reasons[i]],
                 "strengths": [] if incomplete else [factor(i, one) for one in strengths[i]],
-                "missing": [n for n, out in zip(engine.policy.required, lacking[i], strict=True) if out]
+                "missing": [
+                    n for n, out in zip(engine.policy.required, scored.facts.missing[i], strict=True) if out
+                ]
                 if incomplete
                 else [],
                 "counteroffer_amount": _value(row.get("counteroffer_amount", np.nan)),
