@@ -10,7 +10,6 @@ from shared_data import shared_data
 from lendsafe.errors import DataError, ExistsError
 from lendsafe.product import consumer, load
 from lendsafe.risk import dataset
-from lendsafe.risk.model.training import data_hash
 
 FILES = [
     "german_credit",
@@ -101,13 +100,3 @@ def test_lineage_is_json(tmp_path):
     )
     table = json.loads((tmp_path / "applications.json").read_text())
     assert table["lineage"]["set_aside"]["reject"].startswith("leak")
-
-
-def test_a_file_read_either_way_is_the_same_data_to_a_model(tmp_path):
-    """So a report knows its training file again, whoever read it, in whatever order its rows are."""
-    people().applications().to_csv(tmp_path / "h.csv", index=False)
-    one, other = pd.read_csv(tmp_path / "h.csv"), dataset.read(tmp_path / "h.csv", consumer()).frame
-    assert data_hash(one, consumer()) == data_hash(other, consumer()) == data_hash(other[::-1], consumer())
-    assert data_hash(other.assign(loan_amount=other["loan_amount"] + 1), consumer()) != data_hash(
-        other, consumer()
-    )

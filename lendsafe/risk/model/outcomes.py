@@ -151,8 +151,8 @@ def reasons_of(
 ) -> list[tuple[Reason, ...]]:
     """Reasons of every application: those of broken rules first, none if it is incomplete.
 
-    Whoever is declined or offered less gets at least the most adverse factor, material or not: no
-    principal factor may be left out (comment 9(b)(2)-4), and "no reason" is none.
+    Whoever is declined or offered less gets at least the most adverse factor that the facts allow, material
+    or not: no principal factor may be left out (comment 9(b)(2)-4), and "no reason" is none.
     """
     facts = scored.facts
     broken, lacking = facts.broken, facts.missing.any(axis=1)
@@ -167,7 +167,7 @@ def reasons_of(
         )
     for row, out in enumerate(outcomes):
         if not reasons[row] and out in ("declined", "counteroffer"):
-            reasons[row] = ranking.most_adverse(scored.contributions[row], scored.codes, config)
+            reasons[row] = ranking.most_adverse(allowed[row], scored.codes, config)
     return [() if out == "incomplete" else row for row, out in zip(reasons, outcomes, strict=True)]
 
 
