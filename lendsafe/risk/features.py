@@ -255,6 +255,6 @@ def code_index(values: Floats, features: Sequence[Feature], codes: Sequence[str]
             without = values[:, at] > 0
             index[without[:, None] & unknown & report] = position[flag.reason]
         if flag.stands_for:
-            columns = [i for i, one in enumerate(names) if one.split("=")[0] == flag.stands_for]
-            index[np.ix_(values[:, at] > 0, columns)] = position[flag.reason]
+            columns = np.array([one.split("=")[0] == flag.stands_for for one in names])
+            index[(values[:, at] > 0)[:, None] & columns] = position[flag.reason]
     return index

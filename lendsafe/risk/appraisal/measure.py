@@ -221,7 +221,7 @@ def _data(sample: Sample, part: _Measured, fitted: NDArray[np.bool_]) -> DataFac
             absent += [f"{name} {one}" for one in sorted(set(table[name].dropna().astype(str)) - left)]
     return DataFacts(
         source=str(lineage.get("source", "a table")),
-        schema=str(lineage.get("schema", "")),
+        product=str(lineage.get("product", "")),
         sha256=str(lineage.get("sha256", "")),
         edited_since_import=bool(lineage.get("edited_since_import", False)),
         set_aside=tuple(sorted(dict(lineage.get("set_aside", {})).items())),

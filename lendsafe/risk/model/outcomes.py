@@ -155,7 +155,8 @@ def reasons_of(
     or not: no principal factor may be left out (comment 9(b)(2)-4), and "no reason" is none.
     """
     facts = scored.facts
-    broken, lacking = facts.broken, facts.missing.any(axis=1)
+    broken = facts.broken
+    lacking = np.asarray(facts.missing.any(axis=1))
     against, _ = facts.denied
     # what the facts rule out is no reason, whatever an attribution says (comment 9(b)(2)-2)
     allowed = np.where(against, np.minimum(scored.contributions, 0), scored.contributions)

@@ -14,6 +14,7 @@ from lendsafe.risk.decision import Policy
 from lendsafe.risk.features import feature_set
 from lendsafe.risk.model import store, trees, ubjson
 from lendsafe.risk.model.engine import RiskEngine
+from lendsafe.risk.model.unknown import filled
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def test_xgboost_reads_the_file_and_predicts_the_same(folder):
     booster.load_model(folder / "model.ubj")
     engine = small_engine()
     values = engine.features.encode(people().frame).to_numpy()
+    values = filled(values, engine.features, engine.config)
     margins = booster.inplace_predict(values, predict_type="margin", missing=np.nan)
     expected = engine.calibration.slope * margins + engine.calibration.intercept
     assert engine.log_odds(values) == pytest.approx(expected, abs=1e-6)
@@ -74,7 +76,7 @@ def test_a_missing_file_is_named(folder):
     ("change", "message"),
     [
         (lambda t: t | {"cutoff": 0.5}, "changed after it was written"),
-        (lambda t: t | {"format": 2}, "format"),
+        (lambda t: t | {"format": 1}, "format"),
         (lambda t: {k: v for k, v in t.items() if k != "product"}, "changed after"),
     ],
 )
@@ -190,7 +192,7 @@ def test_20_000_mutated_model_files_neither_crash_nor_hang():
 def test_a_table_with_what_json_cannot_carry_is_refused(tmp_path, value):
     small_engine().save(tmp_path / "risk")
     path = tmp_path / "risk" / "model.json"
-    path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 1, "more": ' + value, 1))
+    path.write_bytes(path.read_bytes().replace(b'"format": 2', b'"format": 2, "more": ' + value, 1))
     assert value in path.read_bytes()
     with pytest.raises(RefusedError) as caught:
         RiskEngine.load(tmp_path / "risk")
