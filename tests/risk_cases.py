@@ -10,6 +10,7 @@ from lendsafe.corpus import process
 from lendsafe.product import Product, load, product_from
 from lendsafe.risk import dataset
 from lendsafe.risk.config import RiskConfig
+from lendsafe.risk.features import FeatureSet, feature_set
 from lendsafe.risk.model.engine import RiskEngine
 
 
@@ -34,6 +35,16 @@ def with_policy(product: Product, **policy) -> Product:
     table = json.loads(product.text)
     table["policy"] = table.get("policy", {}) | policy
     return product_from(table, product.name)
+
+
+def features_of(**risks: str) -> FeatureSet:
+    """Features that are numbers, each with its sign and a reason of its own name."""
+    table = {
+        "name": "made-up",
+        "fields": {name: {"kind": "number", "risk": risk, "reason": name} for name, risk in risks.items()},
+        "reasons": {name: {"statement": name.capitalize()} for name in risks},
+    }
+    return feature_set(product_from(table, "made-up"))
 
 
 @cache

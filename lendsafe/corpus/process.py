@@ -20,7 +20,7 @@ from lendsafe.fields import parse_toml
 from lendsafe.product import consumer
 from lendsafe.records import Applicant, Assessment
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, blocked, to_applicants
+from lendsafe.risk.decision import Facts, Policy, to_applicants
 from lendsafe.risk.features import code_index, feature_set
 from lendsafe.risk.model import ranking
 from lendsafe.risk.model.outcomes import Scored, assessments
@@ -159,14 +159,14 @@ def assess(
     settings = config or RiskConfig()
     codes = list(consumer().reasons)
     scored = Scored(
-        frame=population.frame,
+        facts=Facts(population.frame, Policy(feature_set())),
         default_probability=population.default_probability,
         contributions=true_reasons(population, limit),
         codes=codes,
         key_factors=key_factors(population),
         risk_model=f"latent process, version {parameters()['version']}",
     )
-    return assessments(scored, limit, Policy(feature_set()), settings, population.applicants)
+    return assessments(scored, limit, settings, population.applicants)
 
 
 def true_reasons(population: Population, cutoff: float | None = None) -> Floats:
@@ -174,7 +174,7 @@ def true_reasons(population: Population, cutoff: float | None = None) -> Floats:
     limit = parameters()["cutoff"] if cutoff is None else cutoff
     codes = list(consumer().reasons)
     features = feature_set()
-    index = code_index(features.encode(population.frame).to_numpy(), features.columns, codes)
+    index = code_index(features.matrix(population.frame), features.columns, codes)
     return ranking.grouped(population.terms - baseline(limit), index, len(codes))
 
 
@@ -210,7 +210,7 @@ def baseline(cutoff: float) -> Floats:
     """
     table = parameters()
     people = draw(table["reference_rows"], table["reference_seed"])
-    out = blocked(people.frame, Policy(feature_set()))
+    out = Facts(people.frame, Policy(feature_set())).blocked
     distance = _logit(cutoff) - _logit(people.default_probability)
     near = (distance >= 0) & (distance <= table["baseline_band"]) & ~out
     mean: Floats = people.terms[near].mean(axis=0)

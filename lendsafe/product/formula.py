@@ -10,6 +10,7 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,7 @@ def dimension(one: Formula, kinds: Mapping[str, str]) -> str:
     return _dimension(_parse(one.text), kinds)
 
 
+@lru_cache(maxsize=1_000)  # a condition is worked out for every application
 def _parse(text: str) -> ast.expr:
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"{len(text)} characters; at most {MOST_CHARACTERS}")

@@ -125,12 +125,29 @@ def listed(rejects: Sequence[Reject], lines: str = "line") -> str:
 
 def with_formulas(frame: pd.DataFrame, product: Product) -> pd.DataFrame:
     """The frame with the product's formulas worked out, replacing columns of their names."""
-    made: dict[str, Floats] = {}
-    for one in product.in_order_of_need:
-        assert one.formula is not None
-        columns = {name: made[name] if name in made else numbers(frame, name) for name in one.formula.names}
-        made[one.name] = one.formula(columns) if len(frame) else np.zeros(0)
+    columns = Columns(frame, product)
+    made = {one.name: columns[one.name] for one in product.in_order_of_need}
     return frame.assign(**made) if made else frame
+
+
+class Columns(dict[str, Floats]):
+    """Fields of applications as numbers, ``(n,)`` each, read when they are asked for and once; formulas worked out.
+
+    Args:
+        frame: Columns by field, ``n`` rows.
+        product: What they mean.
+    """
+
+    def __init__(self, frame: pd.DataFrame, product: Product) -> None:
+        super().__init__()
+        self.frame = frame
+        for one in product.in_order_of_need:
+            assert one.formula is not None
+            self[one.name] = one.formula(self) if len(frame) else np.zeros(0)
+
+    def __missing__(self, name: str) -> Floats:
+        self[name] = numbers(self.frame, name)
+        return self[name]
 
 
 def numbers(frame: pd.DataFrame, name: str) -> Floats:

@@ -86,8 +86,8 @@ def train_into(
     engine = RiskEngine.fit(data.frame, config, data.features, **known)
     if config.score_disclosed == "bureau" and not engine.uses_score:
         raise ConfigError(
-            f"score_disclosed is 'bureau', and model and policy do not use '{chosen.score.field or 'a score'}': "
-            "a letter cannot say that it was used. Set none or proprietary."
+            f"score_disclosed is 'bureau', and the model and the policy do not use "
+            f"'{chosen.score.field or 'a score'}': a letter cannot say that it was used. Set none or proprietary."
         )
     engine.save(out)
     return engine

@@ -4,6 +4,7 @@
 import) and ``OUT.protected.csv``, which no model ever reads. A raw file can be used without importing it.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from lendsafe.product.table import DECISION, IDENTIFIER, OUTCOME, Reject, Table,
 from lendsafe.risk.features import FeatureSet, feature_set
 
 FORMAT = 2
+MOST_BYTES = 10_000_000  # of an account; no import writes so much
+ACCOUNT = ("set_aside", "unmapped", "absent")  # of the raw file; an import no longer has these columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +98,25 @@ def read(
         frame=table.frame,
         features=features or feature_set(product, table.present),
         protected=_protected(apart, order) if apart else own,
-        lineage=table.lineage,
+        lineage=table.lineage | _import(path, table.lineage["sha256"]),
         rejects=table.rejects,
     )
+
+
+def _import(path: Path, digest: str) -> dict[str, Any]:
+    """What the account of a file's import adds to its lineage; nothing if no account lies beside it."""
+    place = _places(path)[1]
+    if not place.exists() or place.stat().st_size > MOST_BYTES:
+        return {}
+    try:
+        with disk_errors(place):
+            table = json.loads(place.read_bytes())
+        found = dict(table["lineage"]) if table["format"] == FORMAT else {}
+    except (ValueError, KeyError, TypeError, RecursionError):  # another file that happens to have its name
+        return {}
+    if not isinstance(written := found.get("applications_sha256"), str):
+        return {}
+    return {key: found[key] for key in ACCOUNT if key in found} | {"edited_since_import": written != digest}
 
 
 def with_decision_as_outcome(data: Dataset) -> Dataset:
@@ -122,9 +141,10 @@ def leaks(data: Dataset) -> list[tuple[str, float]]:
         return []
     found = []
     for name in data.features.names:
-        area = separation(data.frame[name].tolist(), data.frame[OUTCOME]) if name in data.frame else None
-        if area is not None and area >= LEAK:
-            found.append((name, area))
+        if name in data.frame:
+            area = separation(data.frame[name].tolist(), data.frame[OUTCOME])
+            if area is not None and area >= LEAK:
+                found.append((name, area))
     return found
 
 

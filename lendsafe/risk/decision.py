@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from lendsafe.product import Product
 from lendsafe.product.model import KnockOut
-from lendsafe.product.table import indicator, with_formulas
-from lendsafe.product.table import numbers as column_of
+from lendsafe.product.table import Columns, indicator
 from lendsafe.records import Applicant
-from lendsafe.risk.features import FeatureSet, numbers, unknown
+from lendsafe.risk.features import FeatureSet, unknown
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -64,52 +63,82 @@ class Policy:
         }
 
 
-def missing_items(frame: pd.DataFrame, policy: Policy) -> Flags:
-    """Which required items are not known, ``(n, required)``.
+@dataclass(frozen=True)
+class Facts:
+    """What applications say, whatever their score: each thing is worked out once, when it is asked for.
 
-    A code that stands in place of a value is no missing one, nor is what a report would have said where there
-    is no credit file.
+    Attributes:
+        frame: Application columns, ``n`` rows.
+        policy: Required items and knock-out rules.
     """
-    product = policy.product
-    columns = []
-    full = with_formulas(frame, product) if product.no_file else frame
-    for name in policy.required:
-        absent = unknown(frame, name)
-        one = product.fields[name]
-        for code in one.special:
-            if (at := indicator(name, code)) in frame:
-                absent = absent & ~(numbers(frame, at) > 0)
-        if one.origin == "consumer_report" and product.no_file in full:
-            absent = absent & ~(numbers(full, product.no_file) > 0)
-        columns.append(absent)
-    return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0), dtype=bool)
 
+    frame: pd.DataFrame
+    policy: Policy
 
-def knocked_out(frame: pd.DataFrame, policy: Policy) -> Flags:
-    """Which rules each application breaks, ``(n, rules)``; an unknown value breaks none."""
-    full = with_formulas(frame, policy.product) if policy.knockouts else frame
-    columns = [_breaks(full, policy.product, rule) for rule in policy.knockouts]
-    return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0), dtype=bool)
+    @cached_property
+    def missing(self) -> Flags:
+        """Which required items are not known, ``(n, required)``.
 
+        A code that stands in place of a value is no missing one, nor is what a report would have said where
+        there is no credit file.
+        """
+        product = self.policy.product
+        columns = []
+        for name in self.policy.required:
+            one = product.fields[name]
+            absent = np.isnan(self.columns[name]) if one.numeric else np.ones(len(self.frame), dtype=bool)
+            if absent.any():  # or no number
+                absent = unknown(self.frame, name)
+            for code in one.special:
+                absent = absent & ~(self.columns[indicator(name, code)] > 0)
+            if one.origin == "consumer_report" and product.no_file:
+                absent = absent & ~(self.columns[product.no_file] > 0)
+            columns.append(absent)
+        return self._stacked(columns)
 
-def blocked(frame: pd.DataFrame, policy: Policy) -> Flags:
-    """Applications that a rule declines or that are incomplete, ``(n,)``."""
-    return np.asarray(knocked_out(frame, policy).any(axis=1) | missing_items(frame, policy).any(axis=1))
+    @cached_property
+    def broken(self) -> Flags:
+        """Which rules each application breaks, ``(n, rules)``; an unknown value breaks none."""
+        return self._stacked([self._breaks(rule) for rule in self.policy.knockouts])
 
+    @cached_property
+    def blocked(self) -> Flags:
+        """Applications that a rule declines or that are incomplete, ``(n,)``."""
+        return np.asarray(self.broken.any(axis=1) | self.missing.any(axis=1))
 
-def denied(frame: pd.DataFrame, product: Product, codes: Sequence[str]) -> tuple[Flags, Flags]:
-    """Reasons that the facts of each application rule out, against and in favour, ``(n, codes)`` each.
+    @cached_property
+    def denied(self) -> tuple[Flags, Flags]:
+        """Reasons that the facts of each application rule out, against and in favour, ``(n, codes)`` each.
 
-    A condition that cannot be judged, since a fact is not known, denies nothing here.
-    """
-    against, in_favor = np.zeros((2, len(frame), len(codes)), dtype=bool)
-    full = with_formulas(frame, product)
-    for at, code in enumerate(codes):
-        one = product.reasons[code]
-        for rule, flags in ((one.adverse_if, against), (one.favorable_if, in_favor)):
-            if rule is not None:
-                flags[:, at] = rule({name: column_of(full, name) for name in rule.names}) == 0
-    return against, in_favor
+        A condition that cannot be judged, since a fact is not known, denies nothing here.
+        """
+        reasons = self.policy.product.reasons.values()
+        against, in_favor = np.zeros((2, len(self.frame), len(reasons)), dtype=bool)
+        for at, one in enumerate(reasons):
+            for rule, flags in ((one.adverse_if, against), (one.favorable_if, in_favor)):
+                if rule is not None:
+                    flags[:, at] = rule(self.columns) == 0
+        return against, in_favor
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The applications as numbers, formulas worked out."""
+        return Columns(self.frame, self.policy.product)
+
+    def _stacked(self, columns: Sequence[Flags]) -> Flags:
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self.frame), 0), dtype=bool)
+
+    def _breaks(self, rule: KnockOut) -> Flags:
+        found = np.zeros(len(self.frame), dtype=bool)
+        if rule.above is not None:
+            found |= self.columns[rule.field] > rule.above
+        if rule.below is not None:
+            found |= self.columns[rule.field] < rule.below
+        if rule.equals and self.policy.product.fields[rule.field].kind == "yesno":
+            found |= self.columns[rule.field] == (rule.equals.lower() in ("yes", "true"))
+        elif rule.equals and rule.field in self.frame:
+            found |= (self.frame[rule.field] == rule.equals).to_numpy(dtype=bool)
+        return found
 
 
 def to_applicants(frame: pd.DataFrame, product: Product) -> list[Applicant]:
@@ -146,23 +175,6 @@ def _plain(kind: str, value: object) -> float | int | str | bool:
     if kind in ("count", "score"):
         return int(value)  # type: ignore[call-overload]  # a number of the frame
     return value if isinstance(value, str) else float(value)  # type: ignore[arg-type]
-
-
-def _breaks(frame: pd.DataFrame, product: Product, rule: KnockOut) -> Flags:
-    found = np.zeros(len(frame), dtype=bool)
-    if rule.above is not None or rule.below is not None:
-        values = column_of(frame, rule.field)
-        if rule.above is not None:
-            found |= values > rule.above
-        if rule.below is not None:
-            found |= values < rule.below
-    if rule.equals and rule.field in frame:
-        if product.fields[rule.field].kind == "yesno":
-            wanted = 1.0 if rule.equals.lower() in ("yes", "true") else 0.0
-            found |= column_of(frame, rule.field) == wanted
-        else:
-            found |= (frame[rule.field] == rule.equals).to_numpy(dtype=bool)
-    return found
 
 
 def _always(product: Product, name: str) -> bool:

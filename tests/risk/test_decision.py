@@ -1,6 +1,7 @@
 """The decision: completeness, knock-out rules, cut-off, counteroffer; and the reasons that belong to each."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -9,17 +10,22 @@ import pytest
 from applicants import changed
 from hypothesis import given
 from hypothesis import strategies as st
-from risk_cases import frame, german, german_engine, people, small_engine
+from risk_cases import frame, german, german_engine, people, small_engine, with_policy
 from scipy.special import expit
 
 from lendsafe.errors import ConfigError, DataError
-from lendsafe.risk import decision
+from lendsafe.product import consumer, load, product_from
+from lendsafe.records import Applicant
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, default_policy, read_policy
-from lendsafe.risk.features import to_frame
-from lendsafe.risk.model import scale
+from lendsafe.risk.decision import Facts, Policy
+from lendsafe.risk.features import FeatureSet, feature_set, to_frame
+from lendsafe.risk.model import outcomes, scale
 from lendsafe.risk.model.engine import agreement, needs_review
 from lendsafe.risk.model.scale import cutoff_points, points
+
+
+def broken(**columns):
+    return Facts(frame(**columns), Policy(feature_set())).broken.any()
 
 
 def assess(**columns):
@@ -63,12 +69,12 @@ def test_a_failed_score_adds_its_own_reasons_after_the_rules_four_in_all():
 
 
 def test_an_unknown_value_breaks_no_rule():
-    assert not decision.knocked_out(frame(bankruptcies=None), default_policy()).any()
+    assert not broken(bankruptcies=None)
 
 
 def test_a_value_at_the_limit_of_a_rule_passes():
-    assert not decision.knocked_out(frame(debt_to_income=65.0), default_policy()).any()
-    assert decision.knocked_out(frame(debt_to_income=65.1), default_policy()).any()
+    assert not broken(debt_to_income=65.0)
+    assert broken(debt_to_income=65.1)
 
 
 def test_a_counteroffer_is_the_largest_smaller_amount_that_passes():
@@ -113,8 +119,9 @@ def test_the_cutoff_of_expected_loss_by_hand():
 def test_points_by_hand():
     config = RiskConfig()
     odds = np.array([20.0, 40.0, 10.0])  # of repayment
-    assert points(-np.log(odds), 0.0477, config).tolist() == [500, 540, 460]
-    assert cutoff_points(0.0477, config) == 500
+    cutoff = float(expit(-np.log(20.0)))  # 1 / 21, to the bit as the first of them has it
+    assert points(-np.log(odds), cutoff, config).tolist() == [500, 540, 460]
+    assert cutoff_points(cutoff, config) == 500
 
 
 @given(st.lists(st.floats(-30, 30), min_size=1, max_size=50), st.floats(0.001, 0.999))
@@ -141,31 +148,36 @@ def test_a_weight_counts_as_so_many_applications(rows, rate):
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
+    ("policy", "message"),
     [
         ({"required": ["zip"]}, "no field 'zip'"),
         ({"required": ["anual_income"]}, "Did you mean 'annual_income'"),
-        (
-            {"knockouts": [{"field": "bankruptcies", "above": 1, "reason": "nothing"}]},
-            "unknown reason 'nothing'",
-        ),
-        (
-            {"knockouts": [{"field": "bankruptcies", "above": "1", "reason": "bankruptcy"}]},
-            "expected a number",
-        ),
-        ({"knockout": []}, "'knockout' is an unknown key."),
+        ({"knockouts": [{"field": "bankruptcies", "above": 1, "reason": "nothing"}]}, "'nothing'"),
+        ({"knockouts": [{"field": "bankruptcies", "above": "1", "reason": "bankruptcy"}]}, "a number"),
+        ({"knockouts": [{"field": "loan_purpose", "above": 1, "reason": "bankruptcy"}]}, "loan_purpose"),
+        ({"knockout": []}, "unknown key"),
     ],
 )
-def test_a_wrong_policy_is_refused(table, message):
-    with pytest.raises(ConfigError, match=message):
-        read_policy(table, "policy.toml")
+def test_a_wrong_policy_is_refused(policy, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        with_policy(consumer(), **policy)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_table_may_have_rules_on_its_own_columns():
-    features = german().features
-    rule = {"field": "duration_in_month", "above": 60, "reason": "duration"}
-    policy = read_policy({"required": ["savings_account_and_bonds"], "knockouts": [rule]}, "p", features)
-    engine = dataclasses.replace(german_engine(), policy=policy)
+def with_rules(**policy):
+    """The German model under other rules."""
+    product = with_policy(load("german"), **policy)
+    features = FeatureSet(product=product, names=german().features.names)
+    return dataclasses.replace(german_engine(), features=features, policy=Policy(features))
+
+
+def test_a_product_may_have_rules_on_its_own_fields():
+    rules = [
+        {"field": "duration_in_month", "above": 60, "reason": "duration"},
+        {"field": "purpose", "equals": "education", "reason": "purpose"},
+    ]
+    engine = with_rules(required=["savings_account_and_bonds"], knockouts=rules)
+    assert set(german().frame["purpose"][:3]) == {"radio/television", "education"}
     table = german().frame.assign(
         duration_in_month=[72, *german().frame["duration_in_month"][1:]],
         savings_account_and_bonds=["... < 100 DM", None, *german().frame["savings_account_and_bonds"][2:]],
@@ -173,8 +185,36 @@ def test_a_table_may_have_rules_on_its_own_columns():
     decided = engine.decide(table)
     assert (decided["decision"][0], decided["reason_1"][0]) == ("declined", "duration")
     assert (decided["decision"][1], decided["missing"][1]) == ("incomplete", "savings_account_and_bonds")
-    with pytest.raises(ConfigError, match="no field 'purpose'"):  # a text has no limit
-        read_policy({"knockouts": [rule | {"field": "purpose"}]}, "p", features)
+    assert (decided["decision"][2], decided["reason_1"][2]) == ("declined", "purpose")
+
+
+def test_what_a_feature_needs_that_names_no_reason_for_a_missing_value_is_required():
+    required = with_rules(required=[]).policy.required
+    without = {f.name for f in german().features.features if not f.when_missing}
+    assert set(required) == without
+    assert "savings_account_and_bonds" not in required
+
+
+def test_a_reason_that_the_facts_rule_out_is_none():
+    """Nobody without a late payment is told of one, nor praised for none who has some, whatever pushes most."""
+    engine, table = small_engine(), people().frame
+    scored = engine.score(table)
+    late, clean = (table["delinquencies_24m"] > 0).to_numpy(), (table["delinquencies_24m"] == 0).to_numpy()
+    pushes = np.full_like(scored.contributions, 0.01)  # of no other is there a material one
+    pushes[:, engine.features.codes.index("delinquency")] = 2.0
+
+    def told(contributions, side):
+        changed = dataclasses.replace(scored, contributions=contributions)
+        found = outcomes.assessments(changed, engine.cutoff, engine.config)
+        return np.array(["delinquency" in [r.code for r in getattr(one, side)] for one in found]), found
+
+    against, found = told(pushes, "reasons")
+    assert not against[clean].any()
+    assert against[late & np.array([one.decision != "incomplete" for one in found])].all()
+    assert all(one.reasons for one in found if one.decision == "declined")
+    in_favor, _ = told(-pushes, "strengths")
+    assert not in_favor[late].any()
+    assert in_favor[clean].any()
 
 
 def test_records_and_frames_are_assessed_alike():
@@ -210,9 +250,21 @@ def test_no_application_and_a_frame_of_none():
     assert small_engine().assess_many(to_frame([])) == []
 
 
-def test_a_table_model_assesses_no_applicant():
-    with pytest.raises(DataError, match="lendsafe risk score"):
+def test_a_model_assesses_no_applicant_of_another_product():
+    with pytest.raises(DataError, match="is of product 'consumer'; this model was trained for 'german'"):
         german_engine().assess_many(people().applicants[:1])
+
+
+def test_words_of_a_product_may_change_after_training_and_its_rules_may_not():
+    """A model goes on with a reworded product; it refuses one that decides otherwise."""
+    table = json.loads(consumer().text)
+    table["fields"]["annual_income"]["label"] = "income of a year"
+    one = people().applicants[0]
+    reworded = Applicant(one.applicant_id, one.given, product_from(table, "consumer"))
+    assert small_engine().assess(reworded).decision == small_engine().assess(one).decision
+    stricter = Applicant(one.applicant_id, one.given, with_policy(consumer(), required=[]))
+    with pytest.raises(DataError, match="Train again"):
+        small_engine().assess(stricter)
 
 
 def test_agreement_by_hand():
@@ -236,9 +288,10 @@ def test_a_bureaus_key_factors_are_never_inferred_and_a_proprietary_scores_own_a
 
 def test_the_identity_changes_with_anything_that_changes_an_assessment():
     engine = small_engine()
+    lenient = FeatureSet(product=with_policy(consumer(), required=[]), names=engine.features.names)
     changes = (
-        {"cutoff": 0.5}, {"policy": Policy()}, {"config": RiskConfig(materiality=0.3)},
-        {"background": engine.background[:40]},
+        {"cutoff": 0.5}, {"features": lenient, "policy": Policy(lenient)},
+        {"config": RiskConfig(materiality=0.3)}, {"background": engine.background[:40]},
     )  # fmt: skip
     names = {dataclasses.replace(engine, **change).identity for change in changes}
     assert len(names | {engine.identity}) == 5

@@ -89,7 +89,9 @@ def test_levels_without_order_are_columns_of_their_own():
     feature = Feature(name="home", reason="r", levels=("own", "rent"), ordered=False)
     found = encode_column(pd.Series(["rent", None, "own"]), feature)
     assert list(found) == ["home=own", "home=rent"]
-    assert np.array_equal(found.to_numpy(), [[0, 1], [np.nan, np.nan], [1, 0]], equal_nan=True)
+    assert np.array_equal(
+        np.stack(list(found.values()), axis=1), [[0, 1], [np.nan, np.nan], [1, 0]], equal_nan=True
+    )
 
 
 def test_levels_in_order_count_up():

@@ -24,8 +24,9 @@ from lendsafe.mlx_lora.exchange.loading import Base
 from lendsafe.mlx_lora.form import Form
 from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.runs import checkpoint, record
+from lendsafe.mlx_lora.runs.examples import tokenize
 from lendsafe.mlx_lora.runs.parallel import Parallel
-from lendsafe.mlx_lora.runs.run import Dataset, Result, Start, fine_tune, tokenize
+from lendsafe.mlx_lora.runs.run import Dataset, Result, Start, fine_tune
 from lendsafe.mlx_lora.step.objective import Pair, margins, preference
 from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens, prompt_ids

@@ -75,7 +75,7 @@ def intervene(
         frame: Applications, ``n`` rows.
         reasons: Codes stated for each.
     """
-    values = engine.features.encode(frame).to_numpy()
+    values = engine.features.matrix(frame)
     codes = engine.features.codes
     index = code_index(values, engine.features.columns, codes)
     step = max(1, len(engine.background) // ROWS)

@@ -103,7 +103,7 @@ def appraise(
     performance, card = _performance(engine, part, resamples)
     say("Reasons: frequency, stability, interventions.")
     reasons = _reasons(engine, part)
-    declined = (part.scored.default_probability > engine.cutoff) & ~engine.blocked(part.scored.frame)
+    declined = (part.scored.default_probability > engine.cutoff) & ~part.scored.facts.blocked
     points = np.asarray(part.scored.points, dtype=np.float64)
     groups, crossed = _groups(engine, part, sample, resamples)
     return Appraisal(
@@ -166,7 +166,7 @@ def feature_facts(engine: RiskEngine) -> tuple[FeatureFacts, ...]:
 
 def _fitted_on(engine: RiskEngine, frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Which applications the model was trained on, by content, ``(n,)``."""
-    content = seen.hashes(engine.features.encode(frame).to_numpy())
+    content = seen.hashes(engine.features.matrix(frame))
     return seen.among(content, seen.unpacked(engine.training.seen))
 
 
@@ -179,7 +179,7 @@ def _measured(engine: RiskEngine, sample: Sample, fitted: NDArray[np.bool_]) -> 
         )
     left = frame.iloc[rows].reset_index(drop=True)
     scored = engine.score(left)
-    decided = decisions(left, scored.default_probability, engine.cutoff, engine.policy, scored.counteroffers)
+    decided = decisions(scored.default_probability, engine.cutoff, scored.facts, scored.counteroffers)
     outcome = _outcome(left)
     inside = np.flatnonzero(fitted & ~np.isnan(_outcome(frame)))
     train, past = None, frame.iloc[inside].reset_index(drop=True)
@@ -188,7 +188,7 @@ def _measured(engine: RiskEngine, sample: Sample, fitted: NDArray[np.bool_]) -> 
         if sample.protected is not None:
             groups = sample.protected.reset_index(drop=True).iloc[inside].reset_index(drop=True)
         train = alternatives.Part(
-            values=engine.features.encode(past).to_numpy(),
+            values=engine.features.matrix(past),
             outcome=_outcome(past).astype(np.int64),
             blocked=engine.blocked(past),
             protected=groups,
@@ -197,7 +197,7 @@ def _measured(engine: RiskEngine, sample: Sample, fitted: NDArray[np.bool_]) -> 
         frame=frame,
         rows=rows,
         scored=scored,
-        values=engine.features.encode(left).to_numpy(),
+        values=engine.features.matrix(left),
         outcome=outcome,
         decided=np.array(decided, dtype=object),
         train=train,
@@ -223,7 +223,7 @@ def _data(sample: Sample, part: _Measured, fitted: NDArray[np.bool_]) -> DataFac
             absent += [f"{name} {one}" for one in sorted(set(table[name].dropna().astype(str)) - left)]
     return DataFacts(
         source=str(lineage.get("source", "a table")),
-        schema=str(lineage.get("schema", "")),
+        product=str(lineage.get("product", "")),
         sha256=str(lineage.get("sha256", "")),
         edited_since_import=bool(lineage.get("edited_since_import", False)),
         set_aside=tuple(sorted(dict(lineage.get("set_aside", {})).items())),
@@ -283,7 +283,7 @@ def _performance(
 def _reasons(engine: RiskEngine, part: _Measured) -> Reasons | None:
     """Of applications that the score declines: which reasons, and how stable they are."""
     scored = part.scored
-    rows = np.flatnonzero((scored.default_probability > engine.cutoff) & ~engine.blocked(scored.frame))
+    rows = np.flatnonzero((scored.default_probability > engine.cutoff) & ~scored.facts.blocked)
     if not len(rows):
         return None
     order, counts = ranking.top(scored.contributions[rows], engine.config)
@@ -405,7 +405,7 @@ def _alternatives(
     test = alternatives.Part(
         values=part.values[known],
         outcome=part.outcome[known].astype(np.int64),
-        blocked=engine.blocked(part.scored.frame)[known],
+        blocked=part.scored.facts.blocked[known],
         protected=groups,
     )
     return tuple(
@@ -430,7 +430,7 @@ def _vintages(
     if sample.dates is None:
         return ()
     frame = sample.frame.reset_index(drop=True)
-    probability = engine.default_probability(engine.features.encode(frame).to_numpy())
+    probability = engine.default_probability(engine.features.matrix(frame))
     passed = (probability <= engine.cutoff) & ~engine.blocked(frame)
     return tuple(
         vintages.vintages(

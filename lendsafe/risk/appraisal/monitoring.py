@@ -100,7 +100,7 @@ def monitor(engine: RiskEngine, sample: Sample, limits: Limits | None = None) ->
     scored = engine.score(frame)
     values = engine.features.encode(frame).to_numpy()
     decided = np.array(
-        decisions(frame, scored.default_probability, engine.cutoff, engine.policy, scored.counteroffers),
+        decisions(scored.default_probability, engine.cutoff, scored.facts, scored.counteroffers),
         dtype=object,
     )
     outcome = numbers(frame, training.OUTCOME) if training.OUTCOME in frame else np.full(len(frame), np.nan)

@@ -25,7 +25,7 @@ class Sample:
     Attributes:
         frame: Their columns; ``defaulted`` for outcomes, ``decision`` for the lender's own decisions.
         protected: Groups, one column per attribute, in the order of ``frame``.
-        lineage: Where they come from: ``source``, ``schema``, ``sha256``, ``set_aside``, ``unmapped``,
+        lineage: Where they come from: ``source``, ``product``, ``sha256``, ``set_aside``, ``unmapped``,
             ``absent``, as far as it is known.
         dates: Date of each application, ``(n,)``.
         references: Group that others are compared with, by attribute.
@@ -60,7 +60,7 @@ class DataFacts:
 
     Attributes:
         source: Name of the file.
-        schema: How it was read.
+        product: What its columns were read by.
         sha256: Hash of the file.
         edited_since_import: Whether it was changed after it was imported.
         set_aside: Columns that never reach a model, and why.
@@ -74,7 +74,7 @@ class DataFacts:
     """
 
     source: str
-    schema: str
+    product: str
     sha256: str
     edited_since_import: bool
     set_aside: tuple[tuple[str, str], ...]

@@ -18,7 +18,7 @@ from scipy.special import expit
 from lendsafe.errors import DataError
 from lendsafe.records import Applicant, Assessment
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import blocked
+from lendsafe.risk.decision import Facts
 from lendsafe.risk.features import FeatureSet, code_index, numbers, to_frame
 from lendsafe.risk.model import backend, ranking, store, training
 from lendsafe.risk.model.fitted import Fitted
@@ -148,18 +148,19 @@ class RiskEngine(Fitted):
 
     def score(self, frame: pd.DataFrame) -> Scored:
         """Probability, contributions by reason, points and agreement of applications."""
-        values = self.features.encode(frame).to_numpy()
+        facts = Facts(frame, self.policy)
+        values = self.features.matrix(frame, facts.columns)
         log_odds = self.log_odds(values)
         contributions = self._contributions(values, log_odds)
         native = self.grouped(values, self._native(values) - self._native_baseline)
         return Scored(
-            frame=frame,
+            facts=facts,
             default_probability=np.asarray(expit(log_odds), dtype=np.float64),
             contributions=contributions,
             codes=self.features.codes,
             points=points(log_odds, self.cutoff, self.config),
             agreement=agreement(contributions, native, self.config),
-            counteroffers=self._counteroffers(frame, log_odds),
+            counteroffers=self._counteroffers(facts, log_odds),
             key_factors=self._key_factors(contributions),
             risk_model=self.identity,
         )
@@ -179,7 +180,7 @@ class RiskEngine(Fitted):
 
     def decide(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Decisions and reasons of any kind of table, one row per application, in its order."""
-        return table(self.score(frame), self.cutoff, self.policy, self.config)
+        return table(self.score(frame), self.cutoff, self.config)
 
     def explain(self, frame: pd.DataFrame) -> "list[Explained]":
         """Decision, reasons and what is behind them, of each application of a frame."""
@@ -212,7 +213,7 @@ class RiskEngine(Fitted):
         people = None if isinstance(applications, pd.DataFrame) else applications
         if not len(frame):
             return []
-        return assessments(self.score(frame), self.cutoff, self.policy, self.config, people)
+        return assessments(self.score(frame), self.cutoff, self.config, people)
 
     def _refuse_other_products(self, applicants: Sequence[Applicant]) -> None:
         own = self.features.product
@@ -223,7 +224,7 @@ class RiskEngine(Fitted):
                     f"'{own.name}', which differs in fields, reasons or policy. Train again with the product in use."
                 )
 
-    def _counteroffers(self, frame: pd.DataFrame, log_odds: Floats) -> Floats | None:
+    def _counteroffers(self, facts: Facts, log_odds: Floats) -> Floats | None:
         """Largest smaller amount that would pass, in whole 500 USD; NaN where none.
 
         With the constraints a smaller amount is never riskier, so the largest is found by halving;
@@ -233,18 +234,18 @@ class RiskEngine(Fitted):
         amount = self.features.product.request.amount
         if not share or amount not in self.features.inputs:
             return None
-        failed = np.flatnonzero((expit(log_odds) > self.cutoff) & ~self.blocked(frame))
-        rows = frame.iloc[failed]
+        failed = np.flatnonzero((expit(log_odds) > self.cutoff) & ~facts.blocked)
+        rows = facts.frame.iloc[failed]
         asked = numbers(rows, amount)
 
         def passes(which: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.bool_]:
             smaller = rows.iloc[which].assign(**{amount: steps * OFFER_ROUNDING})
-            return self.default_probability(self.features.encode(smaller).to_numpy()) <= self.cutoff
+            return self.default_probability(self.features.matrix(smaller)) <= self.cutoff
 
         low = np.maximum(np.ceil(share * asked / OFFER_ROUNDING), 1).astype(np.int64)
         high = np.ceil(asked / OFFER_ROUNDING).astype(np.int64) - 1
         search = _halving if self.config.monotone else _descent
-        found = np.full(len(frame), np.nan)
+        found = np.full(len(log_odds), np.nan)
         found[failed] = search(low, high, passes) * OFFER_ROUNDING
         return found
 
@@ -266,7 +267,7 @@ class RiskEngine(Fitted):
 
     def blocked(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Applications that a rule declines or that are incomplete, ``(n,)``."""
-        return blocked(frame, self.policy)
+        return Facts(frame, self.policy).blocked
 
     def _key_factors(self, contributions: Floats) -> list[tuple[str, ...]] | None:
         """Key factors of this model's own score, if that is the score which is disclosed.

@@ -8,7 +8,6 @@ import pandas as pd
 
 from lendsafe.product.table import IDENTIFIER
 from lendsafe.records import Reason
-from lendsafe.risk.decision import missing_items
 from lendsafe.risk.features import code_index
 from lendsafe.risk.model.counterfactual import counterfactual
 from lendsafe.risk.model.engine import RiskEngine
@@ -91,14 +90,13 @@ def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[Explained]:
         DataError: If a column is absent or a value cannot be used.
     """
     scored = engine.score(frame)
-    values = engine.features.encode(frame).to_numpy()
+    values = engine.features.matrix(frame)
     pushes = engine.attribute(values)
     index = code_index(values, engine.features.columns, engine.features.codes)
     decided = engine.decide(frame)
-    reasons = reasons_of(scored, engine.cutoff, list(decided["decision"]), engine.policy, engine.config)
-    strengths = strengths_of(scored, engine.policy, engine.config)
+    reasons = reasons_of(scored, engine.cutoff, list(decided["decision"]), engine.config)
+    strengths = strengths_of(scored, engine.config)
     change = counterfactual(engine, values, scored.contributions)
-    lacking = missing_items(frame, engine.policy)
     inputs = _inputs(engine)
     texts = {f.name for f in engine.features.features if f.levels}
 
@@ -134,7 +132,9 @@ def explain(engine: RiskEngine, frame: pd.DataFrame) -> list[Explained]:
                 score=int(row["score"]),
                 reasons=tuple(factor(i, one) for one in reasons[i]),
                 strengths=() if incomplete else tuple(factor(i, one) for one in strengths[i]),
-                missing=tuple(n for n, out in zip(engine.policy.required, lacking[i], strict=True) if out)
+                missing=tuple(
+                    n for n, out in zip(engine.policy.required, scored.facts.missing[i], strict=True) if out
+                )
                 if incomplete
                 else (),
                 counteroffer_amount=_number(row.get("counteroffer_amount", np.nan)),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lendsafe.records import Applicant, Assessment, Decision, Reason
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, denied, knocked_out, missing_items, to_applicants
+from lendsafe.risk.decision import Facts, Policy, to_applicants
 from lendsafe.risk.model import ranking
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,7 @@ class Scored:
     """What the model (or, on synthetic data, the process itself) says about applications.
 
     Attributes:
-        frame: Application columns, ``n`` rows.
+        facts: What the ``n`` applications say.
         default_probability: ``(n,)``, in [0, 1].
         contributions: Per reason, ``(n, codes)``, on the log-odds against the baseline.
         codes: Reasons, in the catalogue's order.
@@ -31,7 +31,7 @@ class Scored:
         risk_model: Identity of the model.
     """
 
-    frame: pd.DataFrame
+    facts: Facts
     default_probability: Floats
     contributions: Floats
     codes: Sequence[str]
@@ -41,12 +41,16 @@ class Scored:
     key_factors: Sequence[tuple[str, ...]] | None = field(default=None)
     risk_model: str = ""
 
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Application columns, ``n`` rows."""
+        return self.facts.frame
+
 
 def decisions(
-    frame: pd.DataFrame,
     default_probability: Floats,
     cutoff: float,
-    policy: Policy,
+    facts: Facts,
     counteroffers: Floats | None = None,
 ) -> list[Decision]:
     """Decide each application: rules, then completeness, then the cut-off.
@@ -55,24 +59,22 @@ def decisions(
     "incomplete" is none (comment 9(a)(1)-4).
 
     Args:
-        frame: Application columns.
         default_probability: ``(n,)``.
         cutoff: Largest probability that is approved.
-        policy: Required items and rules.
+        facts: What is missing, and which rules are broken.
         counteroffers: Amount that would be approved instead, NaN where none.
     """
     outcome = np.where(default_probability <= cutoff, "approved", "declined").astype(object)
     if counteroffers is not None:
         outcome[(outcome == "declined") & ~np.isnan(counteroffers)] = "counteroffer"
-    outcome[missing_items(frame, policy).any(axis=1)] = "incomplete"
-    outcome[knocked_out(frame, policy).any(axis=1)] = "declined"
+    outcome[facts.missing.any(axis=1)] = "incomplete"
+    outcome[facts.broken.any(axis=1)] = "declined"
     return list(outcome)
 
 
 def assessments(
     scored: Scored,
     cutoff: float,
-    policy: Policy,
     config: RiskConfig,
     applicants: Sequence[Applicant] | None = None,
 ) -> list[Assessment]:
@@ -81,15 +83,14 @@ def assessments(
     Args:
         scored: Probabilities and contributions.
         cutoff: Largest probability that is approved.
-        policy: Required items and rules.
         config: How many reasons, which floor.
         applicants: The applications as records, built from the frame if not given.
     """
+    facts, policy = scored.facts, scored.facts.policy
     people = applicants if applicants is not None else to_applicants(scored.frame, policy.product)
-    lacking = missing_items(scored.frame, policy)
-    favourable = strengths_of(scored, policy, config)
-    outcomes = decisions(scored.frame, scored.default_probability, cutoff, policy, scored.counteroffers)
-    reasons = reasons_of(scored, cutoff, outcomes, policy, config)
+    favourable = strengths_of(scored, config)
+    outcomes = decisions(scored.default_probability, cutoff, facts, scored.counteroffers)
+    reasons = reasons_of(scored, cutoff, outcomes, config)
     found = []
     for i, (person, decision) in enumerate(zip(people, outcomes, strict=True)):
         found.append(
@@ -102,7 +103,7 @@ def assessments(
                 strengths=() if decision == "incomplete" else favourable[i],
                 key_factors=scored.key_factors[i] if scored.key_factors is not None else (),
                 score=int(scored.points[i]) if scored.points is not None else None,
-                missing=tuple(n for n, out in zip(policy.required, lacking[i], strict=True) if out)
+                missing=tuple(n for n, out in zip(policy.required, facts.missing[i], strict=True) if out)
                 if decision == "incomplete"
                 else (),
                 counteroffer_amount=_offer(scored, i) if decision == "counteroffer" else None,
@@ -113,7 +114,7 @@ def assessments(
     return found
 
 
-def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> pd.DataFrame:
+def table(scored: Scored, cutoff: float, config: RiskConfig) -> pd.DataFrame:
     """Decisions and reasons as a table, one row per application, for any kind of file.
 
     Returns:
@@ -121,10 +122,9 @@ def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> 
         ``reason_1`` to ``reason_4`` (codes, of every decision but an incomplete one), ``missing``,
         ``counteroffer_amount``, ``agreement``, and ``review``: whether a person should look.
     """
-    frame = scored.frame
-    outcomes = decisions(frame, scored.default_probability, cutoff, policy, scored.counteroffers)
-    reasons = reasons_of(scored, cutoff, outcomes, policy, config)
-    lacking = missing_items(frame, policy)
+    frame, facts = scored.frame, scored.facts
+    outcomes = decisions(scored.default_probability, cutoff, facts, scored.counteroffers)
+    reasons = reasons_of(scored, cutoff, outcomes, config)
     found = pd.DataFrame({"decision": outcomes, "default_probability": scored.default_probability})
     if "applicant_id" in frame:
         found.insert(0, "applicant_id", frame["applicant_id"].to_numpy())
@@ -132,7 +132,7 @@ def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> 
     for i in range(config.max_reasons):
         found[f"reason_{i + 1}"] = [row[i].code if len(row) > i else None for row in reasons]
     found["missing"] = [
-        " ".join(n for n, out in zip(policy.required, row, strict=True) if out) for row in lacking
+        " ".join(n for n, out in zip(facts.policy.required, row, strict=True) if out) for row in facts.missing
     ]
     if scored.counteroffers is not None:
         found["counteroffer_amount"] = np.where(
@@ -147,34 +147,34 @@ def table(scored: Scored, cutoff: float, policy: Policy, config: RiskConfig) -> 
 
 
 def reasons_of(
-    scored: Scored, cutoff: float, outcomes: Sequence[Decision], policy: Policy, config: RiskConfig
+    scored: Scored, cutoff: float, outcomes: Sequence[Decision], config: RiskConfig
 ) -> list[tuple[Reason, ...]]:
     """Reasons of every application: those of broken rules first, none if it is incomplete.
 
-    Whoever is declined or offered less gets at least the most adverse factor, material or not: no
-    principal factor may be left out (comment 9(b)(2)-4), and "no reason" is none.
+    Whoever is declined or offered less gets at least the most adverse factor that the facts allow, material
+    or not: no principal factor may be left out (comment 9(b)(2)-4), and "no reason" is none.
     """
-    broken = knocked_out(scored.frame, policy)
-    against, _ = denied(scored.frame, policy.product, scored.codes)
+    facts = scored.facts
+    broken = facts.broken
+    lacking = np.asarray(facts.missing.any(axis=1))
+    against, _ = facts.denied
     # what the facts rule out is no reason, whatever an attribution says (comment 9(b)(2)-2)
     allowed = np.where(against, np.minimum(scored.contributions, 0), scored.contributions)
     reasons = ranking.rank(allowed, scored.codes, config)
-    rows = np.flatnonzero(broken.any(axis=1))
-    lacking = np.asarray(missing_items(scored.frame.iloc[rows], policy).any(axis=1)) if len(rows) else rows
-    for i, out in zip(rows, lacking, strict=True):
-        passed = bool(scored.default_probability[i] <= cutoff or out)
+    for i in np.flatnonzero(broken.any(axis=1)):
+        passed = bool(scored.default_probability[i] <= cutoff or lacking[i])
         reasons[i] = with_knockouts(
-            reasons[i], broken[i], scored.contributions[i], scored.codes, policy, config, passed
+            reasons[i], broken[i], scored.contributions[i], scored.codes, facts.policy, config, passed
         )
     for row, out in enumerate(outcomes):
         if not reasons[row] and out in ("declined", "counteroffer"):
-            reasons[row] = ranking.most_adverse(scored.contributions[row], scored.codes, config)
+            reasons[row] = ranking.most_adverse(allowed[row], scored.codes, config)
     return [() if out == "incomplete" else row for row, out in zip(reasons, outcomes, strict=True)]
 
 
-def strengths_of(scored: Scored, policy: Policy, config: RiskConfig) -> list[tuple[Reason, ...]]:
+def strengths_of(scored: Scored, config: RiskConfig) -> list[tuple[Reason, ...]]:
     """Favourable factors of every application, none that its facts rule out."""
-    _, in_favor = denied(scored.frame, policy.product, scored.codes)
+    _, in_favor = scored.facts.denied
     allowed = np.where(in_favor, np.maximum(scored.contributions, 0), scored.contributions)
     return ranking.rank_strengths(allowed, scored.codes, config)
 

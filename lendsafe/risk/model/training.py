@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from lendsafe.errors import DataError
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.decision import Policy, blocked
+from lendsafe.risk.decision import Facts, Policy
 from lendsafe.risk.features import FeatureSet, code_index, feature_set, numbers
 from lendsafe.risk.model import ranking, seen, splits
 from lendsafe.risk.model.bins import Bins, inputs
@@ -101,7 +101,7 @@ def fit(
         )
     model = RiskModel.from_config(settings, [f.constraint for f in chosen.columns])
     model.fit(values, target, groups=past.owner[inside], weights=counts)
-    out = blocked(past.frame.iloc[inside], rules)
+    out = Facts(past.frame.iloc[inside], rules).blocked
     honest = np.asarray(expit(model.out_of_fold_), dtype=np.float64)
     cutoff = chosen.product.policy.cutoff or _cutoff(honest, out, settings, counts)
     fitted = Fitted(
@@ -156,7 +156,7 @@ def prepare(
     """
     rows = with_outcome(frame)
     past = frame.iloc[rows].reset_index(drop=True)
-    values = features.encode(past).to_numpy()
+    values = features.matrix(past)
     outcome = numbers(past, OUTCOME).astype(np.int64)
     content = seen.hashes(values, outcome)
     names = identifiers(past, content)

@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from risk_cases import german, german_engine
+from risk_cases import features_of, german, german_engine
 
 from lendsafe.risk.appraisal import alternatives, metrics
 from lendsafe.risk.appraisal.alternatives import Part
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.features import Feature, FeatureSet
 from lendsafe.risk.model import training
 
 
@@ -26,15 +25,7 @@ def drawn(n, seed):
     )
 
 
-FEATURES = FeatureSet(
-    kind="table",
-    features=(
-        Feature(name="signal", reason="signal", risk="+"),
-        Feature(name="proxy", reason="proxy", risk="+"),
-        Feature(name="noise", reason="noise"),
-    ),
-    statements={"signal": "Signal", "proxy": "Proxy", "noise": "Noise"},
-)
+FEATURES = features_of(signal="+", proxy="+", noise="")
 
 
 @pytest.fixture(scope="module")

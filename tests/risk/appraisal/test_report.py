@@ -39,7 +39,7 @@ def synthetic():
     sample = Sample(
         frame=population.applications().assign(decision=np.where(chance < 0.2, "declined", "approved")),
         protected=population.protected.drop(columns="applicant_id"),
-        lineage={"source": "new.csv", "sha256": "0" * 64, "schema": "application"},
+        lineage={"source": "new.csv", "sha256": "0" * 64, "product": "consumer"},
         dates=np.datetime64("2026-01-01") + np.arange(1500) // 5,
     )
     return appraise(small_engine(), sample, resamples=100)
@@ -47,7 +47,7 @@ def synthetic():
 
 def plain(frame):
     """Applications in our own columns, without protected ones."""
-    return Sample(frame=frame, lineage={"source": "x.csv", "sha256": "", "schema": "application"})
+    return Sample(frame=frame, lineage={"source": "x.csv", "sha256": "", "product": "consumer"})
 
 
 class Reader(HTMLParser):

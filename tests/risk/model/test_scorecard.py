@@ -5,18 +5,17 @@ import sqlite3
 import numpy as np
 import pandas as pd
 import pytest
-from risk_cases import german, people, small_engine
+from risk_cases import features_of, german, people, small_engine
 
 from lendsafe.risk.appraisal import metrics
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.features import Feature, FeatureSet, application_set
+from lendsafe.risk.features import feature_set
 from lendsafe.risk.model import scorecard, scorecard_export
 from lendsafe.risk.model.bins import inputs
 
 
 def numbers(count, sign=""):
-    features = tuple(Feature(name=f"x{i}", reason="r", risk=sign) for i in range(count))
-    return FeatureSet(kind="table", features=features, statements={"r": "R"})
+    return features_of(**{f"x{i}": sign for i in range(count)})
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +27,8 @@ def german_card():
 @pytest.fixture(scope="module")
 def applicants_card():
     population = people(2_000)
-    values = application_set().encode(population.frame).to_numpy()
-    return scorecard.fit(values, population.defaulted.astype(np.int64), application_set())
+    values = feature_set().encode(population.frame).to_numpy()
+    return scorecard.fit(values, population.defaulted.astype(np.int64), feature_set())
 
 
 def test_it_ranks_and_reads_unknown_values():
@@ -65,7 +64,7 @@ def test_a_rare_flag_and_a_heavy_zero_are_bins_of_their_own():
 
 
 def test_where_the_sign_is_known_the_weights_follow_it(applicants_card):
-    signs = {f.name: f.constraint for f in application_set().features}
+    signs = {f.name: f.constraint for f in feature_set().features}
     for one in applicants_card.attributes:
         known = [line.weight for line in one.bins if not line.unknown and not line.no_file]
         assert known == sorted(known, reverse=signs[one.name] < 0)
@@ -90,7 +89,7 @@ def test_sql_and_python_compute_the_same_on_all_rows(which, german_card, applica
     card, features, frame = (
         (german_card, german().features, german().frame.copy())
         if which == "german"
-        else (applicants_card, application_set(), people(2_000).frame)
+        else (applicants_card, feature_set(), people(2_000).frame)
     )
     if which == "german":
         frame.loc[:50, "duration_in_month"] = pd.NA
@@ -132,9 +131,9 @@ def test_points_add_up_to_the_log_odds(german_card):
 
 def test_weights_count_as_rows(applicants_card):
     population = people(2_000)
-    values = application_set().encode(population.frame).to_numpy()
+    values = feature_set().encode(population.frame).to_numpy()
     outcome = population.defaulted.astype(np.int64)
-    doubled = scorecard.fit(values, outcome, application_set(), weights=np.full(2_000, 2.0))
+    doubled = scorecard.fit(values, outcome, feature_set(), weights=np.full(2_000, 2.0))
     z, w = applicants_card.log_odds(values), doubled.log_odds(values)
     assert np.corrcoef(z, w)[0, 1] > 0.99
 

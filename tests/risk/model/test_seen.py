@@ -9,6 +9,7 @@ from risk_cases import people, small_engine
 
 from lendsafe.corpus import process
 from lendsafe.errors import RefusedError
+from lendsafe.product import consumer
 from lendsafe.risk import dataset
 from lendsafe.risk.model import seen
 
@@ -41,7 +42,7 @@ def test_a_text_that_holds_no_hashes_is_refused(text):
 
 def test_a_file_read_either_way_is_the_same_content(tmp_path):
     people().applications().to_csv(tmp_path / "h.csv", index=False)
-    one, other = pd.read_csv(tmp_path / "h.csv"), dataset.read(tmp_path / "h.csv").frame
+    one, other = pd.read_csv(tmp_path / "h.csv"), dataset.read(tmp_path / "h.csv", consumer()).frame
     assert (content(one) == content(other)).all()
     assert (content(other[::-1])[::-1] == content(other)).all()
     changed = other.assign(loan_amount=other["loan_amount"] + 1)

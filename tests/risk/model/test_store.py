@@ -89,7 +89,7 @@ def test_a_missing_file_is_named(folder):
     [
         (lambda t: t | {"cutoff": 0.5}, "changed after it was written"),
         (lambda t: t | {"format": 1}, "format"),
-        (lambda t: {k: v for k, v in t.items() if k != "policy"}, "changed after"),
+        (lambda t: {k: v for k, v in t.items() if k != "product"}, "changed after"),
     ],
 )
 def test_a_changed_table_is_refused(folder, change, message):
