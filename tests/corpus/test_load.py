@@ -211,12 +211,12 @@ def test_every_problem_of_an_assessment_is_named(tmp_path):
     ((line, column, field, said),) = problems(tmp_path, json.dumps(row) + "\n")
     assert (line, column, field) == (1, 36, "assessment")
     for part in (
-        "'loan_amount' is -5; expected from 1 to 1000000 USD",
-        "'credit_scor' is an unknown key. Did you mean 'credit_score'?",
+        "'applicant.loan_amount' is -5; expected an amount from 1 to 1000000 USD",
+        "'applicant.credit_scor' is no field of product 'consumer'. Did you mean 'credit_score'?",
         "'decision' is 'maybe'; expected one of approved, declined, counteroffer, incomplete",
         "'default_probability' is 2; expected from 0 to 1",
         "'cutoff' is missing",
-        "'strength' is 'big'",
+        "'reasons.strength' is 'big'",
         "'reasons' is 3; expected an object",
     ):
         assert part in said
@@ -232,7 +232,10 @@ def test_a_reason_that_is_in_no_catalogue_is_a_problem(tmp_path):
     }
     row = {"prompt": "a", "completion": "b", "assessment": assessment}
     ((_, _, _, said),) = problems(tmp_path, json.dumps(row) + "\n")
-    assert "no reason has the code 'delinquencies'. Did you mean 'delinquency'?" in said
+    assert (
+        "'reasons.code' is 'delinquencies'; expected a reason of 'consumer'. Did you mean 'delinquency'?"
+        in said
+    )
 
 
 JSON_VALUES = st.recursive(
