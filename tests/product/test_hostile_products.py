@@ -86,7 +86,7 @@ def tried(seed: int, count: int) -> tuple[int, int]:
         else:
             good += 1
             for one in product.reasons.values():
-                said(product, one, {})
+                said(one, {})
     return good, bad
 
 
