@@ -16,7 +16,11 @@ def rows(n: int, seed: int = 3, *, past: bool = True) -> list[dict[str, str]]:
     draw = random.Random(seed)
     made = []
     for number in range(n):
-        score, late, nsf = draw.randrange(520, 830), draw.choice((0, 0, 0, 1, 2)), draw.choice((0, 0, 0, 1, 3))
+        score, late, nsf = (
+            draw.randrange(520, 830),
+            draw.choice((0, 0, 0, 1, 2)),
+            draw.choice((0, 0, 0, 1, 3)),
+        )
         pay, debt, used = draw.randrange(24, 150) * 1000, draw.randrange(200, 3000), draw.random() * 99
         years = draw.randrange(0, 25)
         risk = (680 - score) / 60 + late + 0.7 * nsf + used / 40 + 24 * debt / pay - years / 12 - 1.6
@@ -59,11 +63,23 @@ def new(n: int = 20, seed: int = 9) -> list[dict[str, str]]:
     made = []
     for number, row in enumerate(rows(n, seed, past=False)):
         row = {name: cell for name, cell in row.items() if name != "Status"}
-        made.append(row | {"ApplicantName": f"Member {number}", "Street": f"{number} Elm St", "CityStZip": f"Columbus, OH 43{number:03d}"})
+        made.append(
+            row
+            | {
+                "ApplicantName": f"Member {number}",
+                "Street": f"{number} Elm St",
+                "CityStZip": f"Columbus, OH 43{number:03d}",
+            }
+        )
     return made
 
 
-def write(path: Path, table: list[dict[str, str]] | tuple[dict[str, str], ...], delimiter: str = ",", encoding: str = "utf-8") -> Path:
+def write(
+    path: Path,
+    table: list[dict[str, str]] | tuple[dict[str, str], ...],
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+) -> Path:
     with path.open("w", newline="", encoding=encoding) as file:
         writer = csv.DictWriter(file, list(table[0]), delimiter=delimiter)
         writer.writeheader()

@@ -37,6 +37,7 @@ def declined(number: int = 1, **changes: Any) -> dict[str, Any]:
         "loan_term_months": 36,
         "loan_purpose": "debt_consolidation",
         "annual_income": 41_000,
+        "income_verified": True,
         "employment_months": 4,
         "debt_to_income": 46.5,
         "credit_score": 580,

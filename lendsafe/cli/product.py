@@ -51,7 +51,7 @@ def check(product: str, file: Path | None, as_json: bool) -> None:
         from dataclasses import replace
 
         from lendsafe.pipeline.products import unsendable
-        from lendsafe.product.read import Flaw
+        from lendsafe.product.reader import Flaw
 
         more = tuple(Flaw(0, "words", one) for one in unsendable(found.product))
         found = replace(found, doubts=(*more, *found.doubts))

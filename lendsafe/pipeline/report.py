@@ -304,7 +304,7 @@ def _label(evaluation: Evaluation, index: int) -> str:
 def _about(evaluation: Evaluation, index: int) -> str:
     row, about = evaluation.rows[index], evaluation.subjects[index].assessment
     parts = [about.decision if about else row.decision or "", (row.type or "").replace("_", " ")]
-    if about and (points := scores.credit_score(about)) is not None:
+    if about and (points := scores.score_obtained(about)) is not None:
         parts.append(f"score {points:g}")
     return ", ".join(filter(None, parts))
 

@@ -49,4 +49,10 @@ class EvalConfig:
     @property
     def limits(self) -> dict[str, Limit]:
         """Bounds that a text may cite where only the facts are known."""
-        return {"credit_score": Limit(low=self.policy_score), "debt_to_income": Limit(high=self.policy_debt)}
+        from lendsafe.product import consumer  # as light as its file is long
+
+        product = consumer()
+        debt = next(
+            one.field for one in product.policy.knockouts if product.fields[one.field].kind == "percent"
+        )
+        return {product.score.field: Limit(low=self.policy_score), debt: Limit(high=self.policy_debt)}

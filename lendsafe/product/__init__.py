@@ -4,8 +4,9 @@
 ``read_table`` reads a raw file by it, ``new`` drafts one from a raw file, ``check`` says all that one lacks.
 """
 
+from lendsafe.product.json_schema import schema
 from lendsafe.product.model import Field, Policy, Product, ReasonCode, Value
-from lendsafe.product.read import PACKAGED, examine, load, packaged, product_from, schema
+from lendsafe.product.read import PACKAGED, examine, load, packaged, product_from
 from lendsafe.product.show import long_date, shown
 from lendsafe.product.values import SpecialError, from_json, in_range
 

@@ -13,7 +13,8 @@ from lendsafe.product import concepts, evidence, protected
 from lendsafe.product.lines import line_of
 from lendsafe.product.model import Field, Product, ReasonCode
 from lendsafe.product.patterns import first, parse
-from lendsafe.product.read import PACKAGED, Flaw, examine, load
+from lendsafe.product.read import PACKAGED, examine, load
+from lendsafe.product.reader import Flaw
 from lendsafe.product.show import shown
 from lendsafe.product.table import OUTCOME, Table, listed, read_table
 

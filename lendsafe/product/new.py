@@ -5,14 +5,9 @@ marked ``review``. The draft is TOML that :mod:`lendsafe.product.read` reads.
 """
 
 import json
-import math
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,54 +16,32 @@ import numpy as np
 
 from lendsafe.errors import DataError
 from lendsafe.product import concepts, evidence, parsers, protected
+from lendsafe.product.column import (
+    MISSING,
+    MOST_LEVELS,
+    SHARE_READ,
+    Column,
+    Verbatim,
+    date_order,
+    decision_map,
+    is_date,
+    kind_of,
+    numbers_with_blanks,
+    outcome_map,
+    purpose_words,
+    range_of,
+    share_read,
+    values_of,
+    window_of,
+    words_of,
+)
 from lendsafe.product.concepts import Concept, parts
-from lendsafe.product.read import RESERVED
+from lendsafe.product.reader import RESERVED
 from lendsafe.product.rows import read_rows
 
 MOST_ROWS = 50_000  # that a draft is made from
-MOST_LEVELS = 20
-FEWEST_REPEATS = 2  # rows a level at least, or it is free text
-SHARE_READ = 0.97  # of the known cells that a parser has to read; the rest is said
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "None", "none", "NULL", "Null", "null", "Missing", "missing",
-           "-", "--", ".", "?", "unknown", "Unknown", "(blank)")  # fmt: skip
 RATIO = "debt_ratio"  # name of the field that is made of monthly debt and income
-MOST_PERCENT = 1_000  # what is above is no percentage
 AGE_BANDS = "[25, 35, 45, 62]"
-
-
-@dataclass
-class Column:
-    """A column of the raw file while its draft is made.
-
-    Attributes:
-        name: Its header.
-        cells: Stripped cells.
-        known: Those that are no word for "not known".
-        key: Name of the field.
-    """
-
-    name: str
-    cells: list[str]
-    known: list[str]
-    key: str
-    entry: dict[str, Any] = field(default_factory=dict)
-    comment: list[str] = field(default_factory=list)
-
-    @property
-    def blank(self) -> float:
-        """Share of cells that are not known."""
-        return 1 - len(self.known) / max(1, len(self.cells))
-
-    @property
-    def levels(self) -> list[str]:
-        """Distinct known cells, the frequent ones first."""
-        return [text for text, _ in Counter(self.known).most_common()]
-
-    def hint(self, kind: str) -> str:
-        """What the header suggests of a kind of names."""
-        return next(
-            (role for role, listed in _names()[kind].items() if concepts.has_part(self.name, listed)), ""
-        )
 
 
 def draft(path: Path, *others: Path) -> str:
@@ -94,12 +67,12 @@ def draft(path: Path, *others: Path) -> str:
 
 
 def _sample(path: Path) -> tuple[Sequence[str], list[list[str]]]:
-    raw = read_rows(path)
-    rows = [
-        [_text(cell) for cell in cells]
-        for _, cells in islice(raw.rows, MOST_ROWS)
-        if len(cells) >= len(raw.header)
-    ]
+    with read_rows(path) as raw:
+        rows = [
+            [_text(cell) for cell in cells]
+            for _, cells in islice(raw.rows, MOST_ROWS)
+            if len(cells) >= len(raw.header)
+        ]
     if not rows:
         raise DataError(f"{path}: a header and no rows.")
     return raw.header, rows
@@ -163,8 +136,8 @@ class _Draft:
         if not basis or one.hint("contacts"):
             return False
         one.entry = {"columns": [one.name], "role": "protected", "kind": "text"}
-        if basis == "age" and _share(one, parsers.number) >= SHARE_READ:
-            one.entry |= {"kind": "number", "bands": _Verbatim(AGE_BANDS)}
+        if basis == "age" and share_read(one, parsers.number) >= SHARE_READ:
+            one.entry |= {"kind": "number", "bands": Verbatim(AGE_BANDS)}
         if basis == "where a person lives":
             one.entry["digits"] = 3
         one.comment.append(f"{basis}: a prohibited basis or close to one (12 CFR 1002.2(z)); never a feature")
@@ -182,7 +155,7 @@ class _Draft:
         return True
 
     def _date(self, one: Column) -> bool:
-        dated = [c for c in one.known if _is_date(c)]
+        dated = [c for c in one.known if is_date(c)]
         if len(dated) < SHARE_READ * len(one.known):
             return False
         order, proof = date_order(one.known)
@@ -201,7 +174,7 @@ class _Draft:
     def _identifier(self, one: Column) -> bool:
         unique = len(set(one.known)) == len(one.cells)
         named = bool(one.hint("roles") == "identifier")
-        numeric = _share(one, parsers.number) == 1
+        numeric = share_read(one, parsers.number) == 1
         if "identifier" not in self.used and unique and len(one.cells) > 1 and (named or not numeric):
             self.used.add("identifier")
             one.entry = {"columns": [one.name], "role": "identifier", "kind": "text"}
@@ -257,7 +230,7 @@ class _Draft:
         self._label(one, known, kind)
         if self._asked(one, known, kind):
             return True
-        values = _values(one, kind, extra)
+        values = values_of(one, kind, extra)
         if values is not None:
             one.entry |= range_of(kind, values)
         self._sign(one, known, kind)
@@ -292,7 +265,7 @@ class _Draft:
             self.score = one.key
         if code == "obligations" and kind == "money":
             one.entry |= {"role": "kept", "label": "monthly debt payments"}
-            one.entry |= range_of(kind, _values(one, kind, {}) or [0.0])
+            one.entry |= range_of(kind, values_of(one, kind, {}) or [0.0])
             one.entry["ask"] = "Your monthly debt payments"
             one.comment.append(f"used by {RATIO}")
             return True
@@ -306,7 +279,7 @@ class _Draft:
             and self.outcome is not None
             and len(one.cells) == len(self.outcome)
         ):
-            column = _numbers_with_blanks(one, kind)
+            column = numbers_with_blanks(one, kind)
             risk = evidence.sign(column, self.outcome.tolist())
             if risk:
                 one.comment.append("review: sign by the data, not by a rule")
@@ -411,208 +384,7 @@ class _Draft:
             yield f"why = {_toml(why)}"
 
 
-# ---------------------------------------------------------------- what values say
-
-
-def outcome_map(levels: Sequence[str]) -> dict[str, Any] | None:
-    """Texts of an outcome to 1, 0 or "" (open), if every one is understood and both outcomes are there."""
-    found: dict[str, Any] = {}
-    for text in levels:
-        plain = text.lower()
-        for value, listed in (
-            ("", _names()["outcomes"]["open"]),
-            (1, _names()["outcomes"]["bad"]),
-            (0, _names()["outcomes"]["good"]),
-        ):
-            if any(re.search(rf"\b{re.escape(word)}\b", plain) for word in listed):
-                found[text] = value
-                break
-        else:
-            return None
-    return found if {0, 1} <= {v for v in found.values() if v != ""} else None
-
-
-def decision_map(levels: Sequence[str]) -> dict[str, str] | None:
-    """Texts of a decision to approved or declined, if every one is understood."""
-    found = {}
-    for text in levels:
-        plain = text.lower()
-        if any(word in plain for word in ("declin", "den", "reject", "refus", "turned down")) or plain in (
-            "0",
-            "n",
-            "no",
-        ):
-            found[text] = "declined"
-        elif any(word in plain for word in ("approv", "accept", "grant", "originat", "fund")) or plain in (
-            "1",
-            "y",
-            "yes",
-        ):
-            found[text] = "approved"
-        else:
-            return None
-    return found if len(set(found.values())) == 2 else None
-
-
-def date_order(cells: Sequence[str]) -> tuple[str, str]:
-    """Order of day and month that dates with slashes prove, and the date that proves it; empty if none does."""
-    for cell in cells:
-        if match := parsers.SLASHED_DATE.fullmatch(cell):
-            first, second = int(match[1]), int(match[2])
-            if first > 12:
-                return "dmy", cell
-            if second > 12:
-                return "mdy", cell
-    return "", ""
-
-
-def window_of(name: str) -> str:
-    """The period that a column's name says: ``DQ_24M`` is the past 24 months."""
-    tokens = parts(name)
-    for number, unit in zip(tokens, [*tokens[1:], ""], strict=True):
-        if number.isdigit() and 0 < int(number) < 121:
-            if unit in ("m", "mo", "mos", "mth", "mths", "month", "months"):
-                return f"past {int(number)} months"
-            if unit in ("y", "yr", "yrs", "year", "years"):
-                return f"past {int(number)} years"
-    if tokens and tokens[0] in ("inq", "inquiries") and tokens[-1] in ("6", "12", "24"):
-        return f"past {tokens[-1]} months"
-    return ""
-
-
-def kind_of(one: Column, known: Concept | None) -> tuple[str, dict[str, Any]]:
-    """Kind of a feature by its cells, then by its concept, with what its reading needs."""
-    cells = one.known
-    wanted = known.kind if known else ""
-    plain = {c.lower() for c in one.levels[:3]}
-    if (
-        len(one.levels) <= 3
-        and plain <= parsers.YES | parsers.NO
-        and (wanted == "yesno" or not plain <= {"0", "1", "0.0", "1.0"} or wanted == "")
-    ):
-        return "yesno", {}
-    decimal = decimal_of(cells)
-    extra = {"decimal": decimal} if decimal != "." else {}
-    if (
-        any(c.endswith("%") for c in cells[:200])
-        and _share(one, lambda c: parsers.percent(c, decimal)) >= SHARE_READ
-    ):
-        return "percent", extra
-    if any("$" in c for c in cells[:200]) and _share(one, lambda c: parsers.number(c, decimal)) >= SHARE_READ:
-        return "money", {"unit": "USD"} | extra
-    if any(re.search(r"[a-z]", c.lower()) for c in cells[:200]) and _share(one, parsers.months) >= SHARE_READ:
-        return "duration", {"unit": "months"}
-    if _share(one, lambda c: parsers.number(c, decimal)) >= SHARE_READ:
-        return _number_kind(one, wanted, decimal, extra)
-    if _share(one, parsers.low_end) >= SHARE_READ:
-        return ("score" if wanted == "score" else "number"), {}
-    if len(one.levels) <= MOST_LEVELS and len(cells) >= FEWEST_REPEATS * len(one.levels):
-        return "category", {"levels": sorted(one.levels)}
-    return "text", {}
-
-
-def _number_kind(one: Column, wanted: str, decimal: str, extra: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    whole = _share(one, lambda c: parsers.whole(c, decimal)) == 1
-    if wanted == "duration":
-        years = any(p in ("yr", "yrs", "year", "years", "y") for p in parts(one.name))
-        return "duration", {"unit": "years" if years else "months"}
-    if (
-        wanted == "percent"
-        and max((parsers.number(c, decimal) for c in one.levels), default=0) > MOST_PERCENT
-    ):
-        wanted = "money"  # a monthly amount of debt, not its share of income
-    if wanted in ("money", "percent") or (wanted == "score" and whole):
-        return wanted, ({"unit": "USD"} if wanted == "money" else {}) | extra
-    return ("count" if whole and wanted in ("count", "") else "number"), extra
-
-
-def decimal_of(cells: Sequence[str]) -> str:
-    """Decimal mark: a comma where a cell proves it (``0,771``, ``12,5``, ``1.234,50``), else a point."""
-    proves = re.compile(r"[+-]?(?:0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{1,3}(?:\.\d{3})+,\d+)%?")
-    return (
-        ","
-        if any(proves.fullmatch(c) for c in cells) and not any("." in c and "," not in c for c in cells[:500])
-        else "."
-    )
-
-
-def range_of(kind: str, values: Sequence[float]) -> dict[str, Any]:
-    """Range of possible values: roomy, and never narrower than the file."""
-    low, high = min(values, default=0), max(values, default=0)
-    if kind == "score":
-        return {
-            "low": _Verbatim("300" if low >= 300 else f"{min(low, 250):g}"),
-            "high": _Verbatim("850" if high <= 850 else f"{max(high, 900):g}"),
-        }
-    roomy = {"money": 10_000_000, "percent": 500, "count": 100, "duration": 1200}.get(kind)
-    found: dict[str, Any] = {"low": _Verbatim(f"{min(0.0, low):g}")}
-    if roomy is not None:
-        found["high"] = _Verbatim(f"{max(roomy, high):.15g}")
-    return found
-
-
-def purpose_words(level: str) -> str:
-    """A purpose of the file after the amount: ``Home Impr`` is ``for home improvement``."""
-    tokens = parts(level)
-    for listed, said in _names()["purposes"].items():
-        if all(any(token.startswith(stem) for token in tokens) for stem in listed.split()):
-            return str(said)
-    plain = " ".join(tokens)
-    return f"for {plain}" if plain else ""
-
-
-def words_of(one: Column, known: Concept | None) -> str:
-    """What a letter calls a field that it asks for."""
-    return known.label if known and known.label else " ".join(parts(one.name))
-
-
 # ---------------------------------------------------------------- small things
-
-
-class _Verbatim(str):
-    """TOML that is written as it is."""
-
-
-def _values(one: Column, kind: str, extra: dict[str, Any]) -> list[float] | None:
-    if kind in ("category", "yesno", "text"):
-        return None
-    return [v for v in _numbers_with_blanks(one, kind, extra) if not math.isnan(v)]
-
-
-def _numbers_with_blanks(one: Column, kind: str, extra: dict[str, Any] | None = None) -> list[float]:
-    extra = extra or {key: one.entry[key] for key in ("unit", "decimal") if key in one.entry}
-    decimal = extra.get("decimal", ".")
-    read: dict[str, Any] = {
-        "percent": lambda c: parsers.percent(c, decimal),
-        "duration": lambda c: parsers.months(c, extra.get("unit", "months")),
-        "yesno": lambda c: float(parsers.yes_no(c)),
-        "score": parsers.low_end,
-    }
-    parse = read.get(kind, lambda c: parsers.number(c, decimal))
-    found = []
-    for cell in one.cells:
-        try:
-            found.append(float(parse(cell)) if cell not in MISSING else math.nan)
-        except ValueError:
-            found.append(math.nan)
-    return found
-
-
-def _share(one: Column, parse: Any) -> float:
-    """Share of distinct known cells that a parser reads."""
-    levels = list(dict.fromkeys(one.known))
-    good = 0
-    for cell in levels:
-        try:
-            parse(cell)
-            good += 1
-        except ValueError:
-            continue
-    return good / max(1, len(levels))
-
-
-def _is_date(cell: str) -> bool:
-    return bool(parsers.ISO_DATE.fullmatch(cell) or parsers.SLASHED_DATE.fullmatch(cell))
 
 
 def _text(cell: Any) -> str:
@@ -637,7 +409,7 @@ def _line(key: str, entry: dict[str, Any], comment: Sequence[str]) -> str:
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, _Verbatim):
+    if isinstance(value, Verbatim):
         return str(value)
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{_bare(k)} = {_toml(v)}" for k, v in value.items()) + " }"
@@ -650,8 +422,3 @@ def _toml(value: Any) -> str:
 
 def _bare(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
-
-
-@cache
-def _names() -> dict[str, dict[str, Any]]:
-    return tomllib.loads((files("lendsafe.product") / "names.toml").read_text("utf-8"))

@@ -9,10 +9,10 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from lendsafe.errors import DataError
 from lendsafe.files import disk_errors
@@ -38,6 +38,14 @@ class Raw:
     rows: Iterator[tuple[int, Sequence[Any]]]
     encoding: str = "utf-8"
     lines: str = "line"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, also if its rows were not read to the end."""
+        if isinstance(self.rows, Generator):
+            self.rows.close()
 
 
 def read_rows(path: Path) -> Raw:
@@ -110,11 +118,15 @@ def _is_utf8(path: Path) -> bool:
 
 def _text(path: Path) -> Raw:
     file, encoding = open_text(path)
-    rows = _numbered(_cells(path, file))
-    first = next(rows, None)
-    if first is None:
-        raise DataError(f"{path}: empty.")
-    return Raw(_header(path, [str(one).strip() for one in first[1]]), rows, encoding)
+    try:
+        rows = _numbered(_cells(path, file))
+        first = next(rows, None)
+        if first is None:
+            raise DataError(f"{path}: empty.")
+        return Raw(_header(path, [str(one).strip() for one in first[1]]), rows, encoding)
+    except BaseException:
+        file.close()
+        raise
 
 
 def _cells(path: Path, file: IO[str]) -> Iterator[tuple[int, list[str]]]:
@@ -128,11 +140,12 @@ def _cells(path: Path, file: IO[str]) -> Iterator[tuple[int, list[str]]]:
             yield number, line.split()
         return
     reader = csv.reader(_chained(first, lines), delimiter=delimiter, strict=True)
-    try:
-        for cells in reader:
-            yield reader.line_num, cells
-    except csv.Error as problem:
-        raise DataError(f"{path}: line {reader.line_num}: {problem}.") from problem
+    with file:  # also where a row is none
+        try:
+            for cells in reader:
+                yield reader.line_num, cells
+        except csv.Error as problem:
+            raise DataError(f"{path}: line {reader.line_num}: {problem}.") from problem
 
 
 def _chained(first: str, rest: Iterator[str]) -> Iterator[str]:

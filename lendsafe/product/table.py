@@ -5,6 +5,7 @@ set aside with its line, column and reason, and does not stop the others.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from lendsafe.product import parsers
 from lendsafe.product.formula import Floats
 from lendsafe.product.model import ABOUT_THE_DECISION, Field, Product, Value
 from lendsafe.product.rows import Raw, read_rows
-from lendsafe.product.values import SpecialError, band, from_json, reader, written
+from lendsafe.product.values import SpecialError, band, expected, from_json, reader, written
 
 CHUNK = 50_000
 MOST_REMEMBERED = 100_000  # distinct cells of a column
@@ -98,15 +99,15 @@ def read_table(path: Path, product: Product, *, people: bool = False, strict: bo
         DataError: If it is no table, lacks all or a needed column, or (if strict) naming line and column of
             everything that is wrong.
     """
-    raw = read_rows(path)
-    plan = _Plan(path, raw, product, people=people)
     rejects: list[Reject] = []
     sources: dict[int, Mapping[str, Any]] = {}
     chunks = []
-    for rows in _chunks(raw.rows):
-        chunks.append(plan.parsed(rows, rejects))
-        if people:
-            sources |= {number: dict(zip(raw.header, cells, strict=False)) for number, cells in rows}
+    with read_rows(path) as raw:
+        plan = _Plan(path, raw, product, people=people)
+        for rows in _chunks(raw.rows):
+            chunks.append(plan.parsed(rows, rejects))
+            if people:
+                sources |= {number: dict(zip(raw.header, cells, strict=False)) for number, cells in rows}
     table = pd.concat(chunks, ignore_index=True) if chunks else pd.DataFrame()
     if len(table):
         table = _without_repeated(table, rejects)
@@ -266,7 +267,7 @@ class _Plan:
             value = None
             if start is not None and cell and cell not in self.product.missing:
                 try:
-                    value = parsers.months_between(start, parsers.month(cell))
+                    value = _in_range(one, parsers.months_between(start, parsers.month(cell)))
                 except ValueError as problem:
                     wrong[at] = f"its reference '{name}' is {cell[:60]!r}: {problem}"
             found.append(value)
@@ -421,6 +422,12 @@ def in_blocks(column: pd.Series) -> bool:
     expected = len(known) * (1 - float((known.value_counts(normalize=True) ** 2).sum()))  # runs by chance
     runs = int((known != known.shift()).sum())
     return expected >= FEWEST_RUNS and runs < expected / 20
+
+
+def _in_range(one: Field, months: float) -> float:
+    if not (one.low or 0) <= months <= (math.inf if one.high is None else one.high):
+        raise ValueError(f"{months:g} months later; expected {expected(one)}")
+    return months
 
 
 def _dated(one: Field) -> Callable[[str], Value]:

@@ -82,7 +82,11 @@ class Case:
 
     def names(self, sentence: str, code: str) -> bool:
         """Whether a sentence may be about a factor: by keyword, slot, or a figure of it."""
-        own = [field for field in consumer().reasons[code].slots if field != "loan_amount" and field in self.values]
+        own = [
+            field
+            for field in consumer().reasons[code].slots
+            if field != "loan_amount" and field in self.values
+        ]
         return bool(mention(code).search(sentence)) or any(
             figures(sentence, field, self.values[field]) for field in own
         )

@@ -107,7 +107,11 @@ def test_the_grammar_and_the_template_are_sent_and_find_their_parts_again_withou
     for reply in (example.reply, fixed):
         found = examine(reply, one, style, language())
         assert found.sent, (found.findings, found.verdicts)
-    for text in (parts.spoken(example.reply), template.template(one, style), narrative(one, style, rng, wording="all")):
+    for text in (
+        parts.spoken(example.reply),
+        template.template(one, style),
+        narrative(one, style, rng, wording="all"),
+    ):
         found = examine(label(text, one, style, language()).reply, one, style, language())
         assert found.sent, (found.findings, found.verdicts)
         assert found.narrative == text

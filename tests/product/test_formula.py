@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from lendsafe.product.formula import dimension, formula
 
-KINDS = {"debt": "money", "income": "money", "months": "duration", "late": "count", "rate": "percent", "ok": "yesno"}
+KINDS = {
+    "debt": "money",
+    "income": "money",
+    "months": "duration",
+    "late": "count",
+    "rate": "percent",
+    "ok": "yesno",
+}
 
 
 def test_a_ratio_by_hand():
@@ -74,7 +81,8 @@ NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 def test_a_column_is_its_rows(pairs):
     one = formula("100 * debt / (income / 12) - min(debt, 3)")
     columns = {
-        name: np.array([np.nan if p[i] is None else p[i] for p in pairs]) for i, name in enumerate(("debt", "income"))
+        name: np.array([np.nan if p[i] is None else p[i] for p in pairs])
+        for i, name in enumerate(("debt", "income"))
     }
     whole = one(columns)
     for value, (debt, income) in zip(whole, pairs, strict=True):

@@ -10,7 +10,33 @@ from lendsafe.errors import ConfigError
 from lendsafe.product.check import said
 from lendsafe.product.read import PACKAGED, examine, load, product_from
 
-FRAGMENTS = ("=", "[", "]", '"', "{", "}", "\n", "0", "-1", "1e999", "nan", "inf", "true", "[]", "{}", '""', "'''", "#", "\x00", "é", "money", "feature", "/ 0", "(", "9" * 30)
+FRAGMENTS = (
+    "=",
+    "[",
+    "]",
+    '"',
+    "{",
+    "}",
+    "\n",
+    "0",
+    "-1",
+    "1e999",
+    "nan",
+    "inf",
+    "true",
+    "[]",
+    "{}",
+    '""',
+    "'''",
+    "#",
+    "\x00",
+    "é",
+    "money",
+    "feature",
+    "/ 0",
+    "(",
+    "9" * 30,
+)
 
 
 def mutated(text: str, draw: random.Random) -> str:
@@ -60,7 +86,7 @@ def tried(seed: int, count: int) -> tuple[int, int]:
         else:
             good += 1
             for one in product.reasons.values():
-                said(product, one, {})
+                said(one, {})
     return good, bad
 
 
@@ -101,7 +127,11 @@ def test_each_mistake_names_its_line_and_what_to_try(change, said_of_it):
     flaw = message[message.rindex("line ", 0, message.index(said_of_it)) :][: len(said_of_it) + 200]
     line = int(flaw.split("line ")[1].split(":")[0])
     changed = wrong[: wrong.index(change[1])].count("\n") + 1
-    assert abs(line - changed) <= 8 or change[1].split("=")[0].strip(" []") in flaw or change[1].split('"')[1] in flaw
+    assert (
+        abs(line - changed) <= 8
+        or change[1].split("=")[0].strip(" []") in flaw
+        or change[1].split('"')[1] in flaw
+    )
 
 
 def test_all_mistakes_at_once():

@@ -21,7 +21,12 @@ from lendsafe.risk.model import RiskEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 # What belongs to the consumer product by its nature: its own process, and the toy model that was pretrained on it.
-ITS_OWN = ("lendsafe/corpus/process.py", "lendsafe/corpus/process.toml", "lendsafe/product/packaged/", "lendsafe/granite_tiny/")
+ITS_OWN = (
+    "lendsafe/corpus/process.py",
+    "lendsafe/corpus/process.toml",
+    "lendsafe/product/packaged/",
+    "lendsafe/granite_tiny/",
+)
 
 
 def test_no_code_names_a_field_of_the_consumer_product():
@@ -39,7 +44,9 @@ def test_no_code_names_a_reason_of_the_consumer_product():
     codes = [code for code in consumer().reasons if "_" in code and code not in consumer().fields]
     found = re.compile(rf"[\"'](?:{'|'.join(codes)})[\"']")
     guilty = [
-        path.relative_to(ROOT).as_posix() for path in (ROOT / "lendsafe").rglob("*.py") if found.search(path.read_text())
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "lendsafe").rglob("*.py")
+        if found.search(path.read_text())
     ]
     assert [name for name in guilty if not name.startswith(ITS_OWN)] == []
 
@@ -68,10 +75,16 @@ def product_file(folder, raw, applicants):
         'origin = "third_party", low = 0, high = 50, risk = "+", reason = "garages", ask = "How many garages you rent" }\n'
     )
     nsf = next(line for line in text.splitlines() if line.startswith("nsf_12m"))
-    text = text.replace(nsf + "\n", field).replace("\n[request]", '\ngarages = "Number of garages rented"\n\n[request]')
+    text = text.replace(nsf + "\n", field).replace(
+        "\n[request]", '\ngarages = "Number of garages rented"\n\n[request]'
+    )
     text = "\n".join(line for line in text.splitlines() if not line.startswith("overdrafts = ")) + "\n"
     path = folder / "own.toml"
-    path.write_text(text.replace('[score]\nfield = "score"', '[score]\nfield = "score"\ncreated = "app_date"\nno_factors = true'))
+    path.write_text(
+        text.replace(
+            '[score]\nfield = "score"', '[score]\nfield = "score"\ncreated = "app_date"\nno_factors = true'
+        )
+    )
     return path
 
 
@@ -93,7 +106,9 @@ def test_a_new_field_and_reason_are_everywhere(engine, product_file, applicants)
     shown = slots.facts(told)["garage"]
     assert re.fullmatch(r"\d+ garages? in the past 3 years", shown)
     asked = prompts.describe(told, Style())
-    assert re.search(r"\[reason \d\] Number of garages rented \((?:slight|moderate|strong)\) \{garage\}", asked)
+    assert re.search(
+        r"\[reason \d\] Number of garages rented \((?:slight|moderate|strong)\) \{garage\}", asked
+    )
     text = slots.render(template.template(told, Style()), slots.facts(told))
     assert "the number of garages rented" in text
     assert shown in text

@@ -97,7 +97,7 @@ def test_the_boston_file_by_hand():
     found = read_table(shared_data("lending/boston_loanapp.csv"), load("boston"))
     assert (found.frame["decision"] == "approved").sum() == 1745
     assert found.frame["credit_lines"].isna().sum() == 2  # 999999.375 and 0.1 are codes, no numbers of lines
-    assert found.protected["sex"].isna().sum() == 15
+    assert found.protected["sex_group"].isna().sum() == 15
     assert "suffolk" in found.lineage["set_aside"]
 
 

@@ -196,7 +196,7 @@ def strata(
         if about is None or not one.checked:
             continue
         names = [f"decision: {about.decision}"]
-        points = credit_score(about)
+        points = score_obtained(about)
         names += [
             f"score: {low} to {high - 1}"
             for low, high in SCORE_BANDS
@@ -209,7 +209,7 @@ def strata(
     return dict(sorted(found.items()))
 
 
-def credit_score(about: Assessment) -> float | None:
+def score_obtained(about: Assessment) -> float | None:
     """The score that the product names as the one obtained, if it is known."""
     value = about.applicant.values.get(about.applicant.product.score.field)
     return value if isinstance(value, int | float) else None

@@ -39,7 +39,7 @@ _PURPOSE = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)"
 )
 
-# "to consolidate {loan_amount} of debt": the figure stands, the noun is the purpose's
+# "to consolidate {amount} of debt": the figure stands, the noun is the purpose's
 _OF_PURPOSE = re.compile(
     r"(consolidat\w+ (?:\w+ )?(?:\{\w+\}|\$?[\d,.]+k?)) (?:of|in) (?:\w+ )?(?:debts?|balances|loans?|bills)"
 )
