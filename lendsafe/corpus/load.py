@@ -1,29 +1,31 @@
 """Training examples from files: JSON, JSONL or CSV, in any of three shapes.
 
 ``messages`` | ``prompt``, ``completion`` | ``instruction``, ``input``, ``output``. Ours carry the
-assessment and the style beside them. All problems of a file are reported at once, and nothing of
-a file with problems is used.
+assessment and the style beside them; with these and ``output`` alone, the prompt is made from them.
+All problems of a file are reported at once, and nothing of a file with problems is used.
 """
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lendsafe import prompts
 from lendsafe.corpus.reading import BadFileError, Problem, Record, kind_of, parse_json, read
 from lendsafe.errors import DataError
 from lendsafe.fields import build, did_you_mean
 from lendsafe.product import Product
 from lendsafe.product import load as load_product
-from lendsafe.records import Assessment, Message, NarrativeType, Style, assessment_from_json
+from lendsafe.records import Assessment, Message, NarrativeType, Style, assessment_from_json, to_json
 
 Split = Literal["train", "valid"]
 PRODUCT = "product.json"  # beside data that was made for a lender's own product
 
 SHAPES: tuple[tuple[str, ...], ...] = (("messages",), ("prompt", "completion"), ("instruction", "output"))
+PROMPTS = ("messages", "prompt", "completion", "instruction", "input")
 _EXTRAS = (
     "input",
     "decision",
@@ -54,6 +56,8 @@ class Example:
         split: Which part of the data it belongs to, if the file says so.
         type: Kind of narrative, if the file says so.
         decision: Outcome as the file words it, if it does.
+        file: Where it was read.
+        line: Line of the file where it starts, from 1.
     """
 
     id: str
@@ -63,6 +67,8 @@ class Example:
     split: Split | None = None
     type: NarrativeType | None = None
     decision: str | None = None
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
 
     @property
     def reply(self) -> str:
@@ -77,6 +83,25 @@ class Example:
         return "\x1f".join(message.content for message in self.messages[:-1])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """Everything that a file or folder says.
+
+    Attributes:
+        examples: Sound ones, each once.
+        rows: Keys and values of each of them as read; of a CSV file without empty cells.
+        problems: What is wrong with the others.
+        repeats: Rows that repeat an earlier one, word for word.
+        product: What they were made for, if that is known.
+    """
+
+    examples: tuple[Example, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    problems: tuple[Problem, ...]
+    repeats: tuple[Problem, ...]
+    product: Product | None
+
+
 def load(path: Path) -> list[Example]:
     """Load and check every example of a file or folder.
 
@@ -88,12 +113,10 @@ def load(path: Path) -> list[Example]:
         BadFileError: Naming every problem with file, line, column and field.
         DataError: If there is no such file, or its kind is not known.
     """
-    if path.is_dir():
-        return _load_folder(path)
-    examples, problems = parse(path)
-    if problems:
-        raise BadFileError(problems)
-    return examples
+    found = read_examples(path)
+    if found.problems or found.repeats:
+        raise BadFileError(sorted((*found.problems, *found.repeats)))
+    return list(found.examples)
 
 
 def train_and_valid(
@@ -141,49 +164,78 @@ def split(
     )
 
 
-def parse(path: Path) -> tuple[list[Example], list[Problem]]:
-    """The examples of one file that are sound, and every problem of the others."""
+def read_examples(path: Path, product: Product | None = None) -> Parsed:
+    """Read every example of a file or folder, and every problem.
+
+    Args:
+        path: As of :func:`load`.
+        product: What the examples are about; that of the folder's ``product.json`` by default.
+
+    Raises:
+        DataError: If there is no such file, or its kind is not known.
+        ConfigError: If a ``product.json`` is not sound.
+    """
+    chosen = product or product_beside(path)
+    return _read_folder(path, chosen) if path.is_dir() else _read_file(path, chosen)
+
+
+def _read_file(path: Path, product: Product | None) -> Parsed:
     records, problems = read(path)
-    product = product_beside(path)
+    from_csv = path.suffix.lower() == ".csv"
     examples: list[Example] = []
+    rows: list[Mapping[str, Any]] = []
+    repeats: list[Problem] = []
     seen: dict[str, dict[Any, int]] = {"id": {}, "row": {}}
     for record in records:
-        example, found = _example(record, product, from_csv=path.suffix.lower() == ".csv")
+        example, found = _example(record, product, from_csv=from_csv)
         problems += found
-        if example:
-            examples.append(example)
-            problems += _repeated(record, example, seen)
-    return examples, _merged(problems)
+        if example is None:
+            continue
+        line = seen["row"].setdefault(example.messages, record.line)
+        if line != record.line:
+            repeats.append(record.problem("", f"repeats line {line}; remove one of the two."))
+            continue
+        problems += _same_id(record, example, seen["id"])
+        examples.append(example)
+        rows.append(_from_cells(record, record.values)[0] if from_csv else record.values)
+    return Parsed(
+        examples=tuple(examples),
+        rows=tuple(rows),
+        problems=tuple(_merged(problems)),
+        repeats=tuple(repeats),
+        product=product,
+    )
 
 
-def _load_folder(folder: Path) -> list[Example]:
-    examples: list[Example] = []
-    problems: list[Problem] = []
+def _read_folder(folder: Path, product: Product | None) -> Parsed:
+    both: dict[str, Parsed] = {}
     for name in get_args(Split):
         path = folder / f"{name}.jsonl"
         if not path.is_file():
             raise DataError(f"{path}: no such file. A data folder holds train.jsonl and valid.jsonl.")
-        found, wrong = parse(path)
-        examples += [replace(one, split=name) for one in found]
-        problems += wrong
-    shared = {one.group for one in examples if one.split == "train"} & {
-        one.group for one in examples if one.split == "valid"
-    }
-    if shared:
+        both[name] = _read_file(path, product)
+    groups = [{one.group for one in found.examples} for found in both.values()]
+    problems = [one for found in both.values() for one in found.problems]
+    if shared := set.intersection(*groups):
         message = f"shares {len(shared)} applicants or prompts with train.jsonl; a held-out row must be new."
         problems.append(Problem(str(folder / "valid.jsonl"), 0, 0, "", message))
-    if problems:
-        raise BadFileError(problems)
-    return examples
+    return Parsed(
+        examples=tuple(
+            replace(one, split=name)
+            for name, found in both.items()
+            for one in found.examples  # type: ignore[arg-type]
+        ),
+        rows=tuple(row for found in both.values() for row in found.rows),
+        problems=tuple(problems),
+        repeats=tuple(one for found in both.values() for one in found.repeats),
+        product=product,
+    )
 
 
-def _repeated(record: Record, example: Example, seen: dict[str, dict[Any, int]]) -> list[Problem]:
-    found = []
-    if "id" in record.values and (line := seen["id"].setdefault(example.id, record.line)) != record.line:
-        found.append(record.problem("id", f"is {example.id!r}, as on line {line}; identifiers must differ."))
-    if (line := seen["row"].setdefault(example.messages, record.line)) != record.line:
-        found.append(record.problem("", f"repeats line {line}; remove one of the two."))
-    return found
+def _same_id(record: Record, example: Example, seen: dict[Any, int]) -> list[Problem]:
+    if "id" in record.values and (line := seen.setdefault(example.id, record.line)) != record.line:
+        return [record.problem("id", f"is {example.id!r}, as on line {line}; identifiers must differ.")]
+    return []
 
 
 def _merged(problems: Iterable[Problem]) -> list[Problem]:
@@ -209,10 +261,6 @@ def _example(
     if from_csv:
         values, odd = _from_cells(record, values)
         problems += odd
-    messages = None
-    if not any(one.field == "messages" for one in problems):  # else it is said already
-        messages, found = _messages(record, values)
-        problems += found
     extras: dict[str, Any] = {}
     for name, reader in (("assessment", partial(_assessment, product=product)), ("style", _style)):
         if name in values:
@@ -220,6 +268,10 @@ def _example(
                 extras[name] = reader(values[name])
             except DataError as bad:
                 problems.append(record.problem(name, f"is wrong: {bad}"))
+    messages = None
+    if not any(one.field == "messages" for one in problems):  # else it is said already
+        messages, found = _messages(record, _asked(values, extras))
+        problems += found
     for name, allowed in (
         ("split", get_args(Split)),
         ("type", get_args(NarrativeType)),
@@ -231,7 +283,19 @@ def _example(
             problems += _word(record, name, values[name], allowed)
     if problems or messages is None:
         return None, problems
-    return Example(messages=messages, **{"id": f"{record.file}:{record.line}", **extras}), []
+    named = {"id": f"{record.file}:{record.line}", **extras}
+    return Example(messages=messages, file=record.file, line=record.line, **named), []
+
+
+def _asked(values: dict[str, Any], extras: dict[str, Any]) -> dict[str, Any]:
+    """Values of a row; one that gives an assessment in place of a prompt gets the prompt that asks for it."""
+    if "assessment" not in values or any(name in values for name in PROMPTS):
+        return values
+    if "assessment" not in extras:  # what is wrong with it is said already
+        return {**values, "instruction": "?"}
+    system, user = prompts.request(extras["assessment"], extras.setdefault("style", Style()))
+    turns = [to_json(system), to_json(user), {"role": "assistant", "content": values.get("output")}]
+    return {**values, "messages": turns} if "output" in values else values
 
 
 def _from_cells(record: Record, cells: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
