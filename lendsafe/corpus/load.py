@@ -208,8 +208,9 @@ def _read_file(path: Path, product: Product | None) -> Parsed:
 
 
 def _read_folder(folder: Path, product: Product | None) -> Parsed:
-    both: dict[str, Parsed] = {}
-    for name in get_args(Split):
+    both: dict[Split, Parsed] = {}
+    names: tuple[Split, ...] = get_args(Split)
+    for name in names:
         path = folder / f"{name}.jsonl"
         if not path.is_file():
             raise DataError(f"{path}: no such file. A data folder holds train.jsonl and valid.jsonl.")
@@ -220,11 +221,7 @@ def _read_folder(folder: Path, product: Product | None) -> Parsed:
         message = f"shares {len(shared)} applicants or prompts with train.jsonl; a held-out row must be new."
         problems.append(Problem(str(folder / "valid.jsonl"), 0, 0, "", message))
     return Parsed(
-        examples=tuple(
-            replace(one, split=name)
-            for name, found in both.items()
-            for one in found.examples  # type: ignore[arg-type]
-        ),
+        examples=tuple(replace(one, split=name) for name, found in both.items() for one in found.examples),
         rows=tuple(row for found in both.values() for row in found.rows),
         problems=tuple(problems),
         repeats=tuple(one for found in both.values() for one in found.repeats),
