@@ -1,12 +1,15 @@
 """``lendsafe data``: make synthetic pairs, import credit files, check files."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lendsafe.cli.options import settings, settings_options
 from lendsafe.corpus.config import SynthConfig
+
+if TYPE_CHECKING:
+    from lendsafe.corpus.handwritten import Checked
 
 PATH = click.Path(path_type=Path)
 
@@ -70,50 +73,99 @@ def import_(file: Path, product: str, out: Path, strict: bool, as_json: bool) ->
 
 @command.command("check")
 @click.argument("path", type=PATH)
+@click.option("--product", help="What the pairs are about: packaged product, or TOML file of your own.")
+@click.option("--dedupe", type=PATH, help="JSON lines file to write, without rows that repeat another one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def check(path: Path, as_json: bool) -> None:
-    """Validate a data file or folder; name every problem, and rejections that their data contradict."""
-    from collections import Counter
+def check(path: Path, product: str | None, dedupe: Path | None, as_json: bool) -> None:
+    """Validate a file or folder of training pairs; name every problem at once, with its line.
 
+    Pairs written by hand are JSON lines; the prompt is made from the assessment. Replies are in parts and show
+    facts as slots; `lendsafe data label` puts in the labels of the parts.
+
+    \b
+    {"assessment": {...}, "style": {"register": "plain", "detail": "standard"},
+     "output": "[decision] We have declined ... [reason 1] ... [end] ..."}
+    """  # noqa: D301  # click reads the control character
     from lendsafe.cli.output import as_json as to_json
     from lendsafe.cli.progress import counter
-    from lendsafe.corpus.contradictions import contradictions, rejections, untrue_narratives
-    from lendsafe.corpus.load import load
+    from lendsafe.corpus.handwritten import check_pairs, without_repeats
     from lendsafe.corpus.reading import BadFileError
+    from lendsafe.product import load as load_product
 
-    try:
-        examples = load(path)
-    except BadFileError as bad:
+    chosen = load_product(product) if product else None
+    found = check_pairs(path, chosen, counter("pairs checked"))
+    problems = [*found.problems, *(() if dedupe else found.repeats)]
+    report = _report(found)
+    if problems:
+        bad = BadFileError(problems)
         if as_json:
-            click.echo(to_json({"examples": 0, "problems": bad.problems}))
-        raise
-    untrue, rejected = contradictions(examples), rejections(examples)
-    known = sum(one.assessment is not None for one in examples)
-    wrong = untrue_narratives(examples, counter("narratives checked"))
-    report: dict[str, Any] = {
+            click.echo(to_json(report | {"problems": bad.problems}))
+        raise bad
+    if dedupe:
+        report |= {"left_out": without_repeats(path, dedupe, chosen), "out": dedupe}
+    click.echo(to_json(report) if as_json else _in_words(path, report))
+
+
+@command.command("label")
+@click.argument("file", type=PATH)
+@click.option("--out", type=PATH, required=True, help="JSON lines file of the pairs with labels.")
+@click.option("--product", help="What the pairs are about: packaged product, or TOML file of your own.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def label(file: Path, out: Path, product: str | None, as_json: bool) -> None:
+    """Put the labels of the parts into replies of FILE that have none, by their slots and words."""
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.corpus.handwritten import label_file
+    from lendsafe.product import load as load_product
+
+    labelled, before = label_file(file, out, load_product(product) if product else None)
+    if as_json:
+        click.echo(to_json({"out": out, "labelled": labelled, "had_labels": before}))
+    else:
+        click.echo(f"{out}: {labelled} replies labelled, {before} had labels")
+
+
+def _report(found: "Checked") -> dict[str, Any]:
+    """What a check says beside the problems."""
+    from collections import Counter
+
+    from lendsafe.corpus.contradictions import contradictions, rejections
+
+    examples = found.examples
+    untrue = contradictions(examples)
+    words = sum(len(one.reply.split()) for one in examples)
+    return {
         "examples": len(examples),
         "problems": [],
+        "repeats": len(found.repeats),
         "decisions": dict(Counter(one.decision or "not stated" for one in examples)),
         "splits": dict(Counter(one.split or "not stated" for one in examples)),
-        "reply_words_mean": round(sum(len(one.reply.split()) for one in examples) / len(examples), 1),
-        "narratives_checked": known,
-        "narratives_wrong": wrong,
-        "rejections_read": len(rejected),
+        "reply_words_mean": round(words / len(examples), 1) if examples else 0.0,
+        "of_a_product": found.of_a_product,
+        "sentences_unapproved": found.unapproved,
+        "rejections_read": len(rejections(examples)),
         "rejections_contradicted": len(untrue),
         "contradicted_examples": [{"id": one.id, "claims": one.claims} for one in untrue[:5]],
     }
-    if as_json:
-        click.echo(to_json(report))
-        return
-    click.echo(f"{path}: {len(examples):,} examples, all can be used")
-    for name in ("decisions", "splits"):
-        click.echo(f"{name}: {', '.join(f'{key} {count:,}' for key, count in sorted(report[name].items()))}")
-    click.echo(f"words of a reply: {report['reply_words_mean']} on average")
-    if known:
-        click.echo(f"{len(wrong):,} of {known:,} narratives are not true of their assessment")
-        for one in wrong[:5]:
-            click.echo(f"  {one.id}: {' '.join(one.claims)}")
-    if rejected:
-        click.echo(f"{len(untrue)} of {len(rejected)} rejection texts contradict their applicant, such as")
-        for one in untrue[:5]:
-            click.echo(f"  {one.id} claims {', and '.join(one.claims)}")
+
+
+def _in_words(path: Path, report: dict[str, Any]) -> str:
+    lines = [f"{path}: {report['examples']:,} examples, all can be used"]
+    counts = {name: sorted(report[name].items()) for name in ("decisions", "splits")}
+    lines += [f"{name}: {', '.join(f'{key} {n:,}' for key, n in found)}" for name, found in counts.items()]
+    lines.append(f"words of a reply: {report['reply_words_mean']} on average")
+    if report["of_a_product"]:
+        lines.append(
+            f"{report['of_a_product']:,} held against their product; {report['sentences_unapproved']:,} sentences "
+            "are in no approved wording: training on them approves them"
+        )
+    if "out" in report:
+        lines.append(f"{report['out']}: without {report['left_out']} rows that repeated another one")
+    if report["rejections_read"]:
+        lines.append(
+            f"{report['rejections_contradicted']} of {report['rejections_read']} rejection texts contradict their "
+            "applicant, such as"
+        )
+        lines += [
+            f"  {one['id']} claims {', and '.join(one['claims'])}" for one in report["contradicted_examples"]
+        ]
+    return "\n".join(lines)

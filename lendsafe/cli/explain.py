@@ -91,12 +91,16 @@ def command(applications: Path | None, **given: Any) -> None:
         raise ConfigError("Name a file of applications and the risk model: lendsafe explain FILE --risk DIR.")
     from lendsafe.pipeline.applications import listed, read_file
     from lendsafe.pipeline.letters import in_use
+    from lendsafe.risk.appraisal import arrivals
     from lendsafe.risk.model import RiskEngine
 
-    product = in_use(RiskEngine.load(given["risk"]), given["product"]).features.product
+    engine = in_use(RiskEngine.load(given["risk"]), given["product"])
+    product = engine.features.product
     found = read_file(applications, product)  # before a language model is loaded
     if found.unmapped:
         click.echo(f"Not in the product: {', '.join(found.unmapped)}", err=True)
+    if line := arrivals.warning(engine.training, product, [one.applicant for one in found.applications]):
+        click.echo(f"Warning: {applications}: {line}", err=True)
     if given["out"]:
         result = _many(found, given)
         shown = _summary(result, given["out"])

@@ -71,7 +71,9 @@ def score(applications: Path, risk: Path, out: Path | None, strict: bool, as_jso
 
     if as_json and not out:
         raise click.UsageError("--json prints the counts; give --out for the decisions.")
-    content, counts = score_file(applications, risk, out, strict=strict)
+    content, counts = score_file(
+        applications, risk, out, strict=strict, say=lambda line: click.echo(line, err=True)
+    )
     if not out:
         click.echo(content, nl=False)
     elif as_json:

@@ -1,7 +1,4 @@
-"""Texts that are not true of what they explain.
-
-Those that carry an assessment are held against it by ``lendsafe.eval.truth.checks``. Of the first system's
-rejection texts, those are found that their own applicant's data contradict.
+"""Rejection texts of the first system that their own applicant's data contradict.
 
 The first system drew its reasons from templates without looking at the applicant. A text is
 counted when it claims a low score at 640 or more, a high debt-to-income ratio at 43 % or less, late payments
@@ -9,11 +6,10 @@ or inquiries where there are none, or unmet standards where score and ratio both
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lendsafe.corpus.load import Example
-from lendsafe.eval.truth.checks import check
 
 MINIMUM_SCORE, MOST_DEBT = 640, 43.0
 _FIELDS = {
@@ -42,27 +38,6 @@ class Contradiction:
 
     id: str
     claims: tuple[str, ...]
-
-
-def untrue_narratives(
-    examples: Sequence[Example], done: Callable[[int, int], None] | None = None
-) -> list[Contradiction]:
-    """Every narrative that fails a check of its own assessment, in order.
-
-    Args:
-        examples: Those without an assessment are passed over.
-        done: Called with narratives read and narratives in all.
-    """
-    found = []
-    known = [one for one in examples if one.assessment]
-    for number, one in enumerate(known, start=1):
-        assert one.assessment is not None
-        findings = check(one.reply, one.assessment, style=one.style)
-        if findings:
-            found.append(Contradiction(one.id, tuple(f"{f.rule}: {f.message}" for f in findings)))
-        if done:
-            done(number, len(known))
-    return found
 
 
 def rejections(examples: Sequence[Example]) -> list[Example]:

@@ -2,8 +2,9 @@
 
 ``messages`` (OpenAI's, with content parts, reasoning, tool calls and weights) | ``conversations`` (ShareGPT's) |
 ``prompt``, ``completion`` (texts, or lists of messages as TRL has them) | ``instruction``, ``input``, ``output`` |
-``question``, ``answer`` | ``text``. Ours carry the assessment and the style beside them; other columns are kept. All
-problems of a file are reported at once, and nothing of a file with problems is used.
+``question``, ``answer`` | ``text``. Ours carry the assessment and the style beside them; with these
+and ``output`` alone, the prompt is made from them. Other columns are kept. All problems of a file are reported at once,
+and nothing of a file with problems is used.
 """
 
 import json
@@ -14,15 +15,16 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, get_args
 
+from lendsafe import prompts
 from lendsafe.corpus.reading import BadFileError, Problem, Record, kind_of, parse_json, read
 from lendsafe.errors import DataError
 from lendsafe.fields import build, did_you_mean
 from lendsafe.mlx_lora.tokens import Turn
 from lendsafe.product import Product
 from lendsafe.product import load as load_product
-from lendsafe.records import Assessment, Message, NarrativeType, Style, assessment_from_json
+from lendsafe.records import Assessment, Message, NarrativeType, Style, assessment_from_json, to_json
 
 Split = Literal["train", "valid"]
 PRODUCT = "product.json"  # beside data that was made for a lender's own product
@@ -35,6 +37,7 @@ SHAPES: tuple[tuple[str, ...], ...] = (
     ("question", "answer"),
     ("text",),
 )
+PROMPTS = (*LISTS, "prompt", "completion", "instruction", "input", "question", "answer", "text")
 _EXTRAS = (
     "input",
     "decision",
@@ -82,6 +85,8 @@ class Example:
         type: Kind of narrative, if the file says so.
         decision: Outcome as the file words it, if it does.
         other: Columns that mean nothing here, as they were read.
+        file: Where it was read.
+        line: Line of the file where it starts, from 1.
     """
 
     id: str
@@ -92,6 +97,8 @@ class Example:
     type: NarrativeType | None = None
     decision: str | None = None
     other: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
 
     @property
     def reply(self) -> str:
@@ -106,6 +113,25 @@ class Example:
         return "\x1f".join(message.content for message in self.messages[:-1] or self.messages)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """Everything that a file or folder says.
+
+    Attributes:
+        examples: Sound ones, each once.
+        rows: Keys and values of each of them as read; of a CSV file without empty cells.
+        problems: What is wrong with the others.
+        repeats: Rows that repeat an earlier one, word for word.
+        product: What they were made for, if that is known.
+    """
+
+    examples: tuple[Example, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    problems: tuple[Problem, ...]
+    repeats: tuple[Problem, ...]
+    product: Product | None
+
+
 def load(path: Path, *, dedupe: bool = False) -> list[Example]:
     """Load and check every example of a file or folder.
 
@@ -118,12 +144,10 @@ def load(path: Path, *, dedupe: bool = False) -> list[Example]:
         BadFileError: Naming every problem with file, line, column and field.
         DataError: If there is no such file, or its kind is not known.
     """
-    if path.is_dir():
-        return _load_folder(path, dedupe=dedupe)
-    examples, problems = parse(path, dedupe=dedupe)
-    if problems:
-        raise BadFileError(problems)
-    return examples
+    found = read_examples(path)
+    if found.problems or (found.repeats and not dedupe):
+        raise BadFileError(sorted((*found.problems, *found.repeats)))
+    return list(found.examples)
 
 
 def train_and_valid(
@@ -194,57 +218,85 @@ def split(
     )
 
 
-def parse(path: Path, *, dedupe: bool = False) -> tuple[list[Example], list[Problem]]:
-    """The examples of one file that are sound, and every problem of the others."""
+def read_examples(path: Path, product: Product | None = None) -> Parsed:
+    """Read every example of a file or folder, and every problem.
+
+    Args:
+        path: As of :func:`load`.
+        product: What the examples are about; that of the folder's ``product.json`` by default.
+
+    Raises:
+        DataError: If there is no such file, or its kind is not known.
+        ConfigError: If a ``product.json`` is not sound.
+    """
+    chosen = product or product_beside(path)
+    return _read_folder(path, chosen) if path.is_dir() else _read_file(path, chosen)
+
+
+def _read_file(path: Path, product: Product | None) -> Parsed:
     records, problems = read(path)
-    product = product_beside(path)
+    from_csv = path.suffix.lower() == ".csv"
     examples: list[Example] = []
+    rows: list[Mapping[str, Any]] = []
+    repeats: list[Problem] = []
     seen: dict[str, dict[Any, int]] = {"id": {}, "row": {}}
     for record in records:
-        example, found = _example(record, product, from_csv=path.suffix.lower() == ".csv")
+        example, found = _example(record, product, from_csv=from_csv)
         problems += found
-        if example:
-            if dedupe and example.messages in seen["row"]:
-                continue
-            examples.append(example)
-            problems += _repeated(record, example, seen)
-    return examples, _merged(problems)
+        if example is None:
+            continue
+        line = seen["row"].setdefault(example.messages, record.line)
+        if line != record.line:
+            repeats.append(
+                record.problem("", f"repeats line {line}; remove one of the two, or pass --dedupe.")
+            )
+            continue
+        problems += _same_id(record, example, seen["id"])
+        examples.append(example)
+        rows.append(_from_cells(record, record.values)[0] if from_csv else record.values)
+    return Parsed(
+        examples=tuple(examples),
+        rows=tuple(rows),
+        problems=tuple(_merged(problems)),
+        repeats=tuple(repeats),
+        product=product,
+    )
 
 
-def _load_folder(folder: Path, *, dedupe: bool) -> list[Example]:
-    examples: list[Example] = []
-    problems: list[Problem] = []
-    for name in get_args(Split):
+def _read_folder(folder: Path, product: Product | None) -> Parsed:
+    both: dict[Split, Parsed] = {}
+    names: tuple[Split, ...] = get_args(Split)
+    for name in names:
         path = folder / f"{name}.jsonl"
         if name == "valid" and not path.exists():
-            return [replace(one, split=None) for one in examples] if not problems else _refuse(problems)
+            continue
         if not path.is_file():
             raise DataError(
                 f"{path}: no such file. A data folder holds train.jsonl and, if you like, valid.jsonl."
             )
-        found, wrong = parse(path, dedupe=dedupe)
-        examples += [replace(one, split=name) for one in found]
-        problems += wrong
-    shared = {one.group for one in examples if one.split == "train"} & {
-        one.group for one in examples if one.split == "valid"
-    }
-    if shared:
+        both[name] = _read_file(path, product)
+    groups = [{one.group for one in found.examples} for found in both.values()]
+    problems = [one for found in both.values() for one in found.problems]
+    if len(groups) > 1 and (shared := set.intersection(*groups)):
         message = f"shares {len(shared)} applicants or prompts with train.jsonl; a held-out row must be new."
         problems.append(Problem(str(folder / "valid.jsonl"), 0, 0, "", message))
-    return _refuse(problems) if problems else examples
+    return Parsed(
+        examples=tuple(
+            replace(one, split=name if len(both) > 1 else None)
+            for name, found in both.items()
+            for one in found.examples
+        ),
+        rows=tuple(row for found in both.values() for row in found.rows),
+        problems=tuple(problems),
+        repeats=tuple(one for found in both.values() for one in found.repeats),
+        product=product,
+    )
 
 
-def _refuse(problems: list[Problem]) -> NoReturn:
-    raise BadFileError(problems)
-
-
-def _repeated(record: Record, example: Example, seen: dict[str, dict[Any, int]]) -> list[Problem]:
-    found = []
-    if "id" in record.values and (line := seen["id"].setdefault(example.id, record.line)) != record.line:
-        found.append(record.problem("id", f"is {example.id!r}, as on line {line}; identifiers must differ."))
-    if (line := seen["row"].setdefault(example.messages, record.line)) != record.line:
-        found.append(record.problem("", f"repeats line {line}; remove one of the two, or pass --dedupe."))
-    return found
+def _same_id(record: Record, example: Example, seen: dict[Any, int]) -> list[Problem]:
+    if "id" in record.values and (line := seen.setdefault(example.id, record.line)) != record.line:
+        return [record.problem("id", f"is {example.id!r}, as on line {line}; identifiers must differ.")]
+    return []
 
 
 def _merged(problems: Iterable[Problem]) -> list[Problem]:
@@ -269,10 +321,6 @@ def _example(
     if from_csv:
         values, odd = _from_cells(record, values)
         problems += odd
-    messages = None
-    if not any(one.field in LISTS for one in problems):  # else it is said already
-        messages, found = _messages(record, values)
-        problems += found
     extras: dict[str, Any] = {}
     for name, reader in (("assessment", partial(_assessment, product=product)), ("style", _style)):
         if name in values:
@@ -280,6 +328,10 @@ def _example(
                 extras[name] = reader(values[name])
             except DataError as bad:
                 problems.append(record.problem(name, f"is wrong: {bad}"))
+    messages = None
+    if not any(one.field in LISTS for one in problems):  # else it is said already
+        messages, found = _messages(record, _asked(values, extras))
+        problems += found
     for name, allowed in (
         ("split", get_args(Split)),
         ("type", get_args(NarrativeType)),
@@ -291,7 +343,19 @@ def _example(
             problems += _word(record, name, values[name], allowed)
     if problems or messages is None:
         return None, problems
-    return Example(messages=messages, other=other, **{"id": f"{record.file}:{record.line}", **extras}), []
+    named = {"id": f"{record.file}:{record.line}", **extras}
+    return Example(messages=messages, other=other, file=record.file, line=record.line, **named), []
+
+
+def _asked(values: dict[str, Any], extras: dict[str, Any]) -> dict[str, Any]:
+    """Values of a row; one that gives an assessment in place of a prompt gets the prompt that asks for it."""
+    if "assessment" not in values or any(name in values for name in PROMPTS):
+        return values
+    if "assessment" not in extras:  # what is wrong with it is said already
+        return {**values, "instruction": "?"}
+    system, user = prompts.request(extras["assessment"], extras.setdefault("style", Style()))
+    turns = [to_json(system), to_json(user), {"role": "assistant", "content": values.get("output")}]
+    return {**values, "messages": turns} if "output" in values else values
 
 
 def _misspelt(key: str) -> str:

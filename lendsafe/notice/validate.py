@@ -125,7 +125,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "FORM", "comment 9(b)(2)-2", "The explanation is the one that was checked.", "narrative", _explained
     ),
-    Rule("FORM", "15 USC 1681b", "One person's report is not told to another.", check=_to_one_alone),
+    Rule("FORM", "12 CFR 1022.75(c)", "One person's report is not told to another.", check=_to_one_alone),
     Rule("FORM", _FORMS, "Each block once, and in the order of the forms.", check=_form),
     Rule("FORM", _FORMS, "Each block under its heading.", check=_headings),
     Rule("FORM", "12 CFR 1002.4(e)", "The second language says as much.", check=_translation),

@@ -14,7 +14,7 @@ from lendsafe.files import csv_cell, refuse_existing, write_atomically
 from lendsafe.product import load
 from lendsafe.product.table import CUSTOMER, DATE, IDENTIFIER, WEIGHT, listed
 from lendsafe.risk import dataset
-from lendsafe.risk.appraisal import document, monitoring, report
+from lendsafe.risk.appraisal import arrivals, document, monitoring, report
 from lendsafe.risk.appraisal.records import Sample
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.model.engine import RiskEngine
@@ -94,15 +94,29 @@ def train_into(
 
 
 def score_file(
-    applications: Path, risk: Path, out: Path | None = None, *, strict: bool = False
+    applications: Path,
+    risk: Path,
+    out: Path | None = None,
+    *,
+    strict: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, dict[str, int]]:
     """Decide every application of a file; rows that cannot be read are left out and counted.
+
+    Args:
+        applications: CSV of applications.
+        risk: Folder of the model.
+        out: CSV of the decisions.
+        strict: Whether one wrong row refuses the file.
+        say: Called with a line where the file is not like the one at development.
 
     Returns:
         The decisions as CSV, which is written to ``out`` if given, and the count of each decision.
     """
     engine = RiskEngine.load(risk)
     data = dataset.read(applications, engine.features.product, engine.features, strict=strict)
+    if line := arrivals.warning(engine.training, engine.features.product, data.frame):
+        say(f"Warning: {applications}: {line}")
     decided = engine.decide(data.frame)
     decided[IDENTIFIER] = decided[IDENTIFIER].map(csv_cell)
     content = decided.to_csv(index=False, lineterminator="\n", float_format="%.9g")

@@ -13,7 +13,7 @@ from statistics import mean
 import pytest
 
 from lendsafe import parts, prompts, slots
-from lendsafe.corpus.load import load, parse
+from lendsafe.corpus.load import load, read_examples
 from lendsafe.corpus.quotas import largest_remainder
 from lendsafe.corpus.statistics import tokens
 from lendsafe.corpus.synth import SynthConfig, Synthetic, synthesize, write
@@ -290,7 +290,8 @@ def test_data_card_reports_counts_and_variety(folder):
 
 
 def test_unseen_rows_load_like_any_other(folder):
-    examples, problems = parse(folder / "valid_unseen_wordings.jsonl")
+    found = read_examples(folder / "valid_unseen_wordings.jsonl")
+    examples, problems = found.examples, [*found.problems, *found.repeats]
     assert problems == []
     assert [one.split for one in examples] == ["valid"] * 2  # 4 % of 60
 

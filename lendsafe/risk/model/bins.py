@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lendsafe.fields import knob
-from lendsafe.risk.features import FeatureSet
+from lendsafe.product import Product
+from lendsafe.risk.features import FeatureSet, numbers
 
 Floats = NDArray[np.float64]
 MOST = 10
@@ -21,11 +23,13 @@ class Bins:
         name: Score or feature.
         edges: Inner edges, rising.
         counts: Values in each bin, one more than edges, and last those that were not known.
+        median: Of the values that were known; None if none was.
     """
 
     name: str = knob()
     edges: tuple[float, ...] = knob()
     counts: tuple[int, ...] = knob()
+    median: float | None = knob(None)
 
     @classmethod
     def of(cls, name: str, values: Any) -> Self:
@@ -44,7 +48,8 @@ class Bins:
                 distinct = np.unique(np.quantile(known, np.linspace(0, 1, MOST + 1)[:-1]))
             edges = tuple(distinct[1:].tolist())
         empty = cls(name=name, edges=edges, counts=())
-        return cls(name=name, edges=edges, counts=tuple(empty.count(values).tolist()))
+        median = float(np.median(known)) if len(known) else None
+        return cls(name=name, edges=edges, counts=tuple(empty.count(values).tolist()), median=median)
 
     def place(self, values: Any) -> NDArray[np.int64]:
         """Bin of each value, ``(n,)``; the last one for those that are not known."""
@@ -55,6 +60,17 @@ class Bins:
     def count(self, values: Any) -> NDArray[np.int64]:
         """Values in each bin."""
         return np.bincount(self.place(values), minlength=len(self.edges) + 2)
+
+
+def fields_read(frame: pd.DataFrame, product: Product) -> dict[str, Floats]:
+    """The numeric fields that are read, as columns, ``(n,)`` each; NaN where a value is not known.
+
+    Args:
+        frame: Applications.
+        product: What its columns mean.
+    """
+    wanted = [one.name for one in product.values.values() if one.numeric and one.formula is None]
+    return {name: numbers(frame, name) for name in wanted if name in frame}
 
 
 def inputs(values: Floats, features: FeatureSet) -> dict[str, Floats]:

@@ -53,6 +53,7 @@ class Training:
         approval_rate: Share that the cut-off approves, out of fold.
         scores: Points at development, out of fold.
         inputs: Each feature at development.
+        fields: Each numeric field that is read, at development, whether or not a feature looks at it.
         reasons: First reasons of those whom the score declines, out of fold.
         seen: Hashes of what the trees were fitted on (:mod:`lendsafe.risk.model.seen`).
     """
@@ -72,6 +73,7 @@ class Training:
     approval_rate: float = knob(0.0, low=0, high=1)
     scores: Bins = knob()
     inputs: tuple[Bins, ...] = knob(())
+    fields: tuple[Bins, ...] = knob(())
     reasons: tuple[Share, ...] = knob(())
     seen: str = knob("")
 

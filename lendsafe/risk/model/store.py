@@ -143,7 +143,7 @@ def _build(table: dict[str, Any], ensemble: Ensemble) -> Fitted:
 
 def _training(table: Any) -> Training:
     training = build(Training, table, "training")
-    bins = (training.scores, *training.inputs)
+    bins = (training.scores, *training.inputs, *training.fields)
     if any(
         len(one.counts) != len(one.edges) + 2 or list(one.edges) != sorted(set(one.edges)) for one in bins
     ):

@@ -16,7 +16,7 @@ from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.decision import Facts, Policy
 from lendsafe.risk.features import FeatureSet, code_index, feature_set, numbers
 from lendsafe.risk.model import ranking, seen, splits
-from lendsafe.risk.model.bins import Bins, inputs
+from lendsafe.risk.model.bins import Bins, fields_read, inputs
 from lendsafe.risk.model.classifier import RiskModel
 from lendsafe.risk.model.fitted import Fitted, Share, Training
 from lendsafe.risk.model.owners import duplicates, owners
@@ -129,6 +129,10 @@ def fit(
             scores=Bins.of("score", points(model.out_of_fold_, cutoff, settings)),
             inputs=tuple(
                 Bins.of(name, column) for name, column in inputs(past.values[inside], chosen).items()
+            ),
+            fields=tuple(
+                Bins.of(name, column)
+                for name, column in fields_read(past.frame.iloc[inside], chosen.product).items()
             ),
             seen=seen.packed(seen.hashes(past.values[inside])),
         ),
