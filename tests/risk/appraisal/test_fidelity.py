@@ -9,6 +9,7 @@ from risk_cases import german, german_engine, people, small_engine
 from lendsafe.corpus import process
 from lendsafe.corpus.synth import SynthConfig, synthesize
 from lendsafe.risk.appraisal import fidelity, metrics
+from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.model.counterfactual import counterfactual
 from lendsafe.risk.model.engine import RiskEngine
 
@@ -70,11 +71,14 @@ def test_redraws_are_seeded_and_differ():
 def test_reasons_of_the_synthetic_1500_are_the_true_ones():
     """Where model and process both decline; trained on the past applicants that the data set brings.
 
+    The process holds an unknown value against nobody. With the rule that unknown is never safer than
+    known, which is the default, the first reason is the process's in 88 % and the AUC .003 lower.
     With a fifth of them the first reason is right in 84 to 91 %: the order of near ties needs the shapes.
     """
     config = SynthConfig()
     population = synthesize(config).population
-    engine = RiskEngine.fit(process.history(config.history, config.seed).applications())
+    past = process.history(config.history, config.seed).applications()
+    engine = RiskEngine.fit(past, RiskConfig(unknown_is_riskier=False))
     given, true = engine.assess_many(population.frame), process.assess(population)
     both = [
         ([r.code for r in a.reasons], [r.code for r in b.reasons])
