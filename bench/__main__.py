@@ -18,6 +18,8 @@ SETTINGS = (
     "token_budget",
     "recompute",
     "targets",
+    "learning_rate",
+    "warmup_steps",
 )
 
 
@@ -45,7 +47,9 @@ def _recipe(given: dict[str, Any]) -> Any:
 
 
 def _drawn(model: str, random_weights: bool) -> bool:
-    return random_weights or model in ("granite-cpu", "granite-toy")
+    from bench.shapes import NAMED
+
+    return random_weights or model in ("granite-cpu", "granite-toy", *NAMED)
 
 
 @group.command()
@@ -53,6 +57,7 @@ def _drawn(model: str, random_weights: bool) -> bool:
 @click.option("--ablate", is_flag=True, help="Switch each technique off in turn instead.")
 @click.option("--no-shared-prefix", is_flag=True, help="Give the examples nothing in common.")
 @click.option("--against", default="mlx-lm,peft", show_default=True, help="Other trainers, or an empty text.")
+@click.option("--without-ours", is_flag=True, help="Measure the others alone.")
 def train(
     model: str,
     random_weights: bool,
@@ -60,6 +65,7 @@ def train(
     ablate: bool,
     no_shared_prefix: bool,
     against: str,
+    without_ours: bool,
     **given: Any,
 ) -> None:
     """Training steps, beside mlx-lm's trainer and transformers + PEFT."""
@@ -71,9 +77,47 @@ def train(
         config=_recipe(given),
         shared_prefix=not no_shared_prefix,
         against=tuple(one for one in against.split(",") if one),
+        ours=not without_ours,
         repetitions=repetitions,
     )
     bench.run(case, ablation=ablate, say=click.echo)
+
+
+@group.command()
+@click.option("--model", default="granite-tiny", show_default=True, help="Model.")
+@click.option("--steps", default=255, show_default=True, help="Optimiser steps.")
+@click.option("--examples", default=1350, show_default=True, help="Training rows.")
+@click.option("--held-out", default=150, show_default=True, help="Rows to measure on.")
+@click.option("--systems", default="lendsafe,mlx-lm,peft", show_default=True, help="Trainers.")
+def quality(model: str, steps: int, examples: int, held_out: int, systems: str, **given: Any) -> None:
+    """Loss, first-try pass rate and ROUGE-L after the same steps on the same data, ours and others."""
+    from bench import quality as bench
+
+    names = tuple(one for one in systems.split(",") if one)
+    config = _recipe(given)
+    bench.run(
+        bench.Case(
+            model=model, config=config, steps=steps, examples=examples, held_out=held_out, systems=names
+        ),
+        say=click.echo,
+    )
+
+
+@group.command()
+@click.option("--model", default="granite-3.1-3b", show_default=True, help="Shape.")
+def graph(model: str) -> None:
+    """Kernels, nodes and host time of a window, counted without a GPU."""
+    from bench import graph as bench
+
+    bench.run(model, say=click.echo)
+
+
+@group.command()
+def probe() -> None:
+    """Questions that only a device answers: what works, and which way is faster."""
+    from bench import probe as bench
+
+    bench.run(say=click.echo)
 
 
 @group.command()
@@ -179,7 +223,7 @@ def main() -> None:
 if __name__ == "__main__":
     from lendsafe.mlx_lora.config import TrainConfig
 
-    for one in (train, generate, scaling):
+    for one in (train, generate, scaling, quality):
         one.params += [
             option
             for option in settings_options(TrainConfig)(click.command()(lambda: None)).params

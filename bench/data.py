@@ -7,7 +7,7 @@ import numpy as np
 from lendsafe.corpus.synth import SynthConfig, synthesize
 from lendsafe.mlx_lora.exchange.loading import resolve
 from lendsafe.mlx_lora.step.batches import windows
-from lendsafe.mlx_lora.step.packed import common_prefix
+from lendsafe.mlx_lora.step.layout import common_prefix
 from lendsafe.mlx_lora.tokens import Tokens, encode
 
 

@@ -6,6 +6,7 @@ A line of results holds ``format``, ``bench``, ``case``, ``system``, ``unit``, `
 
 import json
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -149,13 +150,20 @@ def alternate(
 
 
 def save(results: Iterable[Result], folder: Path = RESULTS) -> Path:
-    """Write results as lines of ``<machine>/results.jsonl``, in place of older ones of the same bench and case."""
+    """Write results as lines of ``<machine>/results.jsonl``, in place of older ones of the same bench and case.
+
+    With ``BENCH_CALL`` set they also join ``<machine>/<its value>.jsonl``, which replaces nothing.
+    """
     results = list(results)
     path = folder / results[0].machine.folder / "results.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     new = {(one.bench, one.case) for one in results}
-    kept = [one for one in (load(path) if path.exists() else []) if (one.bench, one.case) not in new]
+    old = load(path) if path.exists() else []
+    kept = [one for one in old if (one.bench, one.case) not in new]
     path.write_text("".join(one.line() + "\n" for one in [*kept, *results]), "utf-8")
+    if call := os.environ.get("BENCH_CALL"):
+        with path.with_name(f"{call}.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(one.line() + "\n" for one in results)
     return path
 
 

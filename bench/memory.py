@@ -1,5 +1,6 @@
 """Is the planner right? Peak memory of real steps against its prediction, over many configurations."""
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
@@ -9,11 +10,12 @@ import numpy as np
 
 from bench.harness import Result, Series, save, table
 from bench.models import dtype_of, random_weights
+from bench.shapes import FAMILIES, of_family
 from bench.trainers import Ours, Setting
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.planning import footprint, plan
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 import mlx.core as mx  # isort: skip  # after OpenBLAS
@@ -37,20 +39,23 @@ def configurations(count: int, seed: int = 0) -> Iterator[tuple[dict[str, Any], 
     """Shapes, recipes and windows drawn at random."""
     rng = Random(seed)  # not a secret
     numbers = np.random.default_rng(seed)
-    for _ in range(count):
-        heads = rng.choice([4, 8])
-        shape = footprint.granite_moe(
-            {
-                "hidden_size": heads * 64,
-                "num_hidden_layers": rng.choice([4, 6, 8]),
-                "intermediate_size": rng.choice([64, 128, 256]),
-                "num_attention_heads": heads,
-                "num_key_value_heads": heads // rng.choice([1, 2, 4]),
-                "num_local_experts": rng.choice([8, 16, 40]),
-                "num_experts_per_tok": rng.choice([2, 4, 8]),
-                "vocab_size": rng.choice([4096, 8192, 16384]),
-            }
-        )
+    families = sorted(FAMILIES)
+    for number in range(count):
+        family, heads = families[number % len(families)], rng.choice([2, 4, 6])
+        experts = {"num_local_experts": rng.choice([8, 16, 40]), "num_experts_per_tok": rng.choice([2, 4, 8])}
+        inner = rng.choice([64, 128, 256]) if "moe" in family else heads * rng.choice([96, 160, 224])
+        sizes = {
+            "hidden_size": heads * 64,
+            "num_hidden_layers": rng.choice([4, 6, 8]),
+            "intermediate_size": inner,
+            "num_attention_heads": heads,
+            "num_key_value_heads": heads // rng.choice([1, 2]),
+            "vocab_size": rng.choice([4096, 8192, 16384]),
+            **({key: value for key, value in experts.items() if key in FAMILIES[family]}),
+        }
+        if family == "qwen3_moe":
+            sizes |= {"num_experts": experts["num_local_experts"], "moe_intermediate_size": inner}
+        shape = of_family(family, sizes)
         config = TrainConfig(
             rank=rng.choice([4, 16]),
             batch_size=rng.choice([4, 8]),
@@ -72,25 +77,33 @@ def compare(
     shape: dict[str, Any], config: TrainConfig, window: list[Tokens], weights: Any = None, *, workers: int = 1
 ) -> Comparison:
     """Train two steps and compare the second one's peak with the prediction."""
+    gc.collect()  # a trainer's loop lives in a cycle: what it holds is not to go in the middle of this
     mx.clear_cache()
     weights = weights or random_weights(shape, config.precision)
     techniques = Techniques(recompute=config.recompute, side_by_side=workers > 1)
     budget = config.token_budget or sum(map(len, window))
     setting = Setting(shape, weights, config, dtype_of(config.precision))
-    trainer = Ours(setting, budget=budget, techniques=techniques)
+    trainer = Ours(setting, [window, window], budget=budget, techniques=techniques)
     trainer.step(window)
+    gc.collect()
     outside = trainer.active_bytes() - trainer.held_bytes()
     trainer.reset_peak()
     trainer.step(window)
-    on_cpu = backend.name() == "cpu"
-    machine = plan.Machine(chip="", usable=1 << 50, flops=1.0, bandwidth=1.0, cpu=on_cpu, workers=workers)
+    machine = plan.Machine(
+        chip="", usable=1 << 50, flops=1.0, bandwidth=1.0, kind=backend.name(), workers=workers
+    )
     predicted = plan.predict(shape, config, plan.of_examples(window), machine)
     case = (
-        f"D{shape['hidden_size']} L{shape['num_hidden_layers']} I{shape['intermediate_size']}"
-        f" E{shape['num_local_experts']}x{shape['num_experts_per_tok']} V{shape['vocab_size']} B{config.window}"
+        f"{shape['model_type']} D{shape['hidden_size']} L{shape['num_hidden_layers']} I{shape['intermediate_size']}"
+        f"{_experts(shape)} V{shape['vocab_size']} B{config.window}"
         f" {config.targets[0]}, recompute {config.recompute}, dropout {config.dropout}"
     )
     return Comparison(case, trainer.peak_bytes() - outside, predicted)
+
+
+def _experts(shape: dict[str, Any]) -> str:
+    one = footprint.sizes(shape)
+    return f" E{one.experts}x{one.chosen}" if one.experts else ""
 
 
 def run(count: int, *, say: Callable[[str], None] = print) -> list[Comparison]:

@@ -7,6 +7,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
+from bench import shapes
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
@@ -23,7 +24,7 @@ def base(model: str, precision: str, *, random: bool) -> tuple[dict[str, Any], d
         random: Whether to draw the weights; nothing is read then.
     """
     if random:
-        shape = footprint.shape_of(model)
+        shape = shapes.named(model) or footprint.shape_of(model)
         return shape, random_weights(shape, precision)
     path = loading.resolve(model)
     shape = loading.read_config(path)

@@ -9,7 +9,7 @@ from bench import data, models, train
 from bench.harness import Result, alternate, save, table
 from bench.trainers import Setting
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 
 
 def run(

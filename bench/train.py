@@ -1,5 +1,6 @@
 """How fast is a training step, how much memory does it take, beside what a user would run instead?"""
 
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +14,12 @@ from bench.trainers import MLXLM, PEFT, Ours, Setting, Trainer, same_losses
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.planning import footprint, plan
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 RECIPE_STEPS = 255
 TOLERANCE = {"float32": 1e-5, "float16": 3e-3, "bfloat16": 2e-2}  # of the loss, between trainers
-ABLATIONS: dict[str, Techniques | None] = {
+ABLATIONS: dict[str, Techniques] = {
     "all": Techniques(),
     "prefix not shared": Techniques(share_prefix=False),
     "gate last": Techniques(gate_first=False),
@@ -30,7 +31,7 @@ ABLATIONS: dict[str, Techniques | None] = {
     "the same, none prepared ahead": Techniques(side_by_side=False, ahead=False),
     "experts recomputed": Techniques(recompute="experts"),
     "layers recomputed": Techniques(recompute="layer"),
-    "plain: padded, mlx-lm's layers": None,
+    "plain: padded, mlx-lm's layers": Techniques(packed=False),
 }
 
 
@@ -44,6 +45,7 @@ class Case:
         config: Recipe; one window is ``batch_size`` times ``grad_accum`` examples.
         shared_prefix: Otherwise nothing is common to two examples.
         against: Other trainers: ``mlx-lm``, ``peft``.
+        ours: Whether ours is measured too; else the others alone, in a process of their own.
         repetitions: Windows timed, after one to warm up.
     """
 
@@ -52,6 +54,7 @@ class Case:
     config: TrainConfig
     shared_prefix: bool = True
     against: tuple[str, ...] = ("mlx-lm", "peft")
+    ours: bool = True
     repetitions: int = 5
 
     def name(self, sizes: data.Sizes) -> str:
@@ -59,18 +62,20 @@ class Case:
         c = self.config
         parts = [self.model, models.precision_of(c)]
         parts += [f"base in {c.quantize} bits"] if c.quantize else []
+        parts += [] if self.ours else ["without ours"]
         return f"{' '.join(parts)}, {c.batch_size} x {c.grad_accum}, {sizes}, dropout {c.dropout:g}"
 
 
 def compare(case: Case, *, say: Callable[[str], None] = print) -> list[Result]:
     """Train ours and others on the same weights, adapters and windows, in turn."""
     setting, windows, sizes = prepare(case, say)
-    trainers: list[Trainer] = [ours(setting, windows, Techniques(recompute=setting.config.recompute))]
+    techniques = Techniques(recompute=setting.config.recompute)
+    trainers: list[Trainer] = [ours(setting, windows, techniques)] if case.ours else []
     trainers += [make(setting) for name, make in (("mlx-lm", MLXLM), ("peft", PEFT)) if name in case.against]
     losses = {one.name: one.loss(windows[0]) for one in trainers}
     same_losses(losses, TOLERANCE[models.precision_of(case.config)])
     say("same loss: " + ", ".join(f"{name} {loss:.6f}" for name, loss in losses.items()))
-    return _measure(case, trainers, setting, windows, sizes, say)
+    return _measure(case, trainers, setting, windows, sizes, say, losses)
 
 
 def ablate(case: Case, *, say: Callable[[str], None] = print) -> list[Result]:
@@ -79,7 +84,7 @@ def ablate(case: Case, *, say: Callable[[str], None] = print) -> list[Result]:
     trainers = [ours(setting, windows, techniques, name) for name, techniques in ABLATIONS.items()]
     losses = {one.name: one.loss(windows[0]) for one in trainers}
     same_losses(losses, TOLERANCE[models.precision_of(case.config)])
-    return _measure(case, trainers, setting, windows, sizes, say)
+    return _measure(case, trainers, setting, windows, sizes, say, losses)
 
 
 def prepare(case: Case, say: Callable[[str], None]) -> tuple[Setting, list[list[Tokens]], data.Sizes]:
@@ -102,13 +107,13 @@ def prepare(case: Case, say: Callable[[str], None]) -> tuple[Setting, list[list[
 def ours(
     setting: Setting,
     windows: Sequence[Sequence[Tokens]],
-    techniques: Techniques | None,
+    techniques: Techniques,
     name: str = "lendsafe",
 ) -> Ours:
     """Our trainer, with the token budget that the planner would choose if the recipe names none."""
     lengths = plan.of_examples([one for window in windows for one in window])
     chosen = plan.plan(setting.shape, setting.config, lengths, plan.this_machine(measure=False)).config
-    return Ours(setting, budget=chosen.token_budget or 1, techniques=techniques, name=name)
+    return Ours(setting, windows, budget=chosen.token_budget or 1, techniques=techniques, name=name)
 
 
 def _measure(
@@ -118,16 +123,19 @@ def _measure(
     windows: list[list[Tokens]],
     sizes: data.Sizes,
     say: Callable[[str], None],
+    first_losses: Mapping[str, float],
 ) -> list[Result]:
     peaks: dict[str, list[tuple[int, int]]] = {one.name: [] for one in trainers}
+    processor: dict[str, list[float]] = {one.name: [] for one in trainers}
 
     def timed(trainer: Trainer) -> Callable[[int], float]:
         def run(number: int) -> float:
             held = trainer.active_bytes()
             trainer.reset_peak()
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             trainer.step(windows[number % len(windows)])
             seconds = time.perf_counter() - start
+            processor[trainer.name].append(time.process_time() - busy)
             peaks[trainer.name].append((trainer.peak_bytes(), held))
             return seconds
 
@@ -147,6 +155,8 @@ def _measure(
             "tokens_per_second": sizes.tokens / sizes.examples * window / s.median,
             "supervised_tokens_per_second": sizes.learned / sizes.examples * window / s.median,
             "p95_seconds": s.p95,
+            "processor_seconds": statistics.median(processor[one.name][-case.repetitions :]),
+            "first_loss": first_losses[one.name],
             "recipe_seconds": RECIPE_STEPS * s.median * 16 / window,
             "peak_bytes": max(peak for peak, _ in peaks[one.name]) if known else None,
             "above_weights_bytes": max(peak - held for peak, held in peaks[one.name]) if known else None,
@@ -201,7 +211,7 @@ def rows(results: Sequence[Result]) -> str:
         "peak",
         "above weights",
     ]
-    head += ["255 steps", "of the roofline"]
+    head += ["255 steps", "of the roofline", "processor s"]
     body = []
     for one in results:
         f: Mapping[str, Any] = one.facts
@@ -218,6 +228,7 @@ def rows(results: Sequence[Result]) -> str:
                 gigabytes(f["above_weights_bytes"]),
                 f"{f['recipe_seconds'] / 60:.1f} min",
                 f"{f['roofline_share']:.0%}",
+                f"{f['processor_seconds']:.3g}" if "processor_seconds" in f else "",
             ]
         )
     return table([head, *body])

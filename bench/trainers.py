@@ -5,7 +5,7 @@ Every trainer gets a window of examples and returns its loss in nats per learned
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import mlx.core as mx
@@ -21,8 +21,9 @@ from lendsafe.mlx_lora.exchange.targets import adapters, add_adapters
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.runs.train import Task, new_state, train
 from lendsafe.mlx_lora.step.batches import micro_batches
+from lendsafe.mlx_lora.step.batches import windows as epoch_windows
 from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 Window = Sequence[Tokens]
@@ -53,8 +54,11 @@ class Trainer(Protocol):
     def loss(self, window: Window) -> float:
         """Nats per learned token, without dropout and without a step."""
 
-    def step(self, window: Window) -> float:
-        """Take an optimiser step; returns when it is computed."""
+    def step(self, window: Window, rate: float | None = None) -> float:
+        """Take an optimiser step, at the first step's learning rate or a given one; returns when it is computed."""
+
+    def adapter(self) -> dict[str, mx.array]:
+        """The adapter as mlx-lm's files name and shape it, float32."""
 
     def active_bytes(self) -> int:
         """Bytes held now: weights, adapters, optimiser."""
@@ -67,10 +71,9 @@ class Trainer(Protocol):
 
 
 class MLXMemory:
-    """Memory as MLX counts it."""
+    """Memory as MLX counts it; what it has freed and kept is not in it, and stays kept for the next step."""
 
     def active_bytes(self) -> int:
-        mx.clear_cache()
         return int(mx.get_active_memory())
 
     def reset_peak(self) -> None:
@@ -81,17 +84,44 @@ class MLXMemory:
 
 
 class Ours(MLXMemory):
-    """This package."""
+    """This package: one training loop, so that what it compiles and keeps ready serves every step.
+
+    Args:
+        setting: Weights and recipe.
+        windows: Windows in the order of the steps to come, all but the last of the recipe's size; over again after
+            the last, in an order of their own.
+        budget: Tokens at a time.
+        techniques: How.
+        name: What to call it.
+        total: Steps of the schedule of learning rates; those of all epochs if None.
+    """
 
     def __init__(
-        self, setting: Setting, *, budget: int, techniques: Techniques | None, name: str = "lendsafe"
+        self,
+        setting: Setting,
+        windows: Sequence[Window],
+        *,
+        budget: int,
+        techniques: Techniques,
+        name: str = "lendsafe",
+        total: int | None = None,
     ) -> None:
         self.name = name
-        self._setting, self._budget = setting, budget
-        self._techniques = techniques
+        self._setting, self._budget, self._techniques = setting, budget, techniques
         self._model = model_with(setting.shape, setting.weights, quantize=setting.config.quantize)
-        self._keys = add_adapters(self._model, setting.config, seed=setting.config.seed).keys
+        keys = add_adapters(self._model, setting.config, seed=setting.config.seed).keys
         self._state = new_state(setting.config, setting.dtype)
+        task = Task(
+            model=self._model,
+            examples=_in_reading_order(windows, setting.config),
+            config=setting.config,
+            total=total or setting.config.epochs * len(windows),
+            keys=keys,
+            budget=budget,
+            techniques=techniques,
+            parallel=Parallel(),
+        )
+        self._steps = train(task, self._state)
 
     def held_bytes(self) -> int:
         """Bytes of model, adapters and optimiser."""
@@ -104,19 +134,18 @@ class Ours(MLXMemory):
         ]
         return float(sum(parts, mx.array(0.0)).item()) / learned_tokens(window)
 
-    def step(self, window: Window) -> float:
-        config = replace(self._setting.config, batch_size=len(window), grad_accum=1)
-        task = Task(
-            model=self._model,
-            examples=list(window),
-            config=config,
-            total=self._state.step + 1,
-            keys=self._keys,
-            budget=self._budget,
-            techniques=self._techniques,
-            parallel=Parallel(),
-        )
-        return next(iter(train(task, self._state))).loss
+    def adapter(self) -> dict[str, mx.array]:
+        return named_arrays(self._model.trainable_parameters())
+
+    def step(self, window: Window, rate: float | None = None) -> float:  # noqa: ARG002  # it has its own
+        return next(self._steps).loss
+
+
+def _in_reading_order(windows: Sequence[Window], config: TrainConfig) -> list[Tokens]:
+    """Examples that the first epoch takes window by window as given."""
+    flat = [one for window in windows for one in window]
+    places = [i for window in epoch_windows(len(flat), config.window, config.seed, 0) for i in window]
+    return [one for _, one in sorted(zip(places, flat, strict=True), key=lambda pair: pair[0])]
 
 
 class MLXLM(MLXMemory):
@@ -144,7 +173,7 @@ class MLXLM(MLXMemory):
             strict=False,
         )
         self._model.train()
-        self._optimizer = AdamW(config.learning_rate / max(config.warmup_steps, 1), weight_decay=0.0)
+        self._optimizer = AdamW(config.learning_rate / (config.warmup_steps or 1), weight_decay=0.0)
         self._optimizer.init(self._model.trainable_parameters())
         gradient = nn.value_and_grad(self._model, default_loss)
         batches = config.grad_accum
@@ -173,7 +202,12 @@ class MLXLM(MLXMemory):
         self._model.train()
         return total / learned_tokens(window)
 
-    def step(self, window: Window) -> float:
+    def adapter(self) -> dict[str, mx.array]:
+        return named_arrays(self._model.trainable_parameters())
+
+    def step(self, window: Window, rate: float | None = None) -> float:
+        if rate is not None:
+            self._optimizer.learning_rate = rate
         total, learned, grads = 0.0, 0, None
         batches = list(_chunks(sorted(window, key=len), self._batch_size))
         for number, batch in enumerate(batches):
@@ -197,9 +231,10 @@ class PEFT:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         config = setting.config
         self._batch_size = config.batch_size
+        self._paths = list(_adapter_arrays(setting))
         self._model = _peft_model(setting, self._device)
         self._parameters = [p for p in self._model.parameters() if p.requires_grad]
-        rate = config.learning_rate / max(config.warmup_steps, 1)
+        rate = config.learning_rate / (config.warmup_steps or 1)
         self._optimizer = torch.optim.AdamW(self._parameters, lr=rate, weight_decay=0.0)
 
     def loss(self, window: Window) -> float:
@@ -218,7 +253,19 @@ class PEFT:
                 input_ids=ids, attention_mask=mask, labels=labels, num_items_in_batch=learned
             ).loss
 
-    def step(self, window: Window) -> float:
+    def adapter(self) -> dict[str, mx.array]:
+        found = {}
+        for path in self._paths:
+            layer = self._model.get_submodule(f"base_model.model.{path}")
+            for side, which in (("lora_A", "lora_a"), ("lora_B", "lora_b")):
+                weight = getattr(layer, side)["default"].weight.detach().float().cpu().numpy()
+                found[f"{path}.{which}"] = mx.array(weight.T.copy())
+        return found
+
+    def step(self, window: Window, rate: float | None = None) -> float:
+        if rate is not None:
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate
         torch = self._torch
         total = torch.zeros((), device=self._device)
         for loss in self._losses(window):
@@ -288,11 +335,14 @@ def _peft_model(setting: Setting, device: str) -> Any:
     """The same model in transformers with PEFT's adapters, all numbers copied."""
     import peft
     import torch
-    from transformers import GraniteMoeConfig, GraniteMoeForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     dtype = getattr(torch, str(setting.dtype).removeprefix("mlx.core."))
+    described = {key: value for key, value in setting.shape.items() if key != "model_type"}
     with torch.device("meta"):
-        model = GraniteMoeForCausalLM(GraniteMoeConfig(**setting.shape)).to(dtype)
+        model = AutoModelForCausalLM.from_config(
+            AutoConfig.for_model(setting.shape["model_type"], **described)
+        ).to(dtype)
     model = model.to_empty(device=device)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -321,18 +371,20 @@ def _peft_model(setting: Setting, device: str) -> Any:
 
 def _restore_buffers(model: Any, device: str) -> None:
     """Rotary frequencies are computed at construction, which a model without storage skips."""
-    from transformers.models.granitemoe.modeling_granitemoe import GraniteMoeRotaryEmbedding
-
-    model.model.rotary_emb = GraniteMoeRotaryEmbedding(model.config).to(device)
+    model.model.rotary_emb = type(model.model.rotary_emb)(model.config).to(device)
 
 
 def _stored_as_transformers(name: str, weights: dict[str, mx.array]) -> Any:
-    """A parameter of transformers' GraniteMoe, from our names."""
+    """A parameter of transformers' model, from our names; the weights themselves stay where they are."""
     import torch
 
     def tensor(one: str) -> Any:
         array = weights[one]
-        return torch.from_numpy(np.array(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array))
+        with mx.stream(
+            mx.cpu
+        ):  # a copy: reading an array itself would move it to memory that CPU and GPU share
+            copied = array.astype(mx.float32) if array.dtype == mx.bfloat16 else mx.array(array) * 1
+        return torch.from_numpy(np.array(copied))
 
     moe = name.rsplit(".experts.", 1)[0]
     if name.endswith("experts.gate_up_proj"):
@@ -342,7 +394,7 @@ def _stored_as_transformers(name: str, weights: dict[str, mx.array]) -> Any:
         return tensor(f"{moe}.switch_mlp.down_proj.weight")
     if name.endswith("router.weight"):
         return tensor(name.replace("router.weight", "router.layer.weight"))
-    if name == "lm_head.weight":
+    if name == "lm_head.weight" and name not in weights:
         return tensor("model.embed_tokens.weight")
     return tensor(name)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lendsafe.pipeline.letters import Explainer, Outcome, explain
     from lendsafe.pipeline.training import train
     from lendsafe.records import Applicant, Assessment, Explanation, Finding, Reason, Style
-    from lendsafe.risk.model.engine import RiskEngine
+    from lendsafe.risk.model.engine import RiskEngine, fit_risk, score
 
 _HOMES = {
     "Applicant": "lendsafe.records",
@@ -39,7 +39,9 @@ _HOMES = {
     "TrainConfig": "lendsafe.mlx_lora.config",
     "check": "lendsafe.eval.truth.checks",
     "explain": "lendsafe.pipeline.letters",
+    "fit_risk": "lendsafe.risk.model.engine",
     "read_applications": "lendsafe.pipeline.applications",
+    "score": "lendsafe.risk.model.engine",
     "train": "lendsafe.pipeline.training",
 }
 
@@ -58,7 +60,9 @@ __all__ = [
     "TrainConfig",
     "check",
     "explain",
+    "fit_risk",
     "read_applications",
+    "score",
     "train",
 ]
 

@@ -42,6 +42,14 @@ def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
         raise DiskError(text) from problem
 
 
+CLUTTER = (
+    ".DS_Store",
+    "._*",
+    "Thumbs.db",
+    "desktop.ini",
+)  # what file managers leave in a folder that is empty
+
+
 def refuse_existing(out: Path, *, besides: Sequence[str] = (), hint: str = "") -> None:
     """Refuse a place to write that is there already and is not an empty folder.
 
@@ -55,7 +63,8 @@ def refuse_existing(out: Path, *, besides: Sequence[str] = (), hint: str = "") -
         DiskError: If it cannot be looked at.
     """
     with disk_errors(out):
-        if out.exists() and (not out.is_dir() or any(not _among(one, besides) for one in out.iterdir())):
+        ignored = (*besides, *CLUTTER)
+        if out.exists() and (not out.is_dir() or any(not _among(one, ignored) for one in out.iterdir())):
             what = "is not empty" if out.is_dir() else "is a file"
             raise ExistsError(f"{out} {what}. Choose another --out{hint}.")
 

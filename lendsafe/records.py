@@ -37,7 +37,7 @@ class Applicant:
     values: Mapping[str, Value]
 
     def __init__(
-        self, applicant_id: str, values: Mapping[str, Value], product: Product | None = None
+        self, applicant_id: object, values: Mapping[str, Value], product: Product | None = None
     ) -> None:
         """Check values against the product and work out its formulas.
 
@@ -325,11 +325,9 @@ def assessment_from_json(
     for name in ("reasons", "strengths"):
         for one in rest.get(name, ()) if isinstance(rest.get(name), list | tuple) else ():
             if isinstance(one, Mapping) and one.get("code") not in chosen.reasons:
-                found.append(
-                    Problem(
-                        f"{name}.code", f"is {one.get('code')!r:.60}; expected a reason of '{chosen.name}'"
-                    )
-                )
+                hint = did_you_mean(str(one.get("code")), list(chosen.reasons))
+                why = f"is {one.get('code')!r:.60}; expected a reason of '{chosen.name}'.{hint}".rstrip(".")
+                found.append(Problem(f"{name}.code", why))
     if found:
         raise DataError(start + "; ".join(map(str, found)))
     applicant = Applicant(

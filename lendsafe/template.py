@@ -157,6 +157,17 @@ def wordings(product: Product) -> Iterator[tuple[parts.Part, str]]:
 
     ``<missing>`` stands for the list of what an application lacks.
     """
+    yield from _wordings_around(product)
+    for (code, one), (side, sizes) in itertools.product(product.reasons.items(), _WEIGHTS.items()):
+        against, in_favor, fact = one.template
+        for strength, weight in sizes.items():
+            part = parts.Part("factor", code, cast(parts.Side, side), strength)
+            yield part, f"{weight} is {in_favor if side == 'favorable' else against}."
+            if fact:
+                yield part, fact
+
+
+def _wordings_around(product: Product) -> Iterator[tuple[parts.Part, str]]:
     numbers = (("one", 0), ("several", 1))
     amounts = [f"{{{product.request.amount}}}", "credit"] if product.request.amount else ["credit"]
     for decision, openings in _OPENINGS.items():
@@ -174,13 +185,6 @@ def wordings(product: Product) -> Iterator[tuple[parts.Part, str]]:
     yield parts.Part("decision", "incomplete"), _ONCE_THERE
     for number, at in numbers:
         yield parts.Part("turn", "against", "", number), _TURN[at]
-    for (code, one), (side, sizes) in itertools.product(product.reasons.items(), _WEIGHTS.items()):
-        against, in_favor, fact = one.template
-        for strength, weight in sizes.items():
-            part = parts.Part("factor", code, cast(parts.Side, side), strength)
-            yield part, f"{weight} is {in_favor if side == 'favorable' else against}."
-            if fact:
-                yield part, fact
 
 
 def _refuse_without_grounds(assessment: Assessment) -> None:

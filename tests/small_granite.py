@@ -13,7 +13,7 @@ from lendsafe.mlx_lora.exchange.loading import empty_model
 from lendsafe.mlx_lora.exchange.targets import Adapted, add_adapters
 from lendsafe.mlx_lora.step.layers import LORA_LAYERS
 from lendsafe.mlx_lora.step.loss import loss_sum
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 VOCABULARY = 61
@@ -77,10 +77,26 @@ def adapt(model: nn.Module, *targets: str, dropout: float = 0.0, rank: int = 3) 
 
 
 def loss_and_gradients(
-    model: nn.Module, batch: list[Tokens], techniques: Techniques | None
+    model: nn.Module, batch: list[Tokens], techniques: Techniques
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Loss sum and the gradient of every adapter array."""
     loss, grads = nn.value_and_grad(model, lambda: loss_sum(model, batch, techniques))()
+    mx.eval(loss, grads)
+    return loss.item(), {name: np.array(grad) for name, grad in tree_flatten(grads)}
+
+
+def plain_loss_and_gradients(model: nn.Module, batch: list[Tokens]) -> tuple[float, dict[str, np.ndarray]]:
+    """The same, one example at a time through the model's own forward pass: nothing padded, shared or skipped."""
+
+    def plain() -> mx.array:
+        total = mx.array(0.0)
+        for one in batch:
+            logits = model(mx.array(one.ids[None, :-1]))[0, one.reply_start - 1 :]
+            targets = mx.array(one.ids[one.reply_start :])
+            total = total + nn.losses.cross_entropy(logits, targets, reduction="sum")
+        return total
+
+    loss, grads = nn.value_and_grad(model, plain)()
     mx.eval(loss, grads)
     return loss.item(), {name: np.array(grad) for name, grad in tree_flatten(grads)}
 
@@ -98,9 +114,9 @@ def example(rng: np.random.Generator, prefix: np.ndarray, prompt: int, reply: in
 
 @st.composite
 def batches(draw: st.DrawFn, largest: int = 4) -> list[Tokens]:
-    """One to ``largest`` ragged examples that share a prefix of 0 to 9 tokens, or their whole prompt."""
+    """One to ``largest`` ragged examples that share a prefix, short or long enough to share, or their prompt."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    prefix = rng.integers(3, VOCABULARY, draw(st.integers(0, 9)))
+    prefix = rng.integers(3, VOCABULARY, draw(st.integers(0, 9) | st.integers(15, 24)))
     shortest = 0 if len(prefix) else 1  # a prompt has at least one token
     sizes = st.tuples(st.integers(shortest, 6), st.integers(1, 7))
     return [example(rng, prefix, *size) for size in draw(st.lists(sizes, min_size=1, max_size=largest))]

@@ -172,7 +172,7 @@ def test_the_recipe_of_the_first_system_is_the_default():
     made = TrainConfig()
     assert (made.rank, made.alpha, made.dropout) == (16, 32, 0.05)
     assert made.targets == ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    assert (made.batch_size, made.grad_accum, made.learning_rate, made.warmup_steps) == (4, 4, 2e-4, 100)
+    assert (made.batch_size, made.grad_accum, made.learning_rate, made.warmup(255)) == (4, 4, 2e-4, 100)
     assert (made.epochs, made.max_length, made.save_every, made.weight_decay) == (3, 512, 200, 0)
     assert made.clip_norm == 1.0
 

@@ -44,7 +44,9 @@ _SHARE = _Share()
 @click.option("--adapter", type=PATH, help="Run folder of the fine-tuned model.")
 @click.option("--model", help="A base without adapter instead; with neither, the product's fixed words.")
 @click.option("--lender", type=PATH, help="TOML file of the lender; without it, letters are specimens.")
-@click.option("--notice", type=PATH, help="File of the letter: .pdf, .html or .txt; a folder with --out.")
+@click.option(
+    "--notice", type=PATH, help="File of the letter: .pdf, .html, .txt or .eml; a folder with --out."
+)
 @click.option(
     "--notice-date", type=click.DateTime(["%Y-%m-%d"]), help="Date of the letters; today by default."
 )
@@ -52,7 +54,7 @@ _SHARE = _Share()
 @click.option("--out", type=PATH, help="Explain many into this file of JSON lines; run again, it goes on.")
 @click.option(
     "--medium",
-    type=click.Choice(["pdf", "html", "txt"]),
+    type=click.Choice(["pdf", "html", "txt", "eml"]),
     default="pdf",
     help="Of letters with --out.  [default: pdf]",
 )

@@ -10,7 +10,7 @@ import click
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", type=click.Choice(["peft", "mlx", "fused"]), required=True, help="Form to write.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; new or empty.")
-@click.option("--model", help="The base, if it is not where it was.")
+@click.option("--base", "--model", "model", help="The base, if it is not where it was.")
 @click.option(
     "--transformers",
     type=click.Choice(["5", "4"]),
@@ -33,4 +33,5 @@ def command(run: Path, transformers: str, as_json: bool, **given: Any) -> None:
     if as_json:
         click.echo(output.as_json(done))
         return
-    click.echo(f"{done.path}: {done.to}, verified; its logits differ by {done.error:.1e}")
+    how = f"verified by {done.by}" if done.by else f"loaded back here only ({done.unchecked})"
+    click.echo(f"{done.path}: {done.to}, {how}; its logits differ by {done.error:.1e}")

@@ -1,6 +1,6 @@
 """``lendsafe law``: look up, search, compare and refresh the law; compare the letters with it; ask."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +10,7 @@ import click
 from lendsafe.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
-    from lendsafe.law import Change, Hit, Law, Paragraph
+    from lendsafe.law import Change, Law, Paragraph
     from lendsafe.law.answers import Answer
 
 PATH = click.Path(path_type=Path)
@@ -63,7 +63,7 @@ def show(citation: str, day: datetime | None, folder: Path | None, as_json: bool
             {"as_of": at.isoformat(), "law_sha256": law.sha256, "paragraphs": [_json(one) for one in found]}
         )
         return
-    click.echo("\n\n".join([_heading(law, at), *map(_shown, found)]))
+    click.echo("\n\n".join([_heading(law, at, found), *map(_shown, found)]))
 
 
 @command.command("search")
@@ -93,11 +93,11 @@ def search(
             }
         )
         return
-    click.echo(
-        "\n\n".join(
-            [_heading(law, at), *(_hit(one) for one in hits)] if hits else [_nothing(law, at, beyond)]
-        )
-    )
+    if not hits:
+        click.echo(_nothing(law, at, beyond))
+        return
+    shown = [hit.paragraph for hit in hits]
+    click.echo("\n\n".join([_heading(law, at, shown), *map(_shown, shown)]))
 
 
 @command.command("as-of")
@@ -241,7 +241,7 @@ def ask(
     lines = [
         f"{one.text} ({'; '.join(part.citation for part in one.paragraphs)})" for one in found.sentences
     ] or list(map(_shown, found.paragraphs))
-    click.echo("\n\n".join([_heading(law, at), *lines]))
+    click.echo("\n\n".join([_heading(law, at, found.paragraphs), *lines]))
 
 
 def _law(folder: Path | None) -> "Law":
@@ -260,10 +260,11 @@ def _day(day: datetime | None) -> date:
     return day.date() if day else date.today()
 
 
-def _heading(law: "Law", at: date) -> str:
+def _heading(law: "Law", at: date, shown: "Sequence[Paragraph]" = ()) -> str:
     from lendsafe.law import ADVICE
 
-    late = f"; amendments are known up to {law.known_to}" if at > law.known_to else ""
+    known = min((one.known_to for one in shown), default=law.known_to)
+    late = f"; amendments are known up to {known}" if at > known else ""
     return f"As of {at}{late}. {ADVICE}"
 
 
@@ -272,10 +273,6 @@ def _nothing(law: "Law", at: date, beyond: str) -> str:
 
     other = f" It seems to be of another law: {beyond}." if beyond else ""
     return f"{_heading(law, at)}\n\n{NOTHING}{other}"
-
-
-def _hit(hit: "Hit") -> str:
-    return _shown(hit.paragraph)
 
 
 def _shown(one: "Paragraph") -> str:

@@ -1,4 +1,4 @@
-"""``lendsafe risk``: train, score, explain and report the risk model."""
+"""``lendsafe risk``: train, score, explain, report and monitor the risk model."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,18 @@ from lendsafe.cli.options import config_option, settings, settings_options
 from lendsafe.risk.config import RiskConfig
 
 PATH = click.Path(path_type=Path)
+REFERENCE = click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="ATTRIBUTE=GROUP",
+    help="Group that others are compared with.",
+)
 
 
 @click.group("risk")
 def command() -> None:
-    """Train, score, explain and report the risk model."""
+    """Train, score, explain, report and monitor the risk model."""
 
 
 @command.command("train")
@@ -106,16 +113,32 @@ def explain(applications: Path, risk: Path, ids: tuple[str, ...], as_json: bool)
 @click.option(
     "--alternatives/--no-alternatives", default=True, help="Search for less discriminatory alternatives."
 )
+@REFERENCE
+@click.option(
+    "--document", "facts", type=PATH, help="TOML of purpose, owner, version ...: writes the model document."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json.")
 def report(
-    applications: Path, risk: Path, protected: Path | None, out: Path | None, as_json: bool, **given: Any
+    applications: Path,
+    risk: Path,
+    protected: Path | None,
+    out: Path | None,
+    references: tuple[str, ...],
+    as_json: bool,
+    **given: Any,
 ) -> None:
-    """Measure a model on APPLICATIONS; on its own training file, on the held-out part."""
+    """Measure a model on APPLICATIONS, without those that it was trained on."""
     from lendsafe.cli.output import as_json as to_json
     from lendsafe.risk.commands import report_into
 
     found = report_into(
-        applications, risk, protected, out or risk, say=lambda line: click.echo(line, err=True), **given
+        applications,
+        risk,
+        protected,
+        out or risk,
+        references=_pairs(references),
+        say=lambda line: click.echo(line, err=True),
+        **given,
     )
     if as_json:
         click.echo(to_json(found))
@@ -128,3 +151,51 @@ def report(
     for line in found["limits"]:
         click.echo(f"- {line}")
     click.echo(f"{(out or risk) / 'report.html'}")
+
+
+@command.command("monitor")
+@click.argument("applications", type=PATH)
+@click.option("--risk", type=PATH, required=True, help="Folder of the model.")
+@click.option(
+    "--protected", type=PATH, help="CSV of protected columns by applicant_id; the import's own if not given."
+)
+@click.option(
+    "--out", type=PATH, help="Folder of monitor.html and monitor.json; the model's own if not given."
+)
+@REFERENCE
+@click.option(
+    "--limits", type=PATH, help="TOML of limits: score_psi, feature_psi, reason_psi, calibration ..."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print monitor.json.")
+def monitor(
+    applications: Path,
+    risk: Path,
+    out: Path | None,
+    references: tuple[str, ...],
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Compare new APPLICATIONS with those at development; exits with 10 if a limit is exceeded."""
+    from lendsafe.cli.output import as_json as to_json
+    from lendsafe.errors import GateError
+    from lendsafe.risk.appraisal.records import plain
+    from lendsafe.risk.commands import monitor_into
+
+    found = monitor_into(applications, risk, out=out or risk, references=_pairs(references), **given)
+    if as_json:
+        click.echo(to_json(plain(found)))
+    else:
+        click.echo(
+            f"{(out or risk) / 'monitor.html'}: {found.n} applications, {len(found.exceeded)} limits exceeded"
+        )
+        for line in found.exceeded:
+            click.echo(f"- {line}")
+    if found.exceeded:
+        raise GateError(f"{len(found.exceeded)} limits are exceeded. {found.exceeded[0]}")
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """``ATTRIBUTE=GROUP`` texts as a mapping."""
+    if wrong := [one for one in texts if "=" not in one]:
+        raise click.UsageError(f"--reference is '{wrong[0]}'; expected ATTRIBUTE=GROUP.")
+    return dict(one.split("=", 1) for one in texts)

@@ -18,6 +18,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--data", type=PATH, help="Training file, or folder with train.jsonl and valid.jsonl.")
 @click.option("--out", type=PATH, help="Folder of the run; new or empty.")
 @click.option("--prefer", type=PATH, help="Go on from this run with what its own replies teach, checked.")
+@click.option("--adapter", type=PATH, help="Adapter folder to go on from: ours, PEFT's or mlx-lm's.")
 @click.option("--resume", type=PATH, help="Continue this run from its newest valid checkpoint.")
 @click.option("--force", is_flag=True, help="Resume although base, data or a setting has changed.")
 @click.option("--supervise", is_flag=True, help="Restart the training process if it is killed.")
@@ -61,6 +62,8 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
         before, model, data = read_settings_as(kind, given["resume"])
         now = {name: getattr(before, name) for name in kind.__dataclass_fields__}
         config = settings(kind, given, given["config"], now)
+        if given["adapter"]:
+            raise ConfigError("--resume and --adapter exclude each other: a run goes on from its checkpoint.")
         return common | {
             "model": given["model"] or model,
             "data": given["data"] or Path(data),
@@ -79,6 +82,7 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
         "data": given["data"],
         "config": config,
         "out": given["out"],
+        "adapter": given["adapter"],
         "resume": False,
     }
 

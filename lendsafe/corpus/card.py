@@ -54,8 +54,9 @@ def _summary(data: "Synthetic", config: "SynthConfig") -> list[str]:
             *head,
             *tail,
             "Decisions and reasons are the risk model's, of the applications that were given; where they name a reason "
-            "too seldom at some strength, further assessments are drawn from the fields' ranges (their identifiers begin "
-            "with S). Rows are chosen so that every reason is named; they are not a sample of the applications.",
+            "too seldom at some strength, further assessments are drawn from the fields' ranges (their "
+            "identifiers begin with S). Rows are chosen so that every reason is named; they are not a sample of the "
+            "applications.",
         ]
     return [
         *head,
@@ -146,8 +147,8 @@ def _limits(data: "Synthetic", config: "SynthConfig") -> list[str]:
         "Scores on held-out rows say how well a model learned this grammar's task.",
         *(
             [
-                "- Every applicant has a bureau score from 550 to 850 and a complete application, so `no_credit_file` does "
-                "not occur."
+                "- Every applicant has a bureau score from 550 to 850 and a complete application, so "
+                "`no_credit_file` does not occur."
             ]
             if synthetic
             else []

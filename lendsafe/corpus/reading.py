@@ -1,16 +1,17 @@
 """Records of a JSON, JSONL or CSV file, each with its place, and every problem of the file.
 
 A record is what the file says: nothing is coerced. What a parser would let pass in silence is a
-problem here: duplicate keys, NaN, lone surrogates, NUL, a byte-order mark.
+problem here: duplicate keys, NaN, lone surrogates, NUL. A byte-order mark, as Excel writes it, is passed over.
 """
 
+import codecs
 import csv
 import io
 import json
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +76,17 @@ class Record:
         file: Path as the user gave it.
         line: Line where it starts, from 1.
         values: Keys and values as read.
-        columns: Place of each key: line and column.
+        place: Line and column of a key; looked for when there is something to say about it.
     """
 
     file: str
     line: int
     values: dict[str, Any]
-    columns: dict[str, tuple[int, int]] = field(default_factory=dict)
+    place: Callable[[str], tuple[int, int]]
 
     def problem(self, name: str, message: str) -> Problem:
         """A problem with the field ``name`` of this record (empty: with the record)."""
-        line, column = self.columns.get(name, (self.line, 0))
+        line, column = self.place(name) if name in self.values else (self.line, 0)
         return Problem(self.file, line, column, name, message)
 
 
@@ -116,24 +117,22 @@ def read(path: Path) -> tuple[list[Record], list[Problem]]:
     if kind == ".json" and _is_one_object(text):
         parse = _single
     records: list[Record] = []
+    odd = any(sign in text for sign in ("\0", "\\u00", "\\ud", "\\uD"))  # else there is none to be looked for
     for one in parse(text, str(path)):
         if isinstance(one, Problem):
             problems.append(one)
         else:
             records.append(one)
-            problems += _characters(one)
+            if odd:
+                problems += _characters(one)
     if not records and not problems:
         problems.append(Problem(str(path), 0, 0, "", "is empty; expected at least one record."))
     return records, problems
 
 
 def _decode(raw: bytes, file: str) -> tuple[str | None, list[Problem]]:
-    problems = []
-    if raw.startswith(b"\xef\xbb\xbf"):
-        problems.append(
-            Problem(file, 1, 1, "", "starts with a byte-order mark; save it as UTF-8 without one.")
-        )
-        raw = raw[3:]
+    problems = list[Problem]()
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         return raw.decode("utf-8"), problems
     except UnicodeDecodeError as bad:
@@ -228,7 +227,7 @@ def _object(
         return line + text.count("\n", start, offset), offset - text.rfind("\n", 0, offset)
 
     found: list[Record | Problem] = [Problem(file, *place(key), key, message) for key, message in odd]
-    return [*found, Record(file, line, value, {key: place(key) for key in value})], end
+    return [*found, Record(file, line, value, place)], end
 
 
 def parse_json(text: str) -> tuple[Any, list[str]]:
@@ -299,10 +298,19 @@ def _csv(text: str, file: str) -> Iterator[Record | Problem]:
         elif row and len(row) != len(header):
             yield Problem(file, start, 0, "", f"has {len(row)} cells; the header has {len(header)}.")
         elif row:
-            places = {name: (start, number) for number, name in enumerate(header, start=1)}
-            yield Record(file, start, dict(zip(header, row, strict=True)), places)
+            yield Record(file, start, dict(zip(header, row, strict=True)), _Cells(start, header))
     if reader.line_num <= 1:
         yield Problem(file, 0, 0, "", "has a header and no rows.")
+
+
+class _Cells:
+    """Places of a CSV row's cells."""
+
+    def __init__(self, line: int, header: list[str]) -> None:
+        self._line, self._header = line, header
+
+    def __call__(self, name: str) -> tuple[int, int]:
+        return self._line, self._header.index(name) + 1
 
 
 def _characters(record: Record) -> Iterator[Problem]:

@@ -134,12 +134,12 @@ def _applicant(
     for name, one in product.values.items():
         absent = one is unknown or (without and one.origin == "consumer_report")
         if one.formula is None and not absent:
-            values[name] = _value(one, _side(product, one, adverse, favorable), rng)
+            values[name] = _value(one, _side(one, adverse, favorable), rng)
     _fit_formulas(product, values, adverse, favorable, rng)
     return Applicant(f"S{_below(10**9, rng):09d}", values, product)
 
 
-def _side(product: Product, one: Field, adverse: tuple[str, ...], favorable: tuple[str, ...]) -> str:
+def _side(one: Field, adverse: tuple[str, ...], favorable: tuple[str, ...]) -> str:
     if one.reason in adverse:
         return "adverse"
     if one.reason in favorable:
@@ -181,7 +181,7 @@ def _fit_formulas(
 ) -> None:
     """Draw the amounts behind a formula again until it is on the side that its factor is on."""
     for one in product.in_order_of_need:
-        side = _side(product, one, adverse, favorable)
+        side = _side(one, adverse, favorable)
         inputs = [
             product.fields[name] for name in sorted(product.inputs(one.name)) if values.get(name) is not None
         ]

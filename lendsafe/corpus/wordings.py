@@ -39,7 +39,7 @@ def own_words(
     """The alternatives of a product for one place of a reason, such as ``against``; empty where it has none."""
     one = product.reasons[code]
     held = getattr(one.held_out, place) if table == "held_out" else {}
-    return _parsed((held or getattr(one.words, place)).get(register, ()))  # type: ignore[attr-defined]
+    return _parsed((held or getattr(one.words, place)).get(register, ()))
 
 
 @cache

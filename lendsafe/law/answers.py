@@ -168,6 +168,7 @@ def as_json(one: Paragraph) -> dict[str, Any]:
         "effective_from": one.effective_from and one.effective_from.isoformat(),
         "effective_to": one.effective_to and one.effective_to.isoformat(),
         "source": one.source,
+        "known_to": one.known_to.isoformat(),
         "sha256": one.sha256,
         "note": one.note,
     }

@@ -5,7 +5,7 @@ that is not so, it is said, with the rule; the last text is never handed out as 
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from importlib.resources import files
@@ -65,6 +65,7 @@ class Paragraph:
         effective_from: First day on which the text is known to have been so; None if none is.
         effective_to: First day on which it is known to be so no longer; None if no such day is known.
         source: Where it was read.
+        known_to: Day up to which changes of it are known: amendments were looked for, or it was read.
         note: What else has to be known; empty if nothing.
     """
 
@@ -79,6 +80,7 @@ class Paragraph:
     effective_from: date | None
     effective_to: date | None
     source: str
+    known_to: date
     note: str
 
     @property
@@ -99,6 +101,7 @@ class _Version:
     source: str
     absent: bool = False
     by: str = ""
+    read: date = date.min  # the last day on which it was read so
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,10 @@ class Law:
         found = [read_snapshot(path, name) for path, name in sorted(paths, key=lambda one: one[1])]
         table = parse_toml((files("lendsafe.law") / "amendments.toml").read_text("utf-8"), "amendments.toml")
         rules = [build(Amendment, one, "amendments.toml") for one in table["amendment"]]
-        refreshed = max((one.day for one in found), default=date.min)
         return cls(
             tuple(sorted(found, key=lambda one: one.day)),
             tuple(sorted(rules, key=lambda one: one.day)),
-            max(table["known_to"], refreshed),
+            table["known_to"],
         )
 
     @cached_property
@@ -235,6 +237,7 @@ class Law:
             effective_from=version.start if version.row else None,
             effective_to=None if version.end == date.max else version.end,
             source=version.source,
+            known_to=max([self.known_to, *(one.day for one in self.snapshots if one.covering(label))]),
             note=self._note(label, version, day),
         )
 
@@ -246,8 +249,8 @@ class Law:
 
     def versions(self, label: str) -> list[_Version]:
         """A paragraph's stretches of days, without a gap from the first day of all to the last."""
-        rows = {snapshot.source: row for snapshot, row in self._places[label]}
-        seen = [one for one in self.snapshots if one.source in rows or one.covering(label)]
+        rows = {id(snapshot): row for snapshot, row in self._places[label]}
+        seen = [one for one in self.snapshots if id(one) in rows or one.covering(label)]
         rules = [one for one in self._rules.get(section_of(label), ()) if one.changed(label)]
         if not seen:
             return _added(rules)
@@ -256,24 +259,23 @@ class Law:
         ]
         start = seen[0].day
         for snapshot, following in zip(seen, [*seen[1:], None], strict=True):
-            row = rows.get(snapshot.source)
-            after = rows.get(following.source) if following else None
+            row = rows.get(id(snapshot))
+            after = rows.get(id(following)) if following else None
             same = following is not None and (row and row.words) == (after and after.words)
             until = following.day if following else date.max
             between = [] if same else [one for one in rules if snapshot.day < one.day <= until]
-            stretch = _Version(start, until, row, snapshot.source, absent=row is None)
-            found += _stretches(stretch, snapshot.day, between, same)
+            stretch = _Version(start, until, row, snapshot.source, absent=row is None, read=snapshot.day)
+            found += _stretches(stretch, between, same)
             start = between[-1].day if between else until
         return _joined(found)
 
     def _note(self, label: str, version: _Version, day: date) -> str:
         if version.row is None and not version.absent:
             return version.by
-        start = version.start
         rules = [
             one
             for one in self._rules.get(section_of(label), ())
-            if start < one.day <= day and not one.changed(label)
+            if version.read < one.day <= day and not one.changed(label)
         ]
         others = [one for one in rules if any(under(place, label) for place in one.elsewhere)]
         return " ".join(
@@ -306,12 +308,12 @@ def _changed(rule: Amendment) -> str:
     )
 
 
-def _stretches(whole: _Version, read: date, rules: list[Amendment], same: bool) -> list[_Version]:
+def _stretches(whole: _Version, rules: list[Amendment], same: bool) -> list[_Version]:
     """From a snapshot to the next, cut where the text is known to be so no longer."""
     assert whole.end is not None
     if rules:
         days = [*(one.day for one in rules[1:]), date.max if whole.end == date.max else rules[-1].day]
-        first = _Version(whole.start, rules[0].day, whole.row, whole.source, absent=whole.absent)
+        first = replace(whole, end=rules[0].day)
         return [
             first,
             *(
@@ -323,21 +325,21 @@ def _stretches(whole: _Version, read: date, rules: list[Amendment], same: bool) 
     if same or whole.end == date.max:
         return [whole]
     # it changed on a day that is not known
-    cut = min(read + timedelta(days=1), whole.end)
-    why = f"Changed between {read} and {whole.end} by a rule that is not known here."
-    found = [_Version(whole.start, cut, whole.row, whole.source, absent=whole.absent)]
+    cut = min(whole.read + timedelta(days=1), whole.end)
+    why = f"Changed between {whole.read} and {whole.end} by a rule that is not known here."
+    found = [replace(whole, end=cut)]
     return [*found, _Version(cut, whole.end, None, "", by=why)] if cut < whole.end else found
 
 
 def _joined(found: list[_Version]) -> list[_Version]:
     """Stretches with the same words as one; the source and wording of the later."""
     joined: list[_Version] = []
-    for one in found:
+    for one in (one for one in found if one.start < one.end):
         before = joined[-1] if joined else None
-        if before and before.row and one.row and before.row.words == one.row.words:
-            joined[-1] = _Version(before.start, one.end, one.row, one.source)
-        elif before and before.absent and one.absent:
-            joined[-1] = _Version(before.start, one.end, None, one.source, absent=True)
+        if (before and before.row and one.row and before.row.words == one.row.words) or (
+            before and before.absent and one.absent
+        ):
+            joined[-1] = replace(one, start=before.start)
         else:
             joined.append(one)
     return joined

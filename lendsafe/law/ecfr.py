@@ -102,7 +102,7 @@ def read(xml: bytes, where: str, day: date | None = None, source: str = "") -> S
     divisions = [root] if root.tag == "DIV8" else list(root.iter())
     for node in divisions:
         if node.tag == "DIV8":
-            section = node.attrib.get("N", "").replace(".", "-")
+            section = _section_of(node, where)
             pieces += _section(node, section)
             covers.append(section)
         elif node.tag == "DIV9":
@@ -122,6 +122,13 @@ def _root(xml: bytes, where: str) -> ElementTree.Element:
         return ElementTree.fromstring(xml)  # noqa: S314  # without entities there is nothing to expand
     except ElementTree.ParseError as problem:
         raise DataError(f"{where}: not XML: {problem}.") from problem
+
+
+def _section_of(node: ElementTree.Element, where: str) -> str:
+    named = node.attrib.get("N", "").removeprefix("§").strip()
+    if not re.fullmatch(r"10(02|22)\.\d{1,3}", named):
+        raise DataError(f"{where}: section {named[:20]!r}; expected one of 12 CFR part 1002 or 1022.")
+    return named.replace(".", "-")
 
 
 def _section(node: ElementTree.Element, section: str) -> Iterator[Piece]:

@@ -2,8 +2,10 @@
 
     python -m lendsafe.law.make --regulations DIR --sections DIR --statute DIR
 
-``DIR`` of the regulations holds the Bureau's regulations-xml (``reg_b_1002.xml``, ``reg_v_1022.xml``), of the
-sections single sections in eCFR's XML, of the statute 15 USC 1681 in Markdown, one subsection or section a file.
+All of it is in the public domain (17 USC 105). The folder of the regulations holds the Bureau's regulations-xml
+(``reg_b_1002.xml``, ``reg_v_1022.xml``); that of the sections, single sections in eCFR's XML
+(``/api/versioner/v1/full/2023-08-29/title-12.xml?part=1002&section=1002.9``); that of the statute, 15 USC 1681 in
+Markdown, one subsection or section a file.
 """
 
 import re
@@ -189,11 +191,11 @@ def main(folder: Path, sections: Path, code: Path, out: Path, vectors: bool) -> 
         "regulation-b-2023": Snapshot(
             day=day,
             covers=tuple(one.covers[0] for one in single),
-            source="eCFR, title 12, part 1002, issue of 2023-08-29",
+            source="eCFR, title 12, 1002.4 and 1002.9, issue of 2023-08-29, from a kept answer of its versioner",
             rows=tuple(row for one in single for row in one.rows),
         ),
         "statute-2023": statute(
-            code, date(2023, 4, 20), "United States Code, title 15, as copied on 2023-04-20 from the Code"
+            code, date(2023, 4, 20), "United States Code, title 15, from a third party's copy of 2023-04-20"
         ),
     }
     out.mkdir(parents=True, exist_ok=True)

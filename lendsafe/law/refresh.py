@@ -1,11 +1,12 @@
 """Adds the text of a day to what is at hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from lendsafe.files import disk_errors
 from lendsafe.law import client, ecfr
+from lendsafe.law.citations import document_of
 from lendsafe.law.corpus import Law
 from lendsafe.law.rows import Snapshot
 from lendsafe.law.store import Change, add, learnt
@@ -58,14 +59,9 @@ def refresh(
         day = client.issue_of(part, day, base)
         xml = client.fetch(part, day, base)
         where = f"eCFR, part {part}"
-    snapshot = ecfr.read(xml, where, day, f"eCFR, title 12, part {part_of(xml, part)}, issue of {day}")
+    read = ecfr.read(xml, where, day)
+    source = f"eCFR, title 12, part {document_of(read.covers[0])}, issue of {day}"
+    snapshot = replace(read, source=source)
     before = Law.load(folder)
     path = add(folder, snapshot)
     return Refreshed(path, snapshot, learnt(before, Law.load(folder), snapshot))
-
-
-def part_of(xml: bytes, part: str) -> str:
-    """The part that the XML is of: its own first section's, else the one that was asked for."""
-    start = xml.find(b'N="10')
-    found = xml[start + 3 : start + 7].decode("ascii", "ignore") if start >= 0 else ""
-    return found if found in client.PARTS else part

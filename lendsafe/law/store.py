@@ -102,6 +102,7 @@ def _absent(now: Paragraph) -> Paragraph:
         effective_from=None,
         effective_to=None,
         source="",
+        known_to=now.known_to,
         note="",
     )
 

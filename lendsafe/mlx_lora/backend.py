@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from glob import glob
 from typing import Literal
@@ -70,16 +71,34 @@ def default_precision() -> str:
     return "float32" if name() == "cpu" else "float16"
 
 
-def expert_rows(mean: float) -> int:
+def expert_rows(mean: float, *, quantised: bool, width: int) -> int:
+    """Rows of one expert that are multiplied at a time in a grouped product, on this machine (:func:`expert_block`)."""
+    return expert_block(mean, name(), device_name(), quantised=quantised, width=width)
+
+
+def expert_block(mean: float, kind: Backend, chip: str, *, quantised: bool, width: int) -> int:
     """Rows of one expert that are multiplied at a time in a grouped product.
 
-    MLX's GPU kernels take rows one by one. On the CPU ``gather_mm`` is one BLAS call for each index. Large blocks
-    are faster, yet half of each expert's last block is computed for nothing; measured best at a sixth of its rows.
+    On the CPU ``gather_mm`` is one BLAS call for each index. Large blocks are faster, yet half of each expert's last
+    block is computed for nothing; measured best at a sixth of its rows. On a GPU, by the sources of MLX 0.32.4: Metal
+    multiplies single rows in tiles of 16 by 64 (M1 to M4) and blocks of 64 in tiles of 64 by 64, which pays if an
+    expert fills two; the M5's own kernels take single rows in half precision, quantised weights excepted. CUDA groups
+    single rows by itself, but gives each row of a quantised product a place in a grid of no more than 65,535, and a
+    tile of 16; blocks of more than 64 rows do not fit its shared memory in float32.
 
     Args:
         mean: Rows of an expert, on average.
+        kind: Back end.
+        chip: Name of its device.
+        quantised: Whether weights are multiplied in their quantised form.
+        width: Bytes of an activation.
     """
-    return rows_in_block(mean) if name() == "cpu" else 1
+    if kind == "cpu":
+        return rows_in_block(mean)
+    if kind == "cuda":
+        return 64 if quantised else 1
+    single = re.match(r"Apple M(?:[5-9]|\d\d)", chip) and width == 2 and not quantised
+    return 1 if single or mean < 128 else 64
 
 
 def rows_in_block(mean: float) -> int:
@@ -138,18 +157,66 @@ def fused_cross_entropy() -> bool:
     return name() != "cpu" and hasattr(mx.fast, "cross_entropy")
 
 
-def memory_bytes() -> int:
-    """Memory that a run may use: the recommended working set on Metal, else all of it."""
-    info = mx.device_info()
-    for key in ("max_recommended_working_set_size", "total_memory", "memory_size"):
-        if name() != "cpu" and info.get(key):
-            return int(info[key])
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def usable_bytes() -> int:
+    """Memory that a run may use: on Metal what is left for it (:func:`usable_on_metal`), else all of it."""
+    info, physical = mx.device_info(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if name() == "metal":
+        return usable_on_metal(int(info["max_recommended_working_set_size"]), int(info["memory_size"]))
+    return int(info.get("total_memory") or physical) if name() == "cuda" else physical
+
+
+def usable_on_metal(recommended: int, physical: int) -> int:
+    """Bytes for a run on a Mac that pages nothing: macOS needs 3.5 GB, Python and MLX's kernels 0.6 GB.
+
+    At 0.95 of the recommended size MLX collects its cache at every allocation: 0.8 stays clear of that.
+
+    Args:
+        recommended: Working set that Metal recommends.
+        physical: Memory of the machine.
+    """
+    return max(int(min(0.8 * recommended, physical - 3.5e9) - 0.6e9), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What MLX is to hold, in bytes.
+
+    Attributes:
+        wired: Stays resident, so that nothing of the run is paged.
+        memory: From here on MLX waits for what is under way before it allocates more.
+        cache: Freed memory that it may keep for the next allocation.
+    """
+
+    wired: int
+    memory: int
+    cache: int
+
+
+@contextmanager
+def limited(limits: Limits | None) -> Iterator[None]:
+    """Hold a GPU to limits inside the block; the CPU back end knows none."""
+    if limits is None or name() == "cpu":
+        yield
+        return
+    before = (mx.set_memory_limit(limits.memory), mx.set_cache_limit(limits.cache))
+    wired = mx.set_wired_limit(limits.wired) if name() == "metal" else None
+    try:
+        yield
+    finally:
+        mx.set_memory_limit(before[0])
+        mx.set_cache_limit(before[1])
+        if wired is not None:
+            mx.set_wired_limit(wired)
 
 
 def device_name() -> str:
     """Name of the chip that computations run on."""
     return str(mx.device_info().get("device_name", "unknown"))
+
+
+def is_device_failure(problem: BaseException) -> bool:
+    """Whether an exception says that the device ran out of memory or gave up, after which nothing more will run."""
+    return isinstance(problem, TooLargeError | MemoryError) or bool(_DEVICE_FAILURE.search(str(problem)))
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from typing import Literal
 from lendsafe.errors import ConfigError
 from lendsafe.fields import check, knob
 
+RECIPE_STEPS, RECIPE_WARMUP = 255, 100
+BITS = (2, 3, 4, 5, 6, 8)  # that MLX packs
 # What the recipe asks for. Names that a model has no layer for are reported, not refused:
 # in a mixture of experts gate, up and down are no linears.
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -41,17 +43,34 @@ class TrainConfig(LoraConfig):
     batch_size: int = knob(4, "Examples per batch.", low=1, high=4096)
     grad_accum: int = knob(4, "Batches per optimiser step.", low=1, high=4096)
     learning_rate: float = knob(2e-4, "Peak learning rate.", low=0)
-    warmup_steps: int = knob(100, "Steps of linear warm-up; then linear decay to 0.", low=0)
+    schedule: Literal["linear", "cosine", "constant"] = knob(
+        "linear", "The learning rate's way after the warm-up: to 0 in a line or half a cosine, or as it is."
+    )
+    warmup_steps: int | None = knob(
+        None, "Steps of linear warm-up; 100 for 255 steps or more, else a tenth of the steps.", low=0
+    )
+    warmup_ratio: float | None = knob(None, "Warm-up as a share of the steps.", low=0, high=1)
     weight_decay: float = knob(0.0, "AdamW's decoupled weight decay.", low=0)
     clip_norm: float = knob(1.0, "Largest norm of the gradient; 0 switches clipping off.", low=0)
     max_length: int = knob(512, "Longest example.", unit="tokens", low=2)
-    overlong: Literal["truncate", "refuse"] = knob(
-        "truncate", "Cut replies that are too long, keeping their end mark, or refuse the file."
+    overlong: Literal["truncate", "drop", "refuse"] = knob(
+        "truncate", "Cut replies that are too long, keeping their end mark, drop them, or refuse the file."
     )
+    dedupe: bool = knob(False, "Drop rows that repeat another, instead of refusing the file.")
+    valid_share: float = knob(
+        0.1, "Share of the rows to validate on where the data names none; 0: none.", low=0, high=0.9
+    )
+    max_valid: int | None = knob(None, "Most rows to validate on.", low=1)
+    turns: Literal["last", "all"] = knob("last", "Replies of a conversation to learn: its last one, or all.")
+    control_tokens: Literal["text", "replies"] = knob(
+        "text", "Control tokens' names in replies: plain text as everywhere, or the tokens."
+    )
+    chat_template: str | None = knob(None, "File with the chat template to use in place of the model's own.")
+    revision: str | None = knob(None, "Branch, tag or commit of the model on the Hub.")
     precision: Literal["auto", "float16", "bfloat16", "float32"] = knob(
         "auto", "Type of base and activations; auto is float16 on a GPU, float32 on the CPU."
     )
-    quantize: int | None = knob(None, "Quantise the base to this many bits (4 or 8).")
+    quantize: int | None = knob(None, "Quantise the base to this many bits (2, 3, 4, 5, 6 or 8).")
     token_budget: int | None = knob(
         None, "Tokens per micro-batch; changes memory and speed, never the gradient.", low=1
     )
@@ -70,13 +89,26 @@ class TrainConfig(LoraConfig):
 
     def __post_init__(self) -> None:
         check(self, ConfigError)
-        if self.quantize not in (None, 4, 8):
-            raise ConfigError(f"'quantize' is {self.quantize}; expected 4 or 8")
+        if self.quantize not in (None, *BITS):
+            raise ConfigError(f"'quantize' is {self.quantize}; expected one of {', '.join(map(str, BITS))}")
+        if self.warmup_steps is not None and self.warmup_ratio is not None:
+            raise ConfigError("'warmup_steps' and 'warmup_ratio' say the same; give one of them")
 
     @property
     def window(self) -> int:
         """Examples per optimiser step."""
         return self.batch_size * self.grad_accum
+
+    def warmup(self, total: int) -> int:
+        """Steps of warm-up of a run of ``total`` optimiser steps.
+
+        The recipe's 100 belong to the recipe's 255; a shorter run has a tenth of its steps.
+        """
+        if self.warmup_ratio is not None:
+            return round(self.warmup_ratio * total)
+        if self.warmup_steps is not None:
+            return self.warmup_steps
+        return RECIPE_WARMUP if total >= RECIPE_STEPS else total // 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ def examine() -> Report:
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
         "chip": backend.device_name(),
         "cores": str(os.cpu_count()),
-        "memory": f"{backend.memory_bytes() / 1e9:.1f} GB",
+        "memory": f"{backend.usable_bytes() / 1e9:.1f} GB",
         "python": platform.python_version(),
         "back end": backend.name(),
         "precision": backend.default_precision(),

@@ -8,7 +8,10 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from lendsafe.errors import DataError
+from lendsafe.mlx_lora.exchange.loading import embedding_rows, position_limit
 from lendsafe.mlx_lora.form import Constraint, Form, vocabulary
+from lendsafe.mlx_lora.tokens import check_ids
 
 MIN_SHARED = 16  # tokens; a shorter shared prefix is not worth a cache of its own
 
@@ -59,6 +62,8 @@ def generate(  # noqa: PLR0913  # each is a choice of its own
 
     Raises:
         ConfigError: If the tokenizer cannot write a form's labels.
+        RefusedError: If a prompt has ids without an embedding.
+        DataError: If a prompt leaves no room in the model's positions.
     """
     from mlx_lm.generate import BatchGenerator
 
@@ -67,6 +72,8 @@ def generate(  # noqa: PLR0913  # each is a choice of its own
     held = [Constraint(form, vocabulary(tokenizer)) for form in forms or ()]
     if held and len(held) != len(prompts):
         raise ValueError(f"{len(held)} forms for {len(prompts)} prompts")
+    wanted = [one.form.limit for one in held] or [max_tokens] * len(prompts)
+    limits = _room(model, tokenizer, prompts, wanted)
     shared = _shared_prefix(prompts)
     caches = _prefix_caches(model, prompts[0][:shared], len(prompts)) if shared else None
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -79,9 +86,8 @@ def generate(  # noqa: PLR0913  # each is a choice of its own
     )
     try:
         own = [list(prompts[i][shared:]) for i in order]
-        limits = [held[i].form.limit if held else max_tokens for i in order]
         processors = [[held[i]] for i in order] if held else None
-        uids = generator.insert(own, limits, caches=caches, logits_processors=processors)
+        uids = generator.insert(own, [limits[i] for i in order], caches=caches, logits_processors=processors)
         place = dict(zip(uids, order, strict=True))
         results = {i: [] for i in order}
         while responses := generator.next_generated():
@@ -103,6 +109,22 @@ def generate(  # noqa: PLR0913  # each is a choice of its own
         )
         for i in range(len(prompts))
     ]
+
+
+def _room(
+    model: nn.Module, tokenizer: Any, prompts: Sequence[Sequence[int]], wanted: Sequence[int]
+) -> list[int]:
+    """Tokens that may follow each prompt: as many as asked for, while the model has positions."""
+    rows, limit = embedding_rows(model), position_limit(vars(getattr(model, "args", object)))
+    for prompt in prompts:
+        check_ids(tokenizer, prompt, rows)
+        if limit is not None and len(prompt) >= limit:
+            raise DataError(f"a prompt of {len(prompt):,} tokens; the model has {limit:,} positions")
+    room = [
+        limit - len(prompt) if limit is not None else most
+        for prompt, most in zip(prompts, wanted, strict=True)
+    ]
+    return [min(one, most) for one, most in zip(room, wanted, strict=True)]
 
 
 def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:

@@ -1,7 +1,10 @@
 """Look at a record: is it whole, what vouches for it, whose letters are in it. Nothing is written."""
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +43,20 @@ def verify(folder: Path, anchor: str | None = None) -> Verification:
     """
     if not folder.is_dir() or (anchor is None and not (folder / chain.LEDGER).exists()):
         raise DiskError(f"{folder / chain.LEDGER}: No such file or directory.")
-    with disk_errors(folder):
+    with disk_errors(folder), _not_being_written(folder):
         records, problems, last = chain.check(folder, anchor)
     return Verification(records=records, problems=tuple(dict.fromkeys(problems)), last_sha256=last)
+
+
+@contextmanager
+def _not_being_written(folder: Path) -> Iterator[None]:
+    """Wait until nobody adds a record, so that none is seen half made."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(lock)
 
 
 def anchor(folder: Path) -> str:
@@ -68,9 +82,7 @@ def find(folder: Path, application_id: str) -> list[dict[str, Any]]:
     found = []
     for entry in live(folder):
         letter = folder / chain.RECORDS / entry["id"] / "letter.json"
-        with disk_errors(letter):
-            table = json.loads(letter.read_text("utf-8")) if letter.is_file() else {}
-        if table.get("application_id") == application_id:
+        if _application_of(letter) == application_id:
             found.append(
                 {
                     "id": entry["id"],
@@ -84,6 +96,17 @@ def find(folder: Path, application_id: str) -> list[dict[str, Any]]:
     return found
 
 
+def _application_of(letter: Path) -> str | None:
+    """The application that a letter on record is about; None if the letter is not there."""
+    with disk_errors(letter):
+        content = letter.read_bytes() if letter.is_file() and not letter.is_symlink() else b"{}"
+    try:
+        found = json.loads(content)["application_id"]
+    except (ValueError, KeyError, TypeError):  # for `verify` to name
+        return None
+    return str(found)
+
+
 def entries(folder: Path) -> list[dict[str, Any]]:
     """Every whole line of the ledger.
 
@@ -94,9 +117,12 @@ def entries(folder: Path) -> list[dict[str, Any]]:
     with disk_errors(folder):
         lines = (folder / chain.LEDGER).read_bytes().split(b"\n")[:-1]
     try:
-        return [json.loads(line) for line in lines]
+        read = [json.loads(line) for line in lines]
     except ValueError as problem:
         raise RefusedError(f"{folder}: a line of the ledger cannot be read; verify it.") from problem
+    if not all(isinstance(one, dict) and chain.is_id(str(one.get("id", one.get("expired")))) for one in read):
+        raise RefusedError(f"{folder}: a line of the ledger is no record's; verify it.")
+    return read
 
 
 def live(folder: Path) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from lendsafe.errors import DataError
+from lendsafe.notice.characters import paragraphs
 from lendsafe.notice.config import Jurisdiction, NoticeConfig, Party, ScoreSource
 from lendsafe.notice.grounds import Consumer, Grounds, Score
 
@@ -120,6 +121,16 @@ class Case:
         if self.kind in ("denial", "account"):
             return self.config.reasons == "stated"
         return self.kind in ("counteroffer", "reasons")
+
+    @property
+    def explained(self) -> bool:
+        """Whether the narrative is in the letter: beside reasons that are stated, to whom its facts are about.
+
+        A letter that says how to ask for reasons does not give them by the way, and what one applicant's
+        report holds is not told to another.
+        """
+        withheld = self.adverse and not self.states_reasons
+        return bool(paragraphs(self.narrative)) and self.recipient.role == "primary" and not withheld
 
     def under(self, law: Jurisdiction) -> bool:
         """Whether the letter follows that law: the lender, the consumer and the day are under it."""

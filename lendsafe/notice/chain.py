@@ -32,6 +32,11 @@ def record_id(files: Mapping[str, str]) -> str:
     return sha256(json.dumps(dict(files), sort_keys=True).encode())[:32]
 
 
+def is_id(name: str) -> bool:
+    """Whether a text has the form of a record's id, and so names nothing outside the folder of records."""
+    return len(name) == 32 and set(name) <= set("0123456789abcdef")
+
+
 def anchor_line(lines: int, last: str, written: str) -> str:
     """One line to publish or send: it vouches for every line of the ledger up to that one."""
     return f"{ANCHOR} {lines} {last} {written}"

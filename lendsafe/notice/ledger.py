@@ -134,7 +134,8 @@ def expire(
         (folder / LEDGER).stat()  # no record: no folder is made
     held = {one["id"] for name in keep for one in audit.find(folder, name)}
     with _locked(folder):
-        if problems := audit.verify(folder).problems:
+        _end_destruction(folder)
+        if problems := chain.check(folder)[1]:
             raise RefusedError(f"{folder}: {problems[0]}; what is not whole is not destroyed.")
         over = [one for one in audit.live(folder) if date.fromisoformat(one["retain_until"]) < day]
         doomed = [one for one in over if one["id"] not in held]
@@ -169,7 +170,7 @@ def mend(folder: Path) -> tuple[str, ...]:
     with disk_errors(folder):
         (folder / LEDGER).stat()  # no record, nothing to mend: no folder is made
     with _locked(folder, done):
-        pass
+        done += _end_destruction(folder)
     return tuple(done)
 
 
@@ -211,8 +212,10 @@ def _contents(
 def _time(now: datetime | None, last: bytes) -> datetime:
     """Now, with its offset; never before the last line, whatever a clock that was put back says."""
     moment = now or datetime.now().astimezone()
-    before = json.loads(last)["written"] if last else ""
-    return max(moment, datetime.fromisoformat(before)) if before else moment
+    try:
+        return max(moment, datetime.fromisoformat(json.loads(last)["written"]))
+    except (ValueError, KeyError, TypeError):  # there is none, or one that `verify` names
+        return moment
 
 
 def _draft(folder: Path, contents: Mapping[str, bytes], line: bytes) -> None:
@@ -246,6 +249,15 @@ def _destroy(folder: Path, name: str) -> None:
         sync(folder / RECORDS)
 
 
+def _end_destruction(folder: Path) -> list[str]:
+    """Destroy what has a line that says that it is destroyed: a run was killed between the two."""
+    gone = [str(one["expired"]) for one in audit.entries(folder) if "expired" in one]
+    left = [name for name in gone if chain.is_id(name) and (folder / RECORDS / name).exists()]
+    for name in left:
+        _destroy(folder, name)
+    return [f"record {name}: destroyed, as its line says" for name in left]
+
+
 def _recover(folder: Path, done: list[str]) -> None:
     """End what was begun: a draft with a line is a record, and so is one of whose line a part was written."""
     tail = _cut_off(folder / LEDGER)
@@ -267,11 +279,6 @@ def _recover(folder: Path, done: list[str]) -> None:
         line.unlink()
     if tail:
         done.append(f"{LEDGER}: {len(tail)} bytes of a line removed; no draft of it was there")
-    gone = [one["expired"] for one in audit.entries(folder) if "expired" in one] if last else []
-    for name in gone:
-        if (folder / RECORDS / name).exists():
-            _destroy(folder, name)
-            done.append(f"record {name}: destroyed, as its line says")
 
 
 def _whole_line(draft: Path) -> bytes:

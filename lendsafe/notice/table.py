@@ -363,7 +363,7 @@ BLOCKS: tuple[Spec, ...] = (
     Spec(
         "narrative",
         "narrative",
-        lambda case: bool(paragraphs(case.narrative)),
+        lambda case: case.explained,
         _items(lambda case: paragraphs(case.narrative)),
     ),
     Spec("counteroffer", "offer", _kind("counteroffer"), _rows(_offered)),

@@ -23,7 +23,7 @@ from lendsafe.notice.fair_credit_reporting import FAIR_CREDIT_REPORTING
 from lendsafe.notice.letter import Letter
 from lendsafe.notice.regulation_b import REGULATION_B
 from lendsafe.notice.risk_based_pricing import RISK_BASED_PRICING
-from lendsafe.notice.rule import Flaw, Rule
+from lendsafe.notice.rule import Flaw, Rule, find
 from lendsafe.records import Finding
 
 ORDER = tuple(spec.id for spec in table.BLOCKS)
@@ -98,7 +98,13 @@ def _translation(letter: Letter) -> Iterator[Flaw]:
 
 
 def _explained(case: Case) -> bool:
-    return bool(paragraphs(case.narrative))
+    told = bool(paragraphs(case.narrative)) and case.recipient.role == "primary"
+    return told and (case.states_reasons or case.kind not in ("denial", "account"))
+
+
+def _to_one_alone(letter: Letter) -> Iterator[Flaw]:
+    if letter.case.recipient.role != "primary" and find(letter, "narrative"):
+        yield "narrative", "facts about the primary applicant are told to another"
 
 
 def _specimen(case: Case) -> bool:
@@ -119,6 +125,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "FORM", "comment 9(b)(2)-2", "The explanation is the one that was checked.", "narrative", _explained
     ),
+    Rule("FORM", "15 USC 1681b", "One person's report is not told to another.", check=_to_one_alone),
     Rule("FORM", _FORMS, "Each block once, and in the order of the forms.", check=_form),
     Rule("FORM", _FORMS, "Each block under its heading.", check=_headings),
     Rule("FORM", "12 CFR 1002.4(e)", "The second language says as much.", check=_translation),

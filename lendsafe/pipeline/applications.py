@@ -15,7 +15,7 @@ from typing import Any
 
 from lendsafe.errors import DataError
 from lendsafe.fields import did_you_mean
-from lendsafe.notice import Contact
+from lendsafe.notice import Consent, Contact
 from lendsafe.product import Product, consumer, parsers
 from lendsafe.product.table import IDENTIFIER, Reject, Table, read_table
 from lendsafe.records import Applicant, values_of
@@ -23,6 +23,7 @@ from lendsafe.risk.decision import to_applicants
 
 MOST_CHARACTERS = 120  # of one key factor
 DELIVERIES = ("mail", "electronic")
+CONSENT = ("given", "statement", "demonstrated", "withdrawn")
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER_OF_A_PERSON = re.compile(r"\d{3}-\d{2}-\d{4}|\d{9}|\d{13,19}")  # social security, card or account
@@ -119,10 +120,11 @@ def read_file(path: Path, product: Product) -> Read:
         wrong: list[str] = []
         key = (
             applicant.applicant_id.casefold()
-        )  # letters are named by it, and not every file system tells A from a
+        )  # letters are named by it; A and a are one to some file systems
         if not _is_opaque(applicant.applicant_id):
             wrong.append(
-                "the identifier is not opaque; expected up to 64 letters, digits, '.', '_' or '-', and no number of a person"
+                "the identifier is not opaque; expected up to 64 letters, digits, '.', '_' or '-', "
+                "and no number of a person"
             )
         elif key in seen:
             wrong.append(f"the identifier is that of '{seen[key]}'; identifiers must differ")
@@ -151,7 +153,11 @@ def application_from(table: Mapping[str, Any], product: Product | None = None) -
     for key, value in table.items():
         if key == "contact" and isinstance(value, Mapping):
             person |= {names.get(f"contact.{inner}", f"contact.{inner}"): one for inner, one in value.items()}
-            hints = (did_you_mean(f"contact.{inner}", list(names)) for inner in value if f"contact.{inner}" not in names)
+            hints = (
+                did_you_mean(f"contact.{inner}", list(names))
+                for inner in value
+                if f"contact.{inner}" not in names
+            )
             wrong += [f"the contact has a part that is none.{hint}" for hint in hints]
         elif key in names.values() or key in names:
             person[names.get(key, key)] = value
@@ -210,23 +216,51 @@ def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | No
         wrong.append(f"the contact has no {'address' if names else 'name'}")
         return None
     given: dict[str, Any] = {"name": str(names[0]).strip(), "address": tuple(lines)}
-    if "contact.delivery" in by_role:
-        given["delivery"] = by_role["contact.delivery"][0]
-        if given["delivery"] not in DELIVERIES:
-            wrong.append(f"the contact cannot be used: 'delivery' is none of {', '.join(DELIVERIES)}")
-            return None
-    if "contact.esign_consent" in by_role:
-        consent = by_role["contact.esign_consent"][0]
-        try:
-            given["esign_consent"] = parsers.yes_no(str(consent))
-        except ValueError as problem:
-            wrong.append(f"'esign_consent' cannot be used; {problem}")
-            return None
+    before = len(wrong)
+    given |= _delivered(by_role, wrong)
+    if len(wrong) > before:
+        return None
     try:
         return Contact(**given)
     except (DataError, TypeError) as problem:  # its message repeats neither name nor address
         wrong.append(f"the contact cannot be used: {problem}")
         return None
+
+
+def _delivered(by_role: Mapping[str, list[Any]], wrong: list[str]) -> dict[str, Any]:
+    """How the letter goes to a person, as far as the application says."""
+    said = {role: found[0] for role, found in by_role.items()}
+    given: dict[str, Any] = {}
+    if (delivery := said.get("contact.delivery")) is not None:
+        given["delivery"] = delivery
+        if delivery not in DELIVERIES:
+            wrong.append(f"the contact cannot be used: 'delivery' is none of {', '.join(DELIVERIES)}")
+    if (agreed := said.get("contact.esign_consent")) is not None:
+        try:
+            given["esign_consent"] = parsers.yes_no(str(agreed))
+        except ValueError as problem:
+            wrong.append(f"'esign_consent' cannot be used; {problem}")
+    if "contact.email" in said:
+        given["email"] = str(said["contact.email"]).strip()
+    evidence = {key: said[role] for key in CONSENT if (role := f"contact.consent.{key}") in said}
+    if evidence:
+        given["consent"] = _consent(evidence, wrong)
+    return given
+
+
+def _consent(evidence: Mapping[str, Any], wrong: list[str]) -> Consent | None:
+    """Evidence of consent to electronic letters."""
+    days = {
+        name: _date(f"consent.{name}", evidence[name], wrong)
+        for name in ("given", "withdrawn")
+        if name in evidence
+    }
+    given = days.get("given")
+    if given is None:
+        wrong.append("the consent to electronic letters names no day; expected 'given', such as 2026-11-24")
+        return None
+    texts = {name: str(evidence.get(name, "")).strip() for name in ("statement", "demonstrated")}
+    return Consent(given=given, withdrawn=days.get("withdrawn"), **texts)
 
 
 def _key_factors(value: Any, wrong: list[str]) -> tuple[str, ...] | None:
@@ -258,7 +292,7 @@ def _date(name: str, value: Any, wrong: list[str]) -> date | None:
 
 def _personal(product: Product) -> dict[str, str]:
     """Names under which contact, dates and key factors may stand, each with its field."""
-    names = {}
+    names: dict[str, str] = {}
     for one in product.fields.values():
         if one.role.startswith(("contact.", "date.")) or one.role == "key_factors":
             names |= {

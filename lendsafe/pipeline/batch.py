@@ -43,7 +43,7 @@ class Delivery:
 
     Attributes:
         folder: Folder of rendered letters, ``<applicant_id>.<medium>``; None renders none.
-        medium: ``pdf``, ``html`` or ``txt``.
+        medium: ``pdf``, ``html``, ``txt`` or ``eml``.
         record: Ledger that each letter is put into; None keeps no record.
         notice_date: Date of the letters.
     """

@@ -209,7 +209,12 @@ def evaluate_sources(
         _system(draft, texts, subjects, near, config)
         for draft, texts, near in zip(drafts, shown, closeness, strict=True)
     ]
+    computed = {name: bert_settings[name] for name in ("encoder", "layer") if name in bert_settings}
     settings = asdict(config) | {
+        "encoder": computed.get(
+            "encoder", config.encoder
+        ),  # the one that computed, not the one that was hoped for
+        "encoder_layer": computed.get("layer", config.encoder_layer),
         "rouge": overlap.rouge_settings(),
         "bert_score": bert_settings,
         "n": len(rows),

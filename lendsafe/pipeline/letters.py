@@ -31,6 +31,7 @@ RENDERERS: dict[str, Callable[[Letter], bytes | str]] = {
     "pdf": notice.render_pdf,
     "html": notice.render_html,
     "txt": notice.render_text,
+    "eml": notice.render_email,
 }
 _LATE = ("B1", "")  # what the validator finds of a late letter as a whole; it is sent all the same
 # what the model is asked, what stands in for it, and how figures are shown
@@ -69,7 +70,7 @@ class Outcome:
         return self.explanation.text
 
     def write_letter(self, path: Path | str) -> None:
-        """Write the letter as the file's ending says: ``.pdf``, ``.html`` or ``.txt``.
+        """Write the letter as the file's ending says: ``.pdf``, ``.html``, ``.txt`` or ``.eml``.
 
         Raises:
             ConfigError: If there is no letter, or another ending.
@@ -192,9 +193,7 @@ class Explainer:
             "risk_model": self.engine.identity,
             "product": self.product.name,
             "product_sha256": self.product.sha256,
-            "language_sha256": self.writer.language.digest
-            if self.writer and self.writer.language
-            else None,
+            "language_sha256": self.writer.language.digest if self.writer and self.writer.language else None,
             "lender_sha256": hashlib.sha256(repr(self.lender).encode()).hexdigest() if self.lender else None,
             "settings_sha256": hashlib.sha256(repr(self.writer.config).encode()).hexdigest()
             if self.writer
@@ -399,7 +398,7 @@ def ending(path: Path) -> str:
 
 
 def render(letter: Letter, medium: str) -> bytes | str:
-    """The letter as ``pdf``, ``html`` or ``txt``."""
+    """The letter as ``pdf``, ``html``, ``txt`` or ``eml``."""
     return RENDERERS[medium](letter)
 
 

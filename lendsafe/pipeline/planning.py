@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lendsafe.corpus import load as corpus
 from lendsafe.errors import ConfigError, DataError
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.planning import footprint, plan
@@ -49,6 +50,9 @@ class Forecast:
         model: Its name.
         machine: Chip and memory.
         usable_bytes: That a run may use there.
+        why: How that number came about.
+        trainable: Parameters that are trained.
+        total: Parameters of the base.
         steps: Optimiser steps.
         parts: Predicted bytes by part of the choice.
         options: One for each base, the most exact first.
@@ -59,6 +63,9 @@ class Forecast:
     model: str
     machine: str
     usable_bytes: int
+    why: str
+    trainable: int
+    total: int
     steps: int
     parts: dict[str, int]
     options: tuple[Option, ...]
@@ -99,6 +106,9 @@ def forecast(
         model=model,
         machine=machine.chip,
         usable_bytes=machine.usable,
+        why=machine.why,
+        trainable=chosen.trainable,
+        total=chosen.total,
         steps=chosen.steps,
         parts=dict(chosen.parts),
         options=tuple(_option(one, config) for one in plans),
@@ -107,8 +117,10 @@ def forecast(
     )
 
 
-def settled(model: str, config: TrainConfig, conversations: Sequence[Sequence[Message]]) -> TrainConfig:
-    """Settings of a run on this machine, with token budget and recomputation decided.
+def settled(
+    model: str, config: TrainConfig, conversations: Sequence[Sequence[Message]]
+) -> tuple[TrainConfig, backend.Limits | None]:
+    """Settings of a run on this machine, with token budget and recomputation decided, and its limits of memory.
 
     Only the longest examples and some others are encoded for this: enough for the peak and the shared prefix.
     Those that cannot be trained on are left to the run, which names them all.
@@ -118,13 +130,16 @@ def settled(model: str, config: TrainConfig, conversations: Sequence[Sequence[Me
         config: Settings; what they fix is not changed.
         conversations: Training examples.
 
+    Returns:
+        Settings, and limits; none where nothing can be predicted.
+
     Raises:
         TooLargeError: If it does not fit, with the settings that would.
     """
     path = loading.resolve(model)
     shape = loading.read_config(path)
     if not plan.knows(shape):
-        return config
+        return config, None
     tokenizer = loading.load_tokenizer_of(path)
     ordered = sorted(conversations, key=lambda one: -sum(len(message.content) for message in one))
     some = [*ordered[: 2 * config.window], *ordered[2 * config.window :: max(len(ordered) // SAMPLE, 1)]]
@@ -133,10 +148,11 @@ def settled(model: str, config: TrainConfig, conversations: Sequence[Sequence[Me
         with suppress(DataError):
             encoded.append(encode(tokenizer, one, config.max_length))
     if not encoded:
-        return config
+        return config, None
     lengths = plan.of_examples(encoded)
-    chosen = plan.check_fits(shape, config, lengths, plan.this_machine(measure=False)).config
-    return replace(config, token_budget=chosen.token_budget, recompute=chosen.recompute)
+    found = plan.check_fits(shape, config, lengths, plan.this_machine(measure=False))
+    chosen = found.config
+    return replace(config, token_budget=chosen.token_budget, recompute=chosen.recompute), found.limits
 
 
 def _option(one: plan.Plan, config: TrainConfig) -> Option:
@@ -164,7 +180,9 @@ def _lengths(model: str, config: TrainConfig, data: Path | None) -> tuple[plan.L
 
 def text(found: Forecast) -> str:
     """A forecast in words."""
-    lines = [f"{found.model} on {found.machine}: {found.usable_bytes / 1e9:.1f} GB may be used"]
+    lines = [f"{found.model} on {found.machine}: {found.usable_bytes / 1e9:.1f} GB may be used ({found.why})"]
+    share = found.trainable / found.total
+    lines.append(f"trainable parameters: {found.trainable:,} of {found.total:,} ({share:.4%})")
     lines += [f"assumed: {found.assumed}"] if found.assumed else []
     lines += [f"{'base':<10} {'peak':>8}  {'time':>9}  {'budget':>7}  {'recompute':<10} fits"]
     for number, one in enumerate(found.options):
@@ -175,6 +193,16 @@ def text(found: Forecast) -> str:
         )
     parts = ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in found.parts.items())
     lines.append(f"{found.steps} optimiser steps; {parts}")
+    lines += [
+        f"{one.base}: {one.peak_bytes / 1e9:.2f} GB at the least, with layers recomputed and one example at a time"
+        for one in found.options
+        if not one.fits
+    ]
+    if found.choice is not None:
+        lines.append(
+            "chosen: the most exact base that fits, with 5 % to spare; the fastest budget and recomputation, and of"
+            " those within 5 % of it the smallest"
+        )
     if found.choice is None:
         lines.append("Nothing fits; try a smaller model or a shorter --max-length.")
     return "\n".join(lines)

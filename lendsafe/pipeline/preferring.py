@@ -6,6 +6,7 @@ from pathlib import Path
 from lendsafe.corpus import load as corpus
 from lendsafe.errors import DataError
 from lendsafe.eval.truth.examine import examine
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import PreferenceConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.runs import preference
@@ -60,7 +61,8 @@ def prefer(
     if approved is not None:  # nothing is accepted that says more
         dataset = replace(dataset, beside={LANGUAGE: approved.lines()}, language=approved.digest)
     lesson = preference.Lesson(start=start, data=dataset, accept=accept, forms=[form(*one) for one in known])
-    fitted = planning.settled(model, config, dataset.train)
+    fitted, limits = planning.settled(model, config, dataset.train)
     config = replace(config, token_budget=fitted.token_budget, recompute=fitted.recompute)
-    base = loading.load(model, precision=config.precision, quantize=config.quantize)
-    return preference.prefer(base, lesson, config, out, resume=resume, force=force, quiet=quiet)
+    with backend.limited(limits):
+        base = loading.load(model, precision=config.precision, quantize=config.quantize)
+        return preference.prefer(base, lesson, config, out, resume=resume, force=force, quiet=quiet)

@@ -37,4 +37,5 @@ def unsendable(product: Product) -> Iterator[str]:
             said = text[one.start : one.end]
             if (one.rule, said) not in seen:
                 seen.add((one.rule, said))
-                yield f"'{said}' in the words of '{part.code}' keeps a letter from being sent ({one.rule}: {one.message.rstrip('.')})"
+                why = f"{one.rule}: {one.message.rstrip('.')}"
+                yield f"'{said}' in the words of '{part.code}' keeps a letter from being sent ({why})"

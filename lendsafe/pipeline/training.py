@@ -8,11 +8,13 @@ from lendsafe import parts
 from lendsafe.corpus import approved
 from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
-from lendsafe.errors import DataError
+from lendsafe.errors import ConfigError, DataError
 from lendsafe.eval.truth.examine import examine
 from lendsafe.eval.truth.language import Language
+from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
+from lendsafe.mlx_lora.exchange.adapter import TEMPLATE
 from lendsafe.mlx_lora.runs import run as runs
 from lendsafe.pipeline import planning
 from lendsafe.pipeline.narrate import LANGUAGE
@@ -25,6 +27,7 @@ def train(
     config: TrainConfig,
     out: Path,
     *,
+    adapter: Path | None = None,
     resume: bool = False,
     force: bool = False,
     quiet: bool = False,
@@ -36,19 +39,36 @@ def train(
         data: File or folder (:func:`lendsafe.corpus.load.load`).
         config: Settings.
         out: Run folder.
+        adapter: Adapter folder to go on from.
         resume: Continue the run in ``out``.
         force: Resume although something has changed.
         quiet: Show no progress.
     """
-    train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
+    template = read_template(config, out if resume else None)
+    train_rows, valid_rows, notes = corpus.training_data(
+        data,
+        seed=config.seed,
+        fraction=config.valid_share,
+        most_valid=config.max_valid,
+        dedupe=config.dedupe,
+    )
     if len(train_rows) < config.batch_size:
         raise DataError(f"{data}: {len(train_rows)} training examples; --batch-size is {config.batch_size}.")
-    dataset = dataset_of(train_rows, valid_rows, data)
-    config = planning.settled(model, config, [row.messages for row in train_rows])
-    base = loading.load(model, precision=config.precision, quantize=config.quantize)
+    dataset = replace(dataset_of(train_rows, valid_rows, data), notes=notes)
     if (language := approved_language(train_rows)) is not None:
         dataset = replace(dataset, beside={LANGUAGE: language.lines()}, language=language.digest)
-    return runs.fine_tune(base, dataset, config, out, resume=resume, force=force, quiet=quiet)
+    config, limits = planning.settled(model, config, [row.messages for row in train_rows])
+    with backend.limited(limits):
+        base = loading.load(
+            model,
+            precision=config.precision,
+            quantize=config.quantize,
+            revision=config.revision,
+            template=template,
+        )
+        return runs.fine_tune(
+            base, dataset, config, out, adapter_folder=adapter, resume=resume, force=force, quiet=quiet
+        )
 
 
 def approved_language(rows: Sequence[Example]) -> Language | None:
@@ -96,3 +116,18 @@ def dataset_of(train_rows: Sequence[Example], valid_rows: Sequence[Example], dat
         valid_names=[row.id for row in valid_rows],
         source=str(data.resolve()),
     )
+
+
+def read_template(config: TrainConfig, run: Path | None = None) -> str | None:
+    """The chat template that the settings name; a run to resume keeps its own.
+
+    Raises:
+        ConfigError: If the file cannot be read.
+    """
+    if config.chat_template is None or (run and (run / TEMPLATE).is_file()):
+        return None
+    path = Path(config.chat_template).expanduser()
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"--chat-template {path}: {getattr(problem, 'strerror', problem)}.") from problem

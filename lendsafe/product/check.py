@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lendsafe.errors import ConfigError
-from lendsafe.product import evidence, protected, words
+from lendsafe.product import concepts, evidence, protected
 from lendsafe.product.lines import line_of
 from lendsafe.product.model import Field, Product, ReasonCode
 from lendsafe.product.patterns import first, parse
@@ -53,8 +53,10 @@ def check(name: str | Path, raw: Path | None = None) -> Checked:
         ConfigError: If there is no such file, or it is no TOML.
         DataError: If the raw file cannot be read at all.
     """
+    product: Product | None
+    text, flaws = "", list[Flaw]()
     if str(name) in PACKAGED:
-        product, text, flaws = load(name), "", []
+        product = load(name)
     else:
         text = _text(Path(name).expanduser())
         try:
@@ -72,7 +74,7 @@ def check(name: str | Path, raw: Path | None = None) -> Checked:
         lineage = table.lineage
         doubts += _doubts_of_file(product, table, text)
         values = _examples(product, table.frame)
-    says = tuple((code, said(product, one, values)) for code, one in product.reasons.items())
+    says = tuple((code, said(one, values)) for code, one in product.reasons.items())
     return Checked(
         product=product,
         flaws=tuple(flaws),
@@ -82,7 +84,7 @@ def check(name: str | Path, raw: Path | None = None) -> Checked:
     )
 
 
-def said(product: Product, one: ReasonCode, values: dict[str, str]) -> dict[str, str]:
+def said(one: ReasonCode, values: dict[str, str]) -> dict[str, str]:
     """What a letter and the standard text say of a reason; facts as values where they are given."""
     lines = {"statement": one.statement}
     facts = {
@@ -101,40 +103,43 @@ def said(product: Product, one: ReasonCode, values: dict[str, str]) -> dict[str,
 def _doubts(product: Product, text: str) -> Iterator[Flaw]:
     """What the file alone leaves in doubt."""
     for one in product.features:
-        path = ("fields", one.name)
-        if not one.risk and one.kind not in ("category",):
-            yield _at(text, (*path, "risk"), "has no sign, so the model is free in its direction")
-        if not one.when_missing and one.formula is None and not one.ask and one.origin != "applicant":
-            yield _at(
-                text,
-                path,
-                "names no reason when missing: without it an application is incomplete, and the applicant is asked for it",
-            )
-        if one.kind == "count" and not one.noun:
-            yield _at(text, path, "is a count without a noun for one and for many")
-        if one.numeric and one.formula is None and (one.low is None or one.high is None):
-            yield _at(text, path, "has no range; a slip of the keyboard is then taken for a value")
-        if one.kind == "category" and not one.words:
-            yield _at(text, path, "says its levels as the file has them; give 'words' for a reader")
-        if product.reads_report(one.name) and one.ask:
-            yield _at(text, (*path, "ask"), "asks an applicant for what comes from a consumer report")
+        yield from _doubts_of_field(product, one, text)
     for code, reason in product.reasons.items():
-        path = ("reasons", code)
-        if reason.form == "other" and _of_own(reason) and not _worded(product, code):
-            yield _at(text, path, f"is worded by default: '{first(parse(reason.words.against['plain'][0]))}'")
-        if reason.statement.lower() in _FACT_OF_SCORE or "credit score" in reason.statement.lower():
-            yield _at(
-                text,
-                (*path, "statement"),
-                "a credit score as a reason sits close to 'failed to achieve a qualifying score' (12 CFR 1002.9(b)(2)); its key factors have to be disclosed with it (15 USC 1681m(a))",
-            )
+        yield from _doubts_of_reason(product, code, reason, text)
     if not product.request.amount:
         yield _at(text, ("request",), "names no amount; a letter then speaks of credit")
-    for one in product.overrides:
+    for told in product.overrides:
+        what = f"'{told.field}' is looked at although it is protected or close to it"
+        yield _at(text, ("overrides",), f"{what}: {told.name}, {told.date}: {told.reason}")
+
+
+def _doubts_of_field(product: Product, one: Field, text: str) -> Iterator[Flaw]:
+    path = ("fields", one.name)
+    if not one.risk and one.kind != "category":
+        yield _at(text, (*path, "risk"), "has no sign, so the model is free in its direction")
+    if not one.when_missing and one.formula is None and not one.ask and one.origin != "applicant":
+        why = "without it an application is incomplete, and the applicant is asked for it"
+        yield _at(text, path, f"names no reason when missing: {why}")
+    if one.kind == "count" and not one.noun:
+        yield _at(text, path, "is a count without a noun for one and for many")
+    if one.numeric and one.formula is None and (one.low is None or one.high is None):
+        yield _at(text, path, "has no range; a slip of the keyboard is then taken for a value")
+    if one.kind == "category" and not one.words:
+        yield _at(text, path, "says its levels as the file has them; give 'words' for a reader")
+    if product.reads_report(one.name) and one.ask:
+        yield _at(text, (*path, "ask"), "asks an applicant for what comes from a consumer report")
+
+
+def _doubts_of_reason(product: Product, code: str, reason: ReasonCode, text: str) -> Iterator[Flaw]:
+    path = ("reasons", code)
+    if reason.form == "other" and _of_own(reason) and not _worded(product, code):
+        yield _at(text, path, f"is worded by default: '{first(parse(reason.words.against['plain'][0]))}'")
+    if reason.statement.lower() in _FACT_OF_SCORE or "credit score" in reason.statement.lower():
         yield _at(
             text,
-            ("overrides",),
-            f"'{one.field}' is looked at although it is protected or close to it: {one.name}, {one.date}: {one.reason}",
+            (*path, "statement"),
+            "a credit score as a reason sits close to 'failed to achieve a qualifying score' (12 CFR 1002.9(b)(2)); "
+            "its key factors have to be disclosed with it (15 USC 1681m(a))",
         )
 
 
@@ -171,33 +176,34 @@ def _doubts_of_column(
     path = ("fields", one.name)
     share = float(column.isna().mean())
     if share and not one.when_missing and one.formula is None:
-        yield _at(
-            text,
-            path,
-            f"is not known in {share:.1%} of the rows and names no reason when missing: those applications are incomplete",
-        )
+        why = "names no reason when missing: those applications are incomplete"
+        yield _at(text, path, f"is not known in {share:.1%} of the rows and {why}")
     if share > MANY_UNKNOWN:
         yield _at(text, path, f"is not known in {share:.0%} of the rows")
     if one.levels:
-        counts = column.value_counts()
-        for level in one.levels:
-            if counts.get(level, 0) == 0:
-                yield _at(text, (*path, "levels"), f"level '{level}' is not in the file")
-            elif counts[level] <= RARE * rows:
-                yield _at(text, (*path, "levels"), f"level '{level}' is in {counts[level]} rows only")
-        if basis := protected.basis_of_values(list(map(str, counts.index))):
-            yield _at(text, path, f"its texts look like {basis}")
+        yield from _doubts_of_levels(one, column, text, rows)
     if outcome is None:
         return
     found = evidence.separation(column.tolist(), outcome)
     if found is not None and found >= evidence.LEAK:
-        yield _at(
-            text, path, f"alone it tells the outcome (area {found:.3f}); is it known before the decision?"
-        )
+        told = f"alone it tells the outcome (area {found:.3f}); is it known before the decision?"
+        yield _at(text, path, told)
     if one.risk and one.numeric:
         sign = evidence.sign(column.tolist(), outcome)
         if sign and sign != one.risk:
             yield _at(text, (*path, "risk"), f"is '{one.risk}', and the data say '{sign}'")
+
+
+def _doubts_of_levels(one: Field, column: pd.Series, text: str, rows: int) -> Iterator[Flaw]:
+    path = ("fields", one.name)
+    counts = column.value_counts()
+    for level in one.levels:
+        if counts.get(level, 0) == 0:
+            yield _at(text, (*path, "levels"), f"level '{level}' is not in the file")
+        elif counts[level] <= RARE * rows:
+            yield _at(text, (*path, "levels"), f"level '{level}' is in {counts[level]} rows only")
+    if basis := protected.basis_of_values(list(map(str, counts.index))):
+        yield _at(text, path, f"its texts look like {basis}")
 
 
 def _examples(product: Product, frame: pd.DataFrame) -> dict[str, str]:
@@ -223,7 +229,7 @@ def _worded(product: Product, code: str) -> bool:
 
 def _of_own(reason: ReasonCode) -> bool:
     """Whether a reason is none of the concepts whose words are reviewed."""
-    return words.concepts.of_statement(reason.statement) is None
+    return concepts.of_statement(reason.statement) is None
 
 
 def _at(text: str, path: tuple[str, ...], message: str) -> Flaw:

@@ -57,15 +57,14 @@ def _risk_of(column: pd.Series, target: NDArray[np.float64]) -> NDArray[np.float
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().sum() == column.notna().sum():
         absent = numbers.isna().to_numpy()
-        filled = numbers.fillna(numbers.min() - 1 if numbers.notna().any() else 0.0).to_numpy(
-            dtype=np.float64
-        )
+        lowest = numbers.min() - 1 if numbers.notna().any() else 0.0
+        filled: NDArray[np.float64] = numbers.fillna(lowest).to_numpy(dtype=np.float64)
         if absent.any() and not absent.all() and target[absent].mean() > target.mean():
             filled = np.where(absent, np.nanmax(filled) + 1, filled)
         return filled
     texts = column.fillna("").astype(str)
     half = np.arange(len(texts)) % 2 == 0
-    risk = np.empty(len(texts))
+    risk = np.empty(len(texts), dtype=np.float64)
     for here, there in ((half, ~half), (~half, half)):
         shares = pd.Series(target[there]).groupby(texts[there].to_numpy()).mean()
         risk[here] = texts[here].map(shares).fillna(target[there].mean()).to_numpy()

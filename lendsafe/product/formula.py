@@ -132,7 +132,7 @@ def _refuse(node: ast.AST) -> None:
     )
     if isinstance(node, (*plain, *_BINARY, *_COMPARE)):
         return
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) < 1e15:
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) < 1e15:  # type: ignore[arg-type]  # a number
         return
     known = (*_EXTREMES, "unknown")
     if (
@@ -152,7 +152,7 @@ def _refuse(node: ast.AST) -> None:
     )
 
 
-def _value(node: ast.expr, columns: Mapping[str, Floats]) -> Any:
+def _value(node: ast.expr, columns: Mapping[str, Floats]) -> Any:  # noqa: C901  # one case a kind of node
     match node:
         case ast.Constant(value=value):
             return float(value)  # type: ignore[arg-type]  # _refuse lets numbers through alone
@@ -191,7 +191,7 @@ def _compared(node: ast.Compare, columns: Mapping[str, Floats]) -> Any:
     return found
 
 
-def _dimension(node: ast.expr, kinds: Mapping[str, str]) -> str:
+def _dimension(node: ast.expr, kinds: Mapping[str, str]) -> str:  # noqa: PLR0911  # one case a kind of node
     match node:
         case ast.Name(id=name):
             return _DIMENSION.get(kinds[name], "")

@@ -21,7 +21,8 @@ Kind = Literal[
 ]
 Role = Literal[
     "feature", "request", "outcome", "decision", "protected", "identifier", "customer", "weight",
-    "contact.name", "contact.address", "contact.delivery", "contact.esign_consent",
+    "contact.name", "contact.address", "contact.delivery", "contact.esign_consent", "contact.email",
+    "contact.consent.given", "contact.consent.statement", "contact.consent.demonstrated", "contact.consent.withdrawn",
     "date.received", "date.completed", "date.score_created", "date", "key_factors", "leak", "kept",
 ]  # fmt: skip
 Origin = Literal["applicant", "consumer_report", "own_records", "third_party"]
@@ -44,7 +45,7 @@ class Field:
     """
 
     name: str
-    columns: tuple[str, ...] = knob((), "Columns of a raw file, the first that is there counts; the field's own name always does.")  # fmt: skip
+    columns: tuple[str, ...] = knob((), "Columns of a raw file, the first that is there.")  # fmt: skip
     kind: Kind = knob("number", "What a value is.")
     role: Role = knob("feature", "What it is for; only a feature ever reaches a model.")
     origin: Origin = knob("applicant", "Who it comes from.")
@@ -59,8 +60,8 @@ class Field:
         "", "'+' if a higher value (or yes) is riskier, '-' if safer, '' if not known."
     )
     reason: str = knob("", "Reason that a feature is given as.")
-    when_missing: str = knob("", "Reason when the value is not known; without one the application is then incomplete.")  # fmt: skip
-    special: Mapping[str, str] = knob({}, "Codes in place of a value, such as -7, each with the reason that it is given as.")  # fmt: skip
+    when_missing: str = knob("", "Reason when it is not known; without one the application is incomplete.")  # fmt: skip
+    special: Mapping[str, str] = knob({}, "Codes in place of a value, such as -7, each with its reason.")  # fmt: skip
     missing: tuple[str, ...] = knob((), "Texts that mean 'not known', beside the file's own.")
     map: Mapping[str, Any] = knob({}, "Text of the file to the value that it stands for; '' for not known.")
     rest: str = knob("", "Value of texts that 'map' does not name; refused if empty.")
@@ -161,7 +162,12 @@ class Policy:
         (), "Fields without which no decision is possible (12 CFR 1002.9(c)(2))."
     )
     knockouts: tuple[KnockOut, ...] = ()
-    cutoff: float | None = knob(None, "Largest default probability that is approved; found from the approval rate if not given.", low=0, high=1)  # fmt: skip
+    cutoff: float | None = knob(
+        None,
+        "Largest default probability that is approved; found from the approval rate if not given.",
+        low=0,
+        high=1,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +188,8 @@ class Score:
     name: str = knob("credit score", "Its name.")
     low: int = knob(300, "Lowest possible score.")
     high: int = knob(850, "Highest possible score.")
-    created: str = knob("", "Date field on which the score is created, where no field has the role date.score_created.")  # fmt: skip
-    no_factors: bool = knob(False, "An empty cell of the key factors, or no column of them, says that the provider named none.")  # fmt: skip
+    created: str = knob("", "Date field of the score, where no field has the role date.score_created.")  # fmt: skip
+    no_factors: bool = knob(False, "No key factors in the file says that the provider named none.")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,7 +231,9 @@ class _Draft:
             return self._aside(one, "leak", "a further form of the outcome")
         if self.outcome is None or len(one.cells) != len(self.outcome):
             return False
-        found = evidence.separation([c if c not in MISSING else None for c in one.cells], self.outcome)
+        found = evidence.separation(
+            [c if c not in MISSING else None for c in one.cells], self.outcome.tolist()
+        )
         if found is None or found < evidence.LEAK:
             return False
         return self._aside(
@@ -259,7 +261,7 @@ class _Draft:
         if values is not None:
             one.entry |= range_of(kind, values)
         self._sign(one, known, kind)
-        self._reason(one, known, kind)
+        self._reason(one, known)
         self._missing(one, known)
         return True
 
@@ -305,7 +307,7 @@ class _Draft:
             and len(one.cells) == len(self.outcome)
         ):
             column = _numbers_with_blanks(one, kind)
-            risk = evidence.sign(column, self.outcome)
+            risk = evidence.sign(column, self.outcome.tolist())
             if risk:
                 one.comment.append("review: sign by the data, not by a rule")
         if risk and kind != "category":
@@ -313,7 +315,7 @@ class _Draft:
         elif kind != "category":
             one.comment.append("review: 'risk' not known, so the model is free in its direction")
 
-    def _reason(self, one: Column, known: Concept | None, kind: str) -> None:
+    def _reason(self, one: Column, known: Concept | None) -> None:
         if known is not None:
             self.reasons.setdefault(known.code, known.statement)
             one.entry["reason"] = known.code
@@ -360,7 +362,8 @@ class _Draft:
 
     def lines(self) -> Iterator[str]:
         rows = len(self.columns[0].cells)
-        yield f"# Drafted from {self.path.name} ({rows:,} rows). Review every line: role, origin, sign and reason above all;"
+        yield f"# Drafted from {self.path.name} ({rows:,} rows)."
+        yield "# Review every line: role, origin, sign and reason above all;"
         yield "# `lendsafe product check THIS FILE` lists what is missing or doubtful and shows what each reason says."
         yield f"name = {_toml(re.sub(r'[^a-z0-9]+', '-', self.path.stem.lower()).strip('-') or 'product')}"
         seen = [word for word in MISSING if any(word in one.cells for one in self.columns)]
@@ -553,7 +556,7 @@ def purpose_words(level: str) -> str:
     tokens = parts(level)
     for listed, said in _names()["purposes"].items():
         if all(any(token.startswith(stem) for token in tokens) for stem in listed.split()):
-            return said
+            return str(said)
     plain = " ".join(tokens)
     return f"for {plain}" if plain else ""
 

@@ -57,9 +57,10 @@ STEMS = {
 }
 # An age that is not a person's.
 _THINGS = frozenset(
-    "account accounts acct accts trade trades tradeline credit file vehicle car collateral loan oldest newest history "
-    "line lines average avg mortgage property building house report inquiry".split()
-)
+    ("account", "accounts", "acct", "accts", "trade", "trades", "tradeline", "credit", "file", "vehicle", "car",
+     "collateral", "loan", "oldest", "newest", "history", "line", "lines", "average", "avg", "mortgage", "property",
+     "building", "house", "report", "inquiry")
+)  # fmt: skip
 VALUES = {
     "sex": {"m", "f", "male", "female", "man", "woman"},
     "marital status": {"married", "single", "divorced", "widowed", "separated", "unmarried"},

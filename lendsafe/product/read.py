@@ -150,7 +150,8 @@ class _Reader:
                     hint = " Describe columns under [fields]; `lendsafe product new FILE` drafts them."
                 self.wrong((key,), f"unknown key.{hint}")
             elif not isinstance(value, SECTIONS[key]):
-                kind = {dict: "a table", list: "a list", str: "text"}[SECTIONS[key]]
+                kinds: dict[Any, str] = {dict: "a table", list: "a list", str: "text"}
+                kind = kinds[SECTIONS[key]]
                 self.wrong((key,), f"is {value!r:.60}; expected {kind}")
         if self.flaws:
             return None
@@ -225,6 +226,11 @@ class _Reader:
 
     def _field_sense(self, path: tuple[str, ...], one: Field) -> None:
         """What contradicts itself within a field."""
+        self._sense_of_kind(path, one)
+        self._sense_of_map(path, one)
+        self._sense_of_levels(path, one)
+
+    def _sense_of_kind(self, path: tuple[str, ...], one: Field) -> None:
         if one.role == "feature" and not (one.numeric or one.kind in ("category", "yesno")):
             self.wrong((*path, "kind"), f"a {one.kind} cannot be a feature; give it another role")
         if one.kind == "count" and one.noun and len(one.noun) != 2:
@@ -233,6 +239,10 @@ class _Reader:
             self.wrong((*path, "unit"), f"is {one.unit!r}; expected months or years")
         if one.since and one.kind != "duration":
             self.wrong((*path, "since"), 'counts a duration; set kind = "duration"')
+        if list(one.bands) != sorted(set(one.bands)):
+            self.wrong((*path, "bands"), "expected rising numbers")
+
+    def _sense_of_map(self, path: tuple[str, ...], one: Field) -> None:
         if one.role == "outcome":
             values = {value for value in one.map.values() if value != ""}
             if not one.map:
@@ -246,6 +256,8 @@ class _Reader:
                 self.wrong((*path, "map"), "has one outcome only; map some texts to 0 and some to 1")
         if one.role == "decision" and set(one.map.values()) - {"approved", "declined", ""}:
             self.wrong((*path, "map"), 'expected approved, declined or "" for each text')
+
+    def _sense_of_levels(self, path: tuple[str, ...], one: Field) -> None:
         if one.kind == "category" and one.role == "feature" and not (one.levels or one.map):
             self.wrong((*path, "levels"), "a category that is a feature names its levels")
         if len(set(one.levels)) < len(one.levels):
@@ -256,8 +268,6 @@ class _Reader:
             ]
             if unknown:
                 self.wrong((*path, "map"), f"gives {unknown[0]!r}, which is none of the levels")
-        if list(one.bands) != sorted(set(one.bands)):
-            self.wrong((*path, "bands"), "expected rising numbers")
 
     def _formulas(self, found: dict[str, Field]) -> dict[str, Field]:
         """Fields whose formulas name fields that are there, have one unit, and do not go round in a circle."""
@@ -522,7 +532,8 @@ class _Reader:
                 if twice:
                     self.wrong(
                         ("fields", one.name, "columns"),
-                        f"'{column}' is the column of '{other.name}' too; an outcome's column can be nothing else (it would give the outcome away)",
+                        f"'{column}' is the column of '{other.name}' too; an outcome's column can be nothing else "
+                        "(it would give the outcome away)",
                     )
 
     def _sound(self, path: tuple[str, ...], kind: type[Any], entry: Mapping[str, Any]) -> bool:
@@ -596,7 +607,12 @@ def schema() -> dict[str, Any]:
         "anyOf": [
             {"type": "string"},
             {"type": "array", "items": {"type": "string"}},
-            {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}},
+            {
+                "type": "object",
+                "additionalProperties": {
+                    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+                },
+            },
         ]
     }  # fmt: skip
     one_field = json_schema(Field, without=("name",))
@@ -616,7 +632,8 @@ def schema() -> dict[str, Any]:
             "slots": {"type": "array", "items": {"type": "string"}, "description": "Fields that may be shown for it."},
             "adverse_if": {"type": "string", "description": "Condition on the facts without which it is no reason."},
             "favorable_if": {"type": "string", "description": "Condition without which it cannot help."},
-            "template": {"type": "array", "items": {"type": "string"}, "description": "Noun phrase against, noun phrase in favor, fact sentence of the standard text."},
+            "template": {"type": "array", "items": {"type": "string"},
+                "description": "Noun phrase against, noun phrase in favor, fact sentence of the standard text."},
             **places,
             "held_out": {"type": "object", "properties": places, "description": "Wordings that no training pair uses."},
         },

@@ -98,8 +98,8 @@ def _encoding(head: bytes, _file: Any, path: Path) -> str:
 def _is_utf8(path: Path) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with disk_errors(path):
-        opened: Any = gzip.open(path) if path.read_bytes()[:2] == b"\x1f\x8b" else path.open("rb")
-        with opened as file:
+        packed = path.read_bytes()[:2] == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
             while block := file.read(1 << 20):
                 try:
                     decoder.decode(block)
@@ -110,7 +110,7 @@ def _is_utf8(path: Path) -> bool:
 
 def _text(path: Path) -> Raw:
     file, encoding = open_text(path)
-    rows = _numbered(path, _cells(path, file))
+    rows = _numbered(_cells(path, file))
     first = next(rows, None)
     if first is None:
         raise DataError(f"{path}: empty.")
@@ -167,7 +167,7 @@ def _without_nul(path: Path, file: IO[str]) -> Iterator[str]:
         yield pending.rstrip("\r") + "\n"
 
 
-def _numbered(path: Path, cells: Iterator[tuple[int, Sequence[Any]]]) -> Iterator[tuple[int, Sequence[Any]]]:
+def _numbered(cells: Iterator[tuple[int, Sequence[Any]]]) -> Iterator[tuple[int, Sequence[Any]]]:
     for number, row in cells:
         if any(cell is not None and str(cell).strip() for cell in row):
             yield number, row
@@ -206,7 +206,7 @@ def _sheet(path: Path) -> Raw:
         for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
             yield number, [_of_sheet(cell) for cell in row]
 
-    numbered = _numbered(path, rows())
+    numbered = _numbered(rows())
     first = next(numbered, None)
     if first is None:
         raise DataError(f"{path}: the first sheet is empty.")

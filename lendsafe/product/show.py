@@ -1,5 +1,6 @@
 """A value as a reader sees it: formatted here, once, with its noun, its cents and its period."""
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ def shown(one: Field, value: Value) -> str:
         one: The field.
         value: Its value, not None.
     """
-    text = _FORMATS[one.kind](one, value)
+    text: str = _FORMATS[one.kind](one, value)
     return f"{text} in the {one.window}" if one.window and one.kind != "category" else text
 
 
@@ -64,7 +65,7 @@ def _yes_no(one: Field, value: Any) -> str:
     return one.words.get(word, word)
 
 
-_FORMATS = {
+_FORMATS: dict[str, Callable[[Field, Any], str]] = {
     "money": lambda one, value: dollars(value, one.unit),
     "percent": lambda _, value: percent(value),
     "count": _count,

@@ -293,8 +293,10 @@ class _Plan:
             frame[DATE] = table[received]
         known = frozenset(self.source) & frozenset(product.fields)
         present = known | {
-            one.name for one in product.in_order_of_need if product.inputs(one.name) <= known or "unknown(" in one.formula.text  # type: ignore[union-attr]
-        }  # fmt: skip
+            one.name
+            for one in product.in_order_of_need
+            if product.inputs(one.name) <= known or (one.formula and "unknown(" in one.formula.text)
+        }
         return Table(
             frame=frame,
             protected=table[[IDENTIFIER, *(name for name in protected if name not in blocks)]],
@@ -313,12 +315,11 @@ class _Plan:
             for name in (*one.columns, one.name, *one.since, *one.joint_columns)
         }
         used |= set(product.joint.columns) if product.joint else set()
-        aside = {name: f"{one.role}: {one.why}" for name in header if (one := product.set_aside(name))}
+        aside = {name: f"{why.role}: {why.why}" for name in header if (why := product.set_aside(name))}
         for one in product.fields.values():
             column = self._source(one)
             if column and one.role in ("protected", "leak"):
-                why = one.why or "kept apart from the features"
-                aside[column] = f"{one.role}: {why}" + (
+                aside[column] = f"{one.role}: {one.why or 'kept apart from the features'}" + (
                     f"; not assessed: {IN_BLOCKS}" if one.name in blocks else ""
                 )
         with disk_errors(self.path), self.path.open("rb") as file:
@@ -351,7 +352,7 @@ class _Column:
         self.read: Callable[[Any], Value]
         text = _dated(one) if one.since and column in one.columns else reader(one, column, missing)
         self.read = text
-        self.json = lambda value: from_json(one, value, missing)
+        self.json: Callable[[Any], Value] = lambda value: from_json(one, value, missing)
         self.absent = frozenset((*missing, *one.missing))
         self.remembered: dict[Any, Any] = {}
 
@@ -377,10 +378,7 @@ class _Column:
         try:
             if cell is None:
                 return None
-            if not isinstance(cell, str):
-                value = self.json(cell)
-            else:
-                value = self.read(cell.strip())
+            value: Value = self.read(cell.strip()) if isinstance(cell, str) else self.json(cell)
         except SpecialError as code:
             return _Code(str(code))
         except (ValueError, OverflowError) as problem:

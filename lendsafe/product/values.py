@@ -135,7 +135,7 @@ def written(one: Field, value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if one.kind == "duration":
-        return f"{value:.15g} months" if float(value) < 10_000 else f"{value:.15g}"  # type: ignore[arg-type]
+        return f"{value:.15g} months" if float(value) < 10_000 else f"{value:.15g}"
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 

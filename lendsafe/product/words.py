@@ -11,7 +11,8 @@ from lendsafe.product.patterns import first, parse
 
 MOST_CHARACTERS = 160
 _NO_REASON = re.compile(
-    r"internal (?:standards?|polic(?:y|ies)|guidelines)|qualifying score|(?:credit )?scoring system|our (?:model|algorithm)",
+    r"internal (?:standards?|polic(?:y|ies)|guidelines)|qualifying score|(?:credit )?scoring system"
+    r"|our (?:model|algorithm)",
     re.IGNORECASE,
 )
 _THE = re.compile(

@@ -1,18 +1,20 @@
 """The risk module from files to files: what the commands do."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lendsafe.errors import ConfigError, DataError
+from lendsafe.fields import read_toml
 from lendsafe.files import csv_cell, refuse_existing, write_atomically
 from lendsafe.product import load
 from lendsafe.product.table import CUSTOMER, DATE, IDENTIFIER, WEIGHT, listed
 from lendsafe.risk import dataset
-from lendsafe.risk.appraisal import report
+from lendsafe.risk.appraisal import document, monitoring, report
 from lendsafe.risk.appraisal.records import Sample
 from lendsafe.risk.config import RiskConfig
 from lendsafe.risk.model.engine import RiskEngine
@@ -125,14 +127,15 @@ def explain_file(applications: Path, risk: Path, ids: Sequence[str] = ()) -> lis
     engine = RiskEngine.load(risk)
     frame = dataset.read(applications, engine.features.product, engine.features).frame
     if not ids:
-        return explain(engine, frame.head(SHOWN))
+        return [asdict(one) for one in explain(engine, frame.head(SHOWN))]
     place = {name: i for i, name in enumerate(frame[IDENTIFIER].astype(str))}
     if absent := [one for one in ids if one not in place]:
         raise DataError(f"{applications}: no application '{absent[0]}'. The first is '{next(iter(place))}'.")
-    return explain(engine, frame.iloc[[place[one] for one in ids]].reset_index(drop=True))
+    chosen = frame.iloc[[place[one] for one in ids]].reset_index(drop=True)
+    return [asdict(one) for one in explain(engine, chosen)]
 
 
-def report_into(
+def report_into(  # noqa: PLR0913  # one argument a flag
     applications: Path,
     risk: Path,
     protected: Path | None,
@@ -140,21 +143,64 @@ def report_into(
     *,
     resamples: int = 1000,
     alternatives: bool = True,
+    references: Mapping[str, str] | None = None,
+    facts: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Write ``report.html`` and ``metrics.json`` of a model on a file; returns the latter's content."""
+    """Write what a report holds of a model on a file; returns the content of ``metrics.json``.
+
+    Args:
+        applications: CSV of applications.
+        risk: Folder of the model.
+        protected: CSV of groups by ``applicant_id``.
+        out: Folder to write into.
+        resamples: Of the intervals.
+        alternatives: Whether to search for less discriminatory ones.
+        references: Reference group by attribute.
+        facts: TOML file of the model document; none is written if None.
+        say: Called with a line before each step that takes long.
+    """
     engine = RiskEngine.load(risk)
+    stated = document.read_facts(read_toml(facts), str(facts)) if facts else None
+    sample = _sample(applications, engine, protected, references)
+    found = report.write(out, engine, sample, resamples=resamples, search=alternatives, say=say)
+    if stated:
+        document.write(out, found, stated)
+    return report.to_json(found)
+
+
+def monitor_into(
+    applications: Path,
+    risk: Path,
+    protected: Path | None,
+    out: Path,
+    *,
+    references: Mapping[str, str] | None = None,
+    limits: Path | None = None,
+) -> monitoring.Monitoring:
+    """Compare new applications with those at development; writes ``monitor.html`` and ``monitor.json``."""
+    engine = RiskEngine.load(risk)
+    chosen = monitoring.read_limits(read_toml(limits), str(limits)) if limits else None
+    found = monitoring.monitor(engine, _sample(applications, engine, protected, references), chosen)
+    monitoring.write(out, found)
+    return found
+
+
+def _sample(
+    applications: Path,
+    engine: RiskEngine,
+    protected: Path | None,
+    references: Mapping[str, str] | None,
+) -> Sample:
     data = dataset.read(applications, engine.features.product, engine.features, protected)
     if engine.config.target == "decision":
         data = dataset.with_decision_as_outcome(data)
-    sample = Sample(
+    return Sample(
         frame=data.frame,
         protected=data.protected,
         lineage=data.lineage,
         dates=_complete(data.frame, DATE),
-    )
-    return report.to_json(
-        report.write(out, engine, sample, resamples=resamples, search=alternatives, say=say)
+        references=references or {},
     )
 
 

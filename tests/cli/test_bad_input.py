@@ -142,7 +142,6 @@ BAD_FILES = {
     "noreply.jsonl": ('{"prompt": "a", "completion": ""}\n', "noreply.jsonl:1:17: 'completion' has no reply"),
     "nan.jsonl": ('{"prompt": "a", "completion": "b", "seed": NaN}\n', "nan.jsonl:1:36: 'seed' holds a number that"),
     "twice.jsonl": ('{"prompt": "a", "prompt": "c", "completion": "b"}\n', "twice.jsonl:1:2: 'prompt' stands twice"),
-    "bom.csv": ("\ufeffprompt,completion\na,b\n", "bom.csv:1:1: starts with a byte-order mark"),
     "deep.json": ("[" * 50_000, "nested too deeply"),
     "surrogate.jsonl": ('{"prompt": "\\udc00", "completion": "b"}\n', "half of a surrogate pair"),
     "nul.jsonl": ('{"prompt": "\\u0000", "completion": "b"}\n', "contains a NUL character"),
@@ -184,7 +183,7 @@ def test_data_file(name, verb, tmp_path):
 
 def test_all_problems_of_a_file_at_once(tmp_path):
     path = tmp_path / "bad.jsonl"
-    path.write_text('{"prompt": "a"}\n{oops}\n{"prompt": "a", "completion": 1, "x": 2}\n')
+    path.write_text('{"prompt": "a"}\n{oops}\n{"prompt": "a", "completion": 1, "decison": 2}\n')
     err = refused(
         3, "train", "--model", "granite-tiny", "--data", path, "--out", "run", said="4 problems", lines=5
     )
@@ -195,7 +194,7 @@ def test_all_problems_of_a_file_at_once(tmp_path):
 
 def test_all_problems_as_json_too(tmp_path):
     path = tmp_path / "bad.jsonl"
-    path.write_text("".join(f'{{"prompt": "a{i}", "completion": "b", "k{i}": 1}}\n' for i in range(50)))
+    path.write_text("".join(f'{{"prompt": "a{i}", "completion": "b", "type": "k{i}"}}\n' for i in range(50)))
     ran = lendsafe("data", "check", path, "--json")
     assert ran.code == 3
     report = json.loads(ran.out)
@@ -204,8 +203,8 @@ def test_all_problems_as_json_too(tmp_path):
         "file": "",
         "line": 50,
         "column": 38,
-        "field": "k49",
-        "message": "is an unknown key.",
+        "field": "type",
+        "message": "is 'k49'; expected one of adverse_action, standard_approval, detailed_factor_analysis.",
     }
     assert "... and 30 more" in ran.err
 
@@ -234,11 +233,10 @@ LONG = {"prompt": "Explain the long one.", "completion": "We approved it. " * 20
 
 def test_a_row_that_is_too_long_is_refused_by_file_and_line_if_asked(tmp_path):
     path = jsonl(tmp_path / "long.jsonl", [*OK[:7], LONG, *OK[7:], LONG | {"prompt": "Another."}])
-    err = refused(
+    refused(
         3, "train", "--model", "granite-tiny", "--data", path, "--out", "run", "--overlong", "refuse",
-        said="2 examples cannot be used", lines=3,
+        said=f"{path}:8, {path}:39: longer than 512 tokens; raise --max-length or pass --overlong truncate",
     )  # fmt: skip
-    assert f"{path}:8: longer than 512 tokens; raise --max-length or pass --overlong truncate" in err
 
 
 def test_a_row_that_is_too_long_is_cut_counted_and_reported(tmp_path):
@@ -335,7 +333,7 @@ def test_a_model_that_does_not_exist(small_set):
         small_set,
         "--out",
         "out",
-        said="No model 'granit'. Try granite-tiny",
+        said="No model 'granit'. Did you mean 'granite-tiny'?",
     )
 
 

@@ -268,3 +268,46 @@ def test_a_signal_before_the_first_step_leaves_nothing_behind(tmp_path, number, 
     if not (tmp_path / "run").exists():
         assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.json"]
     assert b"Traceback" not in err
+
+
+SWALLOWS = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.{name})
+    for _ in range(1000):
+        pass
+except BaseException:
+    pass
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("ignored", [False, True], ids=["heard", "ignored by the caller"])
+def test_a_signal_that_a_module_swallows_while_it_is_imported_ends_the_command(tmp_path, name, code, ignored):
+    (tmp_path / "tomllib.py").write_text(SWALLOWS.format(name=name), "utf-8")  # imported by lendsafe.fields
+    program = "import runpy; runpy.run_module('lendsafe', run_name='__main__')"
+    before = (lambda: signal.signal(getattr(signal, name), signal.SIG_IGN)) if ignored else None
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {program}"],
+        capture_output=True,
+        text=True,
+        preexec_fn=before,
+    )
+    assert (ran.returncode, ran.stderr) == (code, "Error: Interrupted.\n")
+
+
+def test_a_signal_ignored_by_the_caller_ends_the_command(tmp_path):
+    """Before the first import of ours is through, and after."""
+    program = (
+        "import os, signal, lendsafe.cli, lendsafe.__main__ as entry\n"
+        "lendsafe.cli.main = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "entry.main()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert ran.returncode in (130, -signal.SIGINT)
+    assert "KeyboardInterrupt" in ran.stderr

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lendsafe.corpus.load import load, split, train_and_valid
+from lendsafe.corpus.load import load, split, train_and_valid, training_data
 from lendsafe.corpus.reading import SHOWN, BadFileError
 from lendsafe.corpus.synth import SynthConfig, write
 from lendsafe.errors import DataError
+from lendsafe.mlx_lora.tokens import Turn
 from lendsafe.records import Message
 
 PLAIN = {"instruction": "Explain the decision.", "input": "Decision: approved", "output": "It is approved."}
@@ -127,7 +128,6 @@ OK = '{"prompt": "a", "completion": "b"}\n'
         (OK + OK, 2, 0, "", "repeats line 1"),
         (OK + '{"prompt":' + "[" * 60_000 + "\n", 2, 1, "", "nested too deeply"),
         (OK + '{"seed": ' + "9" * 5_000 + "}\n", 2, 1, "", "too many digits"),
-        (b"\xef\xbb\xbf" + OK.encode(), 1, 1, "", "byte-order mark"),
         (OK.encode() + b'{"prompt": "caf\xe9"}\n', 2, 16, "", "is not UTF-8 (byte 0xe9)"),
         ("", 0, 0, "", "is empty"),
         ("\n \n", 0, 0, "", "is empty"),
@@ -168,7 +168,7 @@ def test_a_problem_of_a_csv_file_has_line_cell_and_column_name(tmp_path, content
         ('[\n {"prompt": "a", "completion": "b"},\n {"prompt": \n', 4, 1, "is not JSON"),
         ('[{"prompt": "a", "completion": "b"}] x', 1, 37, "text after the end"),
         ("[]", 0, 0, "is empty"),
-        ('{"data": [\n{"prompt": "a", "completion": "b"}\n]\n}', 1, 2, "unknown key"),
+        ('{"data": [\n{"prompt": "a", "completion": "b"}\n]\n}', 1, 0, "has no conversation"),
     ],
 )
 def test_a_problem_of_a_json_array_has_line_and_column(tmp_path, content, line, column, said):
@@ -178,19 +178,19 @@ def test_a_problem_of_a_json_array_has_line_and_column(tmp_path, content, line, 
 
 
 def test_all_problems_are_reported_at_once_and_nothing_is_loaded(tmp_path):
-    lines = [OK, "{bad\n", '{"prompt": "c"}\n', '{"prompt": "d", "completion": 1, "colour": 2}\n']
+    lines = [OK, "{bad\n", '{"prompt": "c"}\n', '{"prompt": "d", "completion": 1, "decison": 2}\n']
     found = problems(tmp_path, "".join(lines))
     assert [(one[0], one[2]) for one in found] == [
         (2, ""),
         (3, "completion"),
         (4, "completion"),
-        (4, "colour"),
+        (4, "decison"),
     ]
 
 
 def test_a_long_list_is_cut_and_says_where_the_rest_is(tmp_path):
     path = tmp_path / "data.jsonl"
-    path.write_text("".join(f'{{"prompt": "a{i}", "k{i}": 1}}\n' for i in range(100)))
+    path.write_text("".join(f'{{"prompt": "a{i}", "split": "{i}"}}\n' for i in range(100)))
     with pytest.raises(BadFileError) as caught:
         load(path)
     lines = str(caught.value).splitlines()
@@ -211,12 +211,12 @@ def test_every_problem_of_an_assessment_is_named(tmp_path):
     ((line, column, field, said),) = problems(tmp_path, json.dumps(row) + "\n")
     assert (line, column, field) == (1, 36, "assessment")
     for part in (
-        "'loan_amount' is -5; expected from 1 to 1000000 USD",
-        "'credit_scor' is an unknown key. Did you mean 'credit_score'?",
+        "'applicant.loan_amount' is -5; expected an amount from 1 to 1000000 USD",
+        "'applicant.credit_scor' is no field of product 'consumer'. Did you mean 'credit_score'?",
         "'decision' is 'maybe'; expected one of approved, declined, counteroffer, incomplete",
         "'default_probability' is 2; expected from 0 to 1",
         "'cutoff' is missing",
-        "'strength' is 'big'",
+        "'reasons.strength' is 'big'",
         "'reasons' is 3; expected an object",
     ):
         assert part in said
@@ -232,7 +232,10 @@ def test_a_reason_that_is_in_no_catalogue_is_a_problem(tmp_path):
     }
     row = {"prompt": "a", "completion": "b", "assessment": assessment}
     ((_, _, _, said),) = problems(tmp_path, json.dumps(row) + "\n")
-    assert "no reason has the code 'delinquencies'. Did you mean 'delinquency'?" in said
+    assert (
+        "'reasons.code' is 'delinquencies'; expected a reason of 'consumer'. Did you mean 'delinquency'?"
+        in said
+    )
 
 
 JSON_VALUES = st.recursive(
@@ -291,7 +294,7 @@ def test_any_bytes_load_or_are_a_data_error(tmp_path_factory, content, form):
         ("nothing.jsonl", "no such file"),
         ("dat.jsonl", "no such file. Did you mean 'data.jsonl'?"),
         ("data.txt", "cannot tell what kind of data this is. Name it .json, .jsonl or .csv."),
-        ("folder", "train.jsonl: no such file. A data folder holds train.jsonl and valid.jsonl."),
+        ("folder", "train.jsonl: no such file. A data folder holds train.jsonl"),
     ],
 )
 def test_a_place_that_is_no_data_set(tmp_path, name, said):
@@ -338,3 +341,168 @@ def test_splits_that_the_data_names_are_kept(tmp_path):
         train, valid = train_and_valid(place, seed=1)
         assert (len(train), len(valid)) == (36, 4)
         assert {one.split for one in valid} == {"valid"}
+
+
+# -- the shapes of other tools ---------------------------------------------------------------------
+
+ASKED, SAID = Message("user", "Why?"), Message("assistant", "Because.")
+CALL = {"type": "function", "function": {"name": "rate", "arguments": {"term": 36}}}
+CALLS = json.dumps({"tool_calls": [CALL]})
+OTHERS = {
+    "sharegpt": (
+        {"conversations": [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "Because."}]},
+        (ASKED, SAID),
+    ),
+    "sharegpt with its system message beside it": (
+        {
+            "system": "Be brief.",
+            "conversations": [{"from": "user", "value": "Why?"}, {"from": "assistant", "value": "Because."}],
+        },
+        (Message("system", "Be brief."), ASKED, SAID),
+    ),
+    "conversations with roles": (
+        {"conversations": [{"role": "user", "content": "Why?"}, {"role": "model", "content": "Because."}]},
+        (ASKED, SAID),
+    ),
+    "content parts": (
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Wh"}, {"type": "text", "text": "y?"}]},
+                {"role": "assistant", "content": [{"type": "text", "text": "Because."}]},
+            ]
+        },
+        (ASKED, SAID),
+    ),
+    "a conversational pair": (
+        {
+            "prompt": [{"role": "user", "content": "Why?"}],
+            "completion": [{"role": "assistant", "content": "Because."}],
+        },
+        (ASKED, SAID),
+    ),
+    "question and answer": ({"question": "Why?", "answer": "Because."}, (ASKED, SAID)),
+    "plain text": ({"text": "Because."}, (Turn("assistant", "Because.", plain=True),)),
+    "reasoning": (
+        {
+            "messages": [
+                {"role": "user", "content": "Why?"},
+                {"role": "assistant", "content": "Because.", "reasoning_content": "Think."},
+            ]
+        },
+        (ASKED, Turn("assistant", "Because.", more='{"reasoning_content": "Think."}')),
+    ),
+    "weights": (
+        {
+            "messages": [
+                {"role": "user", "content": "Why?"},
+                {"role": "assistant", "content": "No.", "weight": 0},
+                {"role": "user", "content": "Why?"},
+                {"role": "assistant", "content": "Because.", "weight": 1},
+            ]
+        },
+        (ASKED, Turn("assistant", "No.", weight=0), ASKED, Turn("assistant", "Because.", weight=1)),
+    ),
+    "tool calls, arguments as text": (
+        {
+            "tools": [{"type": "function", "function": {"name": "rate"}}],
+            "messages": [
+                {"role": "user", "content": "Why?"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {"type": "function", "function": {"name": "rate", "arguments": '{"term": 36}'}}
+                    ],
+                },
+                {"role": "tool", "content": "5", "name": "rate"},
+                {"role": "assistant", "content": "Because."},
+            ],
+        },
+        (
+            Turn("user", "Why?", tools='[{"type": "function", "function": {"name": "rate"}}]'),
+            Turn("assistant", "", more=CALLS),
+            Turn("tool", "5", more='{"name": "rate"}'),
+            SAID,
+        ),
+    ),
+    "a call as sharegpt has it": (
+        {
+            "conversations": [
+                {"from": "human", "value": "Why?"},
+                {"from": "function_call", "value": '{"name": "rate", "arguments": {"term": 36}}'},
+            ]
+        },
+        (ASKED, Turn("assistant", "", more=CALLS)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("row", "expected"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_the_shapes_of_other_tools_load(tmp_path, row, expected, form):
+    path = tmp_path / f"data.{form}"
+    path.write_text(FORMS[form]([row]))
+    if form == "csv" and "prompt" in row:
+        return  # a list in the cell of a text
+    assert load(path)[0].messages == expected
+
+
+def test_other_columns_are_kept(tmp_path):
+    (tmp_path / "data.jsonl").write_text('{"prompt": "a", "completion": "b", "branch": 7, "officer": null}\n')
+    assert load(tmp_path / "data.jsonl")[0].other == {"branch": 7, "officer": None}
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        (
+            {"role": "assistant", "content": "b", "weight": 0.5},
+            "has weight 0.5 in message 2; expected 0 or 1.",
+        ),
+        ({"role": "assistant", "content": "b", "wieght": 1}, "has 'wieght' in message 2"),
+        (
+            {"role": "assistant", "content": [{"type": "image", "url": "x"}]},
+            "has as content a list in message 2",
+        ),
+        ({"role": "assistant", "content": "b", "weight": 0}, "has the weight 0 in every reply"),
+        ({"from": "function_call", "value": "rate()"}, "a function call in message 2 that is no JSON object"),
+        ({"role": "nurse", "content": "b"}, "has role 'nurse' in message 2"),
+        ({"content": "b"}, "needs 'role' and 'content' in message 2."),
+    ],
+)
+def test_a_message_that_cannot_be_used_is_refused_by_name(tmp_path, turn, said):
+    rows = json.dumps({"messages": [{"role": "user", "content": "a"}, turn]})
+    (tmp_path / "data.jsonl").write_text(rows + "\n")
+    with pytest.raises(BadFileError) as caught:
+        load(tmp_path / "data.jsonl")
+    assert said in str(caught.value)
+
+
+def test_excels_byte_order_mark_is_passed_over(tmp_path):
+    (tmp_path / "data.csv").write_text("\ufeffprompt,completion\na,b\n", "utf-8")
+    assert load(tmp_path / "data.csv")[0].messages == (Message("user", "a"), Message("assistant", "b"))
+
+
+def test_rows_that_repeat_another_are_refused_or_dropped(tmp_path):
+    (tmp_path / "data.jsonl").write_text(OK + OK + '{"prompt": "c", "completion": "d"}\n')
+    with pytest.raises(BadFileError, match="repeats line 1; remove one of the two, or pass --dedupe"):
+        load(tmp_path / "data.jsonl")
+    assert len(load(tmp_path / "data.jsonl", dedupe=True)) == 2
+
+
+def test_validation_is_optional_and_may_be_capped(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text(
+        "".join(f'{{"prompt": "a{i}", "completion": "b"}}\n' for i in range(100))
+    )
+
+    def sizes(**named):
+        train, valid, notes = training_data(folder, seed=1, **{"most_valid": None, "dedupe": False, **named})
+        return len(train), len(valid), len(notes)
+
+    assert sizes(fraction=0.2) == (80, 20, 0)
+    assert sizes(fraction=0.0) == (100, 0, 1)  # and it is said
+    assert sizes(fraction=0.2, most_valid=5) == (80, 5, 1)
+    (folder / "valid.jsonl").write_text('{"prompt": "v", "completion": "b"}\n')
+    assert sizes(fraction=0.2) == (100, 1, 0)

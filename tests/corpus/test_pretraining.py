@@ -10,12 +10,13 @@ from lendsafe.corpus import pretraining
 from lendsafe.corpus.pretraining import documents
 from lendsafe.corpus.synth import SynthConfig, synthesize
 from lendsafe.granite_tiny.make import PretrainConfig
+from lendsafe.product import consumer
 
 OF_EACH = 500  # documents of each kind
 # What every prompt of the fine-tuning set has, and no other layout: its instruction, its first two lines.
 MARKS = (
     prompts.SYSTEM,
-    "Use only the factors listed",
+    "Say in a part only what its line lists",
     "Decision: approved\nRegister:",
     "Decision: declined\nRegister:",
 )
@@ -66,6 +67,6 @@ def test_same_seed_same_documents():
 
 
 def test_every_slot_of_a_document_exists(texts):
-    assert {name for document in texts for part in document for name in slots.names(part)} <= set(
-        slots.FORMATS
+    assert {name for document in texts for part in document for name in slots.names(part)} <= slots.known(
+        consumer()
     )

@@ -13,6 +13,7 @@ from functools import cache
 
 import mutations
 import pytest
+from approved import language
 from handwritten import handwritten
 
 import lendsafe
@@ -20,6 +21,8 @@ from lendsafe import slots
 from lendsafe.corpus import synth
 from lendsafe.corpus.grammar import narrative
 from lendsafe.eval.truth.checks import check
+from lendsafe.eval.truth.examine import examine
+from lendsafe.eval.truth.label import label
 
 SEED = zlib.crc32(lendsafe.__version__.encode())
 PLANTED, CORRECT = 500, 2_000
@@ -92,3 +95,17 @@ def test_10_000_narratives_are_checked_in_10_seconds():
     for about, style, text in texts:
         check(text, about, style=style)
     assert time.process_time() - start <= 10
+
+
+@pytest.mark.soak
+def test_10_000_replies_are_examined_in_10_seconds():
+    rng = random.Random(SEED + 3)
+    replies = []
+    for _ in range(10_000):
+        about, style = rng.choice(examples())
+        text = narrative(about, style, rng, wording="all")
+        replies.append((label(text, about, style, language()).reply, about, style))
+    start = time.process_time()
+    sent = sum(examine(reply, about, style, language()).sent for reply, about, style in replies)
+    assert time.process_time() - start <= 10
+    assert sent == len(replies)

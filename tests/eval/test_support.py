@@ -343,6 +343,7 @@ def test_a_file_with_its_digest_and_other_lines_is_refused(body):
 def test_only_articles_and_commas_are_free_and_not_beside_a_word_that_turns():
     assert key("We found the record.") == key("We found a record.")
     assert key("In time, records show it.") == key("In time records show it.")
+    assert key("Your income was low.") == key("The income is low.")
     assert key("It counted a little.") != key("It counted little.")
     assert key("It is not a reason.") != key("It is not reason.")
     assert key("You earn {annual_income}.") != key("You earn {loan_amount}.")

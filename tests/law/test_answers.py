@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lendsafe.law import ADVICE, Hit, Law, answer
@@ -32,6 +32,7 @@ def test_a_sentence_with_a_verbatim_quotation_and_its_paragraph_is_shown():
     assert found.refused == ()
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, len(QUOTE) - 1), st.sampled_from("xq7Z#"))
 def test_one_other_character_in_a_quotation_refuses_the_whole_answer(place, other):
     changed = QUOTE[:place] + other + QUOTE[place + 1 :]
@@ -78,6 +79,7 @@ def test_a_model_is_not_given_what_is_not_at_hand():
     assert "effects test" not in told
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
 def test_whatever_a_model_writes_is_checked(written):
     found = ask(written)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lendsafe.errors import ConfigError, DataError
@@ -38,6 +38,7 @@ HISTORIES = st.builds(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(HISTORIES, st.integers(-3, 35))
 def test_a_text_is_quoted_only_where_it_was_read_and_no_rule_changed_it_since(history, asked):
     read, changed = history
@@ -68,6 +69,7 @@ def test_a_text_is_quoted_only_where_it_was_read_and_no_rule_changed_it_since(hi
         assert not (differs and not any(earlier < one <= later for one in changed))
 
 
+@settings(max_examples=60, deadline=None)
 @given(HISTORIES)
 def test_the_stretches_of_a_paragraph_cover_every_day_once(history):
     read, changed = history

@@ -4,7 +4,7 @@ import re
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lendsafe.law import Amendment, Law, Row, Snapshot, compare
@@ -35,6 +35,7 @@ def test_every_statutory_sentence_is_the_law_of_the_day():
     assert len([one for one in found.sentences if one.verdict == "verbatim"]) >= 25
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, len(NOTICE.text) - 2), st.sampled_from("xQ7"))
 def test_one_other_character_is_drift(place, other):
     if NOTICE.text[place] == other:

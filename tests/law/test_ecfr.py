@@ -5,7 +5,7 @@ from functools import cache
 
 import ecfr_xml
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lendsafe.errors import DataError
@@ -60,6 +60,7 @@ def trees(draw: st.DrawFn) -> list[str]:
     return found
 
 
+@settings(max_examples=60, deadline=None)
 @given(trees())
 def test_any_outline_is_labelled_again(wanted):
     paragraphs = []

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lendsafe.law import index as module
@@ -19,6 +19,7 @@ TEXTS = st.lists(
 
 
 @pytest.mark.skipif(not has_fts5(), reason="this Python's SQLite lacks FTS5")
+@settings(max_examples=60, deadline=None)
 @given(TEXTS, st.dictionaries(WORDS, st.sampled_from([0.5, 1.0]), min_size=1, max_size=5))
 def test_sqlite_and_numpy_score_the_same(texts, weights):
     np.testing.assert_allclose(Fts5(texts).scores(weights), InMemory(texts).scores(weights), atol=1e-9)
@@ -64,6 +65,7 @@ def test_words():
     assert stems("We said no") == ["we", "said", "no"]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_has_words(text):
     assert len(stems(text)) == len(split(text))

@@ -220,6 +220,40 @@ def test_a_damaged_snapshot_is_refused_in_one_line(tmp_path, damage):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["1026.4", "../../etc/x", "", "1002"])
+def test_a_section_of_another_part_is_refused(tmp_path, name):
+    file = tmp_path / "other.xml"
+    file.write_bytes(SECTION.replace(b'N="1002.4"', f'N="{name}"'.encode()))
+    with pytest.raises(DataError, match="expected one of 12 CFR part 1002 or 1022"):
+        refresh(tmp_path / "law", "1002", file=file, day=DAY)
+    assert not (tmp_path / "law").exists()
+
+
+def test_a_refreshed_section_says_nothing_of_the_others(tmp_path, file):
+    refresh(tmp_path, "1002", file=file, day=date(2026, 12, 24))
+    law = Law.load(tmp_path)
+    assert law.find("1002.4(b)", DAY)[0].known_to == date(2026, 12, 24)
+    assert law.find("1002.9(b)", DAY)[0].known_to == date(2026, 11, 24)
+
+
+def test_a_text_that_was_read_again_is_in_no_doubt(tmp_path):
+    """A rule changed the section around it; read after the rule, it is known to stand."""
+    before = Law.load().find("1002.6(b)(5)", DAY)[0]
+    rows = [
+        row
+        for one in Law.load().snapshots
+        for row in one.rows
+        if row.label.startswith("1002-6") and "Interp" not in row.label
+    ]
+    file = tmp_path / "six.xml"
+    file.write_text(ecfr_xml.section("1002-6", rows))
+    refresh(tmp_path, "1002", file=file, day=DAY)
+    after = Law.load(tmp_path).find("1002.6(b)(5)", DAY)[0]
+    assert "91 FR 21620" in before.note
+    assert (after.note, after.text) == ("", before.text)
+    assert after.effective_from == date(2022, 1, 1)
+
+
 def test_differences_are_marked():
     assert stores.marked("a b c", "a x c d") == "a [-b-] {+x+} c {+d+}"
     law = Law.load()

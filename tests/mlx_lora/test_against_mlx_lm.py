@@ -24,9 +24,10 @@ from lendsafe.mlx_lora.exchange import adapter, targets
 from lendsafe.mlx_lora.exchange.loading import load_tokenizer_of, resolve
 from lendsafe.mlx_lora.runs import train as training
 from lendsafe.mlx_lora.runs.parallel import Parallel
-from lendsafe.mlx_lora.step import batches, recompute
+from lendsafe.mlx_lora.step import batches, gradient, recompute, update
 from lendsafe.mlx_lora.step.layers import LoRALinear
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
+from lendsafe.mlx_lora.step.update import LossScale
 from lendsafe.mlx_lora.tokens import Tokens
 from lendsafe.records import Message
 
@@ -70,7 +71,7 @@ def run(rows: list[Tokens], config: TrainConfig = CONFIG, *, budget: int = 10**6
         techniques=Techniques(),
         parallel=Parallel(),
     )
-    state = training.State(SGD(0.1), training.LossScale(value=1.0, enabled=False))
+    state = training.State(SGD(0.1), LossScale(value=1.0, enabled=False))
     steps, weights = [], [flat(model)]
     for step in training.train(task, state):
         steps.append(step)
@@ -175,11 +176,14 @@ def every_step_draws_dropout_anew():
 
 
 def a_poisoned_gradient_changes_nothing():
-    def poisoned(grads, factor):
-        return training.tree_map(lambda g: g * math.nan, grads)
+    original = training.window_gradient
+
+    def poisoned(*given):
+        loss, grads = original(*given)
+        return loss, training.tree_map(lambda g: g * math.nan, grads)
 
     with Patch.context() as patch:
-        patch.setattr(training, "average", poisoned)
+        patch.setattr(training, "window_gradient", poisoned)
         (step,), weights = run(examples(4))
     assert step.skipped
     np.testing.assert_array_equal(weights[0], weights[1])
@@ -221,34 +225,30 @@ def drop_the_remainder_of_validation(patch: Patch) -> None:
 
 
 def average_the_averages(patch: Patch) -> None:
-    original = training.loss_sum
-    patch.setattr(
-        training, "loss_sum", lambda model, batch, how: original(model, batch, how) / learned(batch)
-    )
-    scaled = training._scaled_loss
-    patch.setattr(
-        training,
-        "_scaled_loss",
-        lambda task: lambda batch, scale, key: scaled(task)(batch, scale, key) / learned(batch),
-    )
+    original = gradient.Gradient.__call__
+
+    def mean(self, batch, scale, key):
+        return original(self, batch, scale / learned(batch), key)
+
+    patch.setattr(gradient.Gradient, "__call__", mean)
 
 
 def forget_the_trailing_micro_batches(patch: Patch) -> None:
-    original, calls = training.apply_update, []
+    original, calls = training.Update.__call__, []
 
-    def apply(task, grads, state, **given):
+    def apply(self, loss, grads, **given):
         calls.append(1)
-        return original(task, grads, state, **given) if len(calls) == 1 else 0.0
+        return original(self, loss, grads, **given) if len(calls) == 1 else mx.zeros(2)
 
-    patch.setattr(training, "apply_update", apply)
+    patch.setattr(training.Update, "__call__", apply)
 
 
 def report_the_mean_of_batch_means(patch: Patch) -> None:
     original = training.window_gradient
 
-    def window_gradient(task, gradient, parts, state):
-        _, grads = original(task, gradient, parts, state)
-        means = [original(task, gradient, [one], state)[0].item() / learned(one) for one in parts]
+    def window_gradient(task, gradient, parts, *given):
+        _, grads = original(task, gradient, parts, *given)
+        means = [original(task, gradient, [one], *given)[0].item() / learned(one) for one in parts]
         return mx.array(sum(means) / len(means) * sum(map(learned, parts))), grads
 
     patch.setattr(training, "window_gradient", window_gradient)
@@ -298,15 +298,16 @@ def repeat_the_mask(patch: Patch) -> None:
 
 def trust_every_number(patch: Patch) -> None:
     patch.setattr(training, "math", SimpleNamespace(isfinite=lambda _: True))
+    patch.setattr(update.mx, "isfinite", lambda _: mx.array(True))
 
 
 def never_clip(patch: Patch) -> None:
-    original = training.apply_update
+    original = training.Update.__init__
 
-    def apply(task, grads, state, **given):
-        return original(replace(task, config=replace(task.config, clip_norm=0.0)), grads, state, **given)
+    def init(self, *given, clip, **named):
+        original(self, *given, clip=0.0, **named)
 
-    patch.setattr(training, "apply_update", apply)
+    patch.setattr(training.Update, "__init__", init)
 
 
 DEFECTS = [

@@ -185,7 +185,12 @@ def test_the_commands_go_there_and_back(peft_folder, folder, tmp_path):
     assert first.output.startswith(f"{run}: rank 4, alpha 8, targets ")
     second = CliRunner().invoke(export_command, [str(run), "--to", "peft", "--out", str(out), "--json"])
     assert second.exit_code == 0, second.output
-    assert json.loads(second.output) == {"path": str(out), "to": "peft", "error": 0.0}
+    told = json.loads(second.output)
+    assert told["error"] < 1e-6
+    assert told["by"].startswith("PEFT ")
+    assert told == {"path": str(out), "to": "peft", "unchecked": ""} | {
+        key: told[key] for key in ("error", "by")
+    }
     ours, theirs = (adapter.read_arrays(one / adapter.PEFT_FILE) for one in (out, peft_folder))
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(np.array(ours[n]), np.array(theirs[n])) for n in theirs)

@@ -11,7 +11,7 @@ from small_granite import VOCABULARY, adapt, batches, example, loss_and_gradient
 
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.step import loss
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 
 quick = settings(max_examples=20, deadline=None, derandomize=True)
 
@@ -26,7 +26,7 @@ def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_vocabulary_for_ea
     model = small_model()
     model.model.norm.weight = mx.zeros_like(model.model.norm.weight)  # all logits equal
     batch = [example(np.random.default_rng(0), np.array([5, 6]), n, 3) for n in (1, 4)]
-    for techniques in (Techniques(), None):
+    for techniques in (Techniques(), Techniques(packed=False)):
         assert loss.loss_sum(model, batch, techniques).item() == pytest.approx(6 * math.log(VOCABULARY))
 
 
@@ -35,7 +35,8 @@ def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_vocabulary_for_ea
 def test_the_loss_of_a_batch_is_the_sum_of_the_losses_of_its_examples(batch):
     model = small_model()
     whole = loss.loss_sum(model, batch, Techniques()).item()
-    assert whole == pytest.approx(sum(loss.loss_sum(model, [one], None).item() for one in batch), rel=1e-5)
+    each = [loss.loss_sum(model, [one], Techniques(packed=False)).item() for one in batch]
+    assert whole == pytest.approx(sum(each), rel=1e-5)
 
 
 @pytest.mark.parametrize("techniques", [Techniques(), Techniques(fuse_loss=False)], ids=["fused", "plain"])

@@ -1,12 +1,23 @@
 """Row movements equal plain gathers, forwards and backwards, and their backward pass is a movement."""
 
+import math
+
 import mlx.core as mx
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lendsafe.mlx_lora.step.kernels import sum_of_rows
+from lendsafe.mlx_lora.step.pointwise import row_sums
 from lendsafe.mlx_lora.step.routing import Route
-from lendsafe.mlx_lora.step.rows import NOWHERE, RowMap, copy_to_slots, sum_slots
+from lendsafe.mlx_lora.step.rows import NOWHERE, both_ways, copy_to_slots, move, reversed_map, sum_slots
+
+
+def row_map(index, rows):
+    """A map whose rows from nowhere are not read."""
+    way, present = both_ways(index, rows), mx.array((index != NOWHERE).astype(np.float32))[:, None]
+    return lambda x: move(x, way) * present
+
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
@@ -34,13 +45,13 @@ def test_a_row_map_equals_a_gather_with_zeros_where_nothing_goes(seed, rows, ext
     x = rng.normal(size=(rows, 3)).astype(np.float32)
     weights = rng.normal(size=(len(index), 3)).astype(np.float32)
     present = mx.array((index != NOWHERE).astype(np.float32))[:, None]
-    assert_same(RowMap(index, rows), lambda x: x[mx.array(np.maximum(index, 0))] * present, x, weights)
+    assert_same(row_map(index, rows), lambda x: x[mx.array(np.maximum(index, 0))] * present, x, weights)
 
 
 def test_a_row_map_by_hand():
     x = mx.array([[1.0], [2.0], [3.0]])
-    assert RowMap(np.array([2, NOWHERE, 0]), 3)(x).tolist() == [[3.0], [0.0], [1.0]]
-    grad = mx.vjp(RowMap(np.array([2, NOWHERE, 0]), 3), [x], [mx.array([[10.0], [20.0], [30.0]])])[1][0]
+    assert row_map(np.array([2, NOWHERE, 0]), 3)(x).tolist() == [[3.0], [0.0], [1.0]]
+    grad = mx.vjp(row_map(np.array([2, NOWHERE, 0]), 3), [x], [mx.array([[10.0], [20.0], [30.0]])])[1][0]
     assert grad.tolist() == [[30.0], [0.0], [10.0]]
 
 
@@ -110,7 +121,7 @@ def test_no_backward_pass_scatters():
     way = route(np.random.default_rng(0), 4, 2, 2)
     slots = way.rows_S.size
     movements = [
-        (4, RowMap(np.array([3, 0, NOWHERE]), 4)),
+        (4, row_map(np.array([3, 0, NOWHERE]), 4)),
         (4, lambda x: copy_to_slots(x, way.rows_S, way.slots_NK)),
         (slots, lambda x: sum_slots(x, way.rows_S, way.slots_NK)),
         (4, way.gates),
@@ -129,3 +140,38 @@ def primitives(array: mx.array) -> str:
     graph = io.StringIO()
     mx.export_to_dot(graph, array)
     return graph.getvalue()
+
+
+@quick
+@given(seed=seeds, rows=st.integers(1, 12), extra=st.integers(0, 5))
+def test_the_way_back_is_the_transpose(seed, rows, extra):
+    rng = np.random.default_rng(seed)
+    index = rng.permutation(np.concatenate([np.arange(rows), np.full(extra, NOWHERE)]))
+    way, x = both_ways(index, rows), mx.array(rng.normal(size=(rows, 2)))
+    np.testing.assert_array_equal(np.array(move(move(x, way), reversed_map(way))), np.array(x))
+
+
+def test_rows_from_nowhere_get_no_gradient():
+    way = both_ways(np.array([1, NOWHERE, 0]), 3)
+    grad = mx.vjp(lambda x: move(x, way), [mx.ones((3, 1))], [mx.array([[1.0], [math.nan], [3.0]])])[1][0]
+    assert grad.tolist() == [[3.0], [1.0], [0.0]]
+
+
+def reduced(function, *arrays: mx.array) -> list[mx.Dtype]:
+    """Types of the numbers that a function adds up."""
+    found = []
+
+    def see(entry):
+        if entry["type"] == "primitive" and entry["name"] == "Reduce":
+            found.append(entry["inputs"][0][2])
+
+    mx.export_function(see, function, *arrays)
+    return found
+
+
+def test_half_precision_is_added_up_in_single_precision():
+    """Metal reduces in the type it is given: 512 products, or a row's experts, would be added in float16."""
+    half, slots = mx.ones((6, 512), mx.float16), mx.array([[0, 3], [1, 2]])
+    for function in (row_sums, lambda x: sum_of_rows(x, slots, kernel=False)):
+        assert reduced(function, half) == [mx.float32]
+        assert function(half).dtype == mx.float16

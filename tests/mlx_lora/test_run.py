@@ -16,14 +16,16 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from failing_disk import CALLS, Failing
-from model_folders import assert_same_arrays, model_folder, numpy_arrays
+from model_folders import TEMPLATE, assert_same_arrays, model_folder, numpy_arrays
+from safetensors.numpy import load_file
 
 from lendsafe.errors import ConfigError, DataError, DiskError, DivergedError, ExistsError, RefusedError
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.exchange import adapter, loading
-from lendsafe.mlx_lora.runs import checkpoint, run
+from lendsafe.mlx_lora.exchange import adapter, foreign, loading
+from lendsafe.mlx_lora.runs import checkpoint, examples, record, run
 from lendsafe.mlx_lora.runs import train as training
 from lendsafe.mlx_lora.runs.watch import read_metrics
+from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.records import Message
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -359,7 +361,7 @@ def test_early_stopping_ends_a_run_that_no_longer_gets_better(base_folder, tmp_p
 def test_every_bad_row_is_named_before_training(base_folder, tmp_path):
     good = dataset()
     bad = [*good.train[:2], [Message("user", "w1"), Message("assistant", "")], [Message("user", "w1")]]
-    with pytest.raises(DataError, match="example 3: .*\nexample 4: "):
+    with pytest.raises(DataError, match="example 3, example 4: the last message"):
         run.fine_tune(
             loading.load(str(base_folder)),
             run.Dataset(train=bad, valid=[]),
@@ -415,25 +417,26 @@ def test_a_nan_ends_the_run_with_4_and_the_last_good_adapter_survives(
 ):
     """From step 6 on, the gradient, some token's embedding or an adapter weight is not a number."""
     out, base = tmp_path / "poisoned", loading.load(str(base_folder))
-    update = training.apply_update
+    update, calls = training.Update.__call__, []
 
-    def poisoned(task, grads, state, **named):
-        if state.step >= 5 and where == "gradient":
+    def poisoned(self, loss, grads, **named):
+        calls.append(1)
+        if len(calls) > 5 and where == "gradient":
             array = next(iter(loading.named_arrays(grads).values()))
             array[:] = math.nan
-        elif state.step == 4 and where == "batch":  # loss of the batches that hold a token
+        elif len(calls) == 5 and where == "batch":  # loss of the batches that hold a token
             table = base.model.model.embed_tokens
             table.weight = table.weight * math.nan
             mx.eval(table.weight)
-        elif state.step == 4 and where == "weight":
-            update(task, grads, state, **named)
+        elif len(calls) == 5 and where == "weight":
+            facts = update(self, loss, grads, **named)
             layer = next(iter(adapter.targets.adapters(base.model).values()))
             layer.lora_b = layer.lora_b + math.nan
             mx.eval(layer.lora_b)
-            return 1.0
-        return update(task, grads, state, **named)
+            return facts
+        return update(self, loss, grads, **named)
 
-    monkeypatch.setattr(training, "apply_update", poisoned)
+    monkeypatch.setattr(training.Update, "__call__", poisoned)
     config = replace(CONFIG, epochs=20, eval_every=0)
     with pytest.raises(DivergedError) as caught:
         run.fine_tune(base, dataset(), config, out, quiet=True)
@@ -514,3 +517,102 @@ def test_a_run_on_a_quantised_base_learns(tmp_path, bits):
     result = run.fine_tune(base, dataset(), config, tmp_path / "run", quiet=True)
     first = read_metrics(tmp_path / "run")[0]["loss"]
     assert result.train_loss < 0.8 * first
+
+
+# -- other people's models, templates and adapters -------------------------------------------------
+
+
+def test_a_run_goes_on_from_an_adapter(base_folder, left_alone, tmp_path):
+    before = load_file(left_alone / "adapters.safetensors")
+    fine_tune(base_folder, tmp_path / "on", replace(CONFIG, rank=9, max_steps=1), start=left_alone)
+    first = load_file(tmp_path / "on" / "checkpoints" / "step-000000" / "adapter.safetensors")
+    for name, array in before.items():
+        np.testing.assert_allclose(first[name], array, rtol=1e-6)
+    stored = record.read(tmp_path / "on")
+    assert stored["settings"]["rank"] == CONFIG.rank
+    assert stored["started_from"] == str(left_alone.resolve())
+
+
+def test_an_adapter_without_a_checkpoint_is_never_begun_anew(base_folder, left_alone, tmp_path):
+    base = loading.load(str(base_folder))
+    foreign.import_adapter(left_alone, base, tmp_path / "imported")
+    before = (tmp_path / "imported" / "adapters.safetensors").read_bytes()
+    with pytest.raises(RefusedError, match="go on from it with --adapter"):
+        fine_tune(base_folder, tmp_path / "imported", resume=True, force=True)
+    assert (tmp_path / "imported" / "adapters.safetensors").read_bytes() == before
+
+
+def test_a_sample_that_fails_is_said_and_the_run_goes_on(base_folder, tmp_path, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise TypeError("no positions")
+
+    monkeypatch.setattr(run, "generate", fail)
+    config = replace(CONFIG, samples=1, max_steps=2, eval_every=1)
+    assert fine_tune(base_folder, tmp_path / "run", config, quiet=False).steps == 2
+    assert "warning: no samples at step 1: TypeError: no positions" in capsys.readouterr().err
+
+
+def test_what_a_file_manager_leaves_in_an_empty_folder_is_no_content(base_folder, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".DS_Store").write_bytes(b"x")
+    assert fine_tune(base_folder, tmp_path / "run", replace(CONFIG, max_steps=1)).steps == 1
+
+
+def test_examples_that_the_base_has_no_room_for_are_refused(base_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "position_limit", lambda _: 3)
+    with pytest.raises(DataError, match=r"tokens, but the base has 3 positions; pass --max-length 3"):
+        fine_tune(base_folder, tmp_path / "run")
+    monkeypatch.setattr(examples, "embedding_rows", lambda _: 4)
+    with pytest.raises(RefusedError, match="the model's embedding has 4 rows"):
+        fine_tune(base_folder, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_long_examples_may_be_dropped(base_folder, tmp_path, capsys):
+    long = [Message("user", "w1"), Message("assistant", "w2 " * 90)]
+    data = run.Dataset(train=[*dataset().train, long], valid=[])
+    config = replace(CONFIG, overlong="drop", max_length=64, max_steps=1)
+    run.fine_tune(loading.load(str(base_folder)), data, config, tmp_path / "run")
+    assert "warning: 1 examples are longer than --max-length 64 and were dropped" in capsys.readouterr().err
+
+
+def test_the_day_and_a_template_of_ones_own_stay_with_the_run(base_folder, tmp_path):
+    template = "{{ strftime_now('%Y') }} " + TEMPLATE
+    base = loading.load(str(base_folder), template=template, day="1999-05-04")
+    run.fine_tune(base, dataset(), replace(CONFIG, max_steps=1), tmp_path / "run", quiet=True)
+    later = loading.load(str(base_folder), day="2031-01-01")
+    adapter.load(tmp_path / "run", later)
+    asked = [Message("user", "w1")]
+    assert later.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "w1"}], tokenize=False
+    ).startswith("1999 ")
+    assert prompt_ids(later.tokenizer, asked) == prompt_ids(base.tokenizer, asked)
+    resumed = replace(CONFIG, max_steps=1)
+    run.fine_tune(
+        loading.load(str(base_folder)), dataset(), resumed, tmp_path / "run", resume=True, quiet=True
+    )
+
+
+def test_every_reply_of_a_conversation_may_be_learned(base_folder, tmp_path):
+    turns = [
+        Message("user", "w1"),
+        Message("assistant", "w2"),
+        Message("user", "w3"),
+        Message("assistant", "w4"),
+    ]
+    base = loading.load(str(base_folder))
+    assert len(run.tokenize(base, [turns], CONFIG)) == 1
+    found = run.tokenize(base, [turns], replace(CONFIG, turns="all"))
+    assert [base.tokenizer.decode(one.ids[one.reply_start :]).split()[0] for one in found] == ["w2", "w4"]
+
+
+def test_the_model_is_in_training_mode_only_while_it_is_trained(base_folder, tmp_path, monkeypatch):
+    seen = []
+    base = loading.load(str(base_folder))
+    monkeypatch.setattr(run, "generate", lambda *_, **__: seen.append(base.model.training) or [])
+    real = run.train
+    monkeypatch.setattr(run, "train", lambda *given: seen.append(base.model.training) or real(*given))
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        run.fine_tune(base, dataset(), replace(CONFIG, samples=1, max_steps=1), tmp_path / "run", quiet=True)
+    assert seen == [True, False]
+    assert not base.model.training

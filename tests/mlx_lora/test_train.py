@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import mlx.core as mx
 import mlx.nn as mlx_nn
@@ -11,17 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx.optimizers import SGD
-from mlx.utils import tree_flatten, tree_map_with_path
+from mlx.utils import tree_flatten, tree_map, tree_map_with_path
 from small_granite import VOCABULARY, adapt, loss_and_gradients, small_model
 
+from lendsafe.errors import ConfigError
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange.targets import trainable_arrays
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.runs.train import (
-    LossScale,
     State,
     Task,
-    _scaled_loss,
     learning_rate,
     mean_loss,
     new_state,
@@ -29,8 +29,10 @@ from lendsafe.mlx_lora.runs.train import (
     window_gradient,
 )
 from lendsafe.mlx_lora.step.batches import micro_batches
+from lendsafe.mlx_lora.step.gradient import Gradient
 from lendsafe.mlx_lora.step.loss import loss_sum
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
+from lendsafe.mlx_lora.step.update import LARGEST, LossScale, Update
 from lendsafe.mlx_lora.tokens import Tokens
 
 CONFIG = TrainConfig(batch_size=2, grad_accum=2, epochs=2, warmup_steps=2, dropout=0.0, seed=7)
@@ -99,7 +101,8 @@ def test_the_window_gradient_is_not_a_mean_of_means():
     one = task(examples, config, budget=1)
     (step,) = train(one, sgd_state())
     model = small_with_adapters()
-    parts = [mean_loss(model, [e], budget=10**6, techniques=None, parallel=Parallel()) for e in examples]
+    plain = Techniques(packed=False)
+    parts = [mean_loss(model, [e], budget=10**6, techniques=plain, parallel=Parallel()) for e in examples]
     assert step.loss == pytest.approx((parts[0] * 1 + parts[1] * 12) / 13, rel=1e-5)
 
 
@@ -246,10 +249,10 @@ def test_the_windows_gradient_is_that_of_one_big_batch_to_1e_6():
     """Ragged replies; against plain autograd on one padded batch, divided once by the tokens learned."""
     examples = rows(4, seed=3)
     one = task(examples)
-    reference, expected = loss_and_gradients(one.model, examples, None)
-    gradient = mlx_nn.value_and_grad(one.model, _scaled_loss(one))
+    reference, expected = loss_and_gradients(one.model, examples, Techniques(packed=False))
+    gradient = Gradient(one.model, one.keys, one.techniques)
     for budget in (1, 20, 10**6):
-        loss, grads = window_gradient(one, gradient, micro_batches(examples, budget), sgd_state())
+        loss, grads = window_gradient(one, gradient, micro_batches(examples, budget), 0, mx.array(1.0))
         assert loss.item() == pytest.approx(reference, rel=1e-6)
         got = {name: np.array(grad) for name, grad in tree_flatten(grads)}
         assert relative_difference(got, expected) < 1e-6
@@ -293,4 +296,134 @@ def test_granites_gradients_underflow_in_fp16_without_the_scale_and_match_fp32_w
     assert error(1 / 1280) > 0.01
     assert error(1 / 10240) > 0.05
     assert error(LossScale().value) < 1e-3
-    assert error(LossScale().largest) < 1e-3
+    assert error(LARGEST) < 1e-3
+
+
+WAYS = {
+    "late": Techniques(late=True),
+    "rounded up": Techniques(buckets=True),
+    "compiled": Techniques(compiled=True, side_by_side=False),
+    "as on a GPU": Techniques(late=True, buckets=True, compiled=True, side_by_side=False),
+    "padded, as on a GPU": Techniques(
+        packed=False, late=True, buckets=True, compiled=True, side_by_side=False
+    ),
+}
+
+
+def course(techniques: Techniques, *, stop: int | None = None, dropout: float = 0.0) -> tuple:
+    one = replace(task(rows(10, seed=2), dropout=dropout), techniques=techniques)
+    state = new_state(CONFIG, mx.float32)
+    steps = list(islice(train(one, state), stop))
+    return [step.loss for step in steps], [step.grad_norm for step in steps], weights(one), one, state
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+def test_a_run_is_the_same_however_it_is_computed(way):
+    plain_losses, plain_norms, plain, *_ = course(Techniques(side_by_side=False))
+    losses, norms, moved, *_ = course(way)
+    assert losses == pytest.approx(plain_losses, rel=2e-5)
+    assert norms == pytest.approx(plain_norms, rel=2e-3)
+    assert relative_difference(moved, plain) < 1e-3  # Adam divides small differences by small gradients
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4, 5])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_late_reads_leave_the_state_of_the_step_that_was_yielded(stop, dropout):
+    """The next window's gradient is under way: dropped where the caller stops, and a run goes on from there exactly."""
+    whole = course(Techniques(late=True), dropout=dropout)
+    *_, moved, one, state = course(Techniques(late=True), stop=stop, dropout=dropout)
+    early = course(Techniques(late=False), stop=stop, dropout=dropout)
+    assert state.step == stop
+    assert int(state.optimizer.state["step"].item()) == stop
+    assert all(np.array_equal(moved[k], early[2][k]) for k in moved)
+    rest = [step.loss for step in train(one, state)]
+    assert rest == whole[0][stop:]
+    assert all(np.array_equal(weights(one)[k], whole[2][k]) for k in moved)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_step_reads_once_and_late_ones_never_wait_otherwise(late, monkeypatch):
+    from lendsafe.mlx_lora.runs import train as training
+    from lendsafe.mlx_lora.step import workers
+
+    one = replace(task(rows(10)), techniques=Techniques(late=late, side_by_side=False))
+    state, reads, waits = new_state(CONFIG, mx.float32), [], []
+    monkeypatch.setattr(training, "read", lambda array: reads.append(1) or array.tolist())
+    for module in (training, workers):
+        monkeypatch.setattr(module.mx, "eval", lambda *trees: waits.append(1))
+    assert len(list(train(one, state))) == len(reads) == 6
+    assert bool(waits) is not late
+
+
+def test_the_scale_on_the_device_is_the_one_on_the_host():
+    """A bad step, then good ones: both halve and double at the same steps."""
+    one = task(rows(4))
+    scale = LossScale(value=1024.0)
+    update = Update(one.model, SGD(0.0), scale, clip=0.0, compiled=False)
+    grads = tree_map(mx.zeros_like, one.model.trainable_parameters())
+    for step in range(210):
+        loss = mx.array(math.nan if step in (3, 5) else 1.0)
+        update(loss, grads, learned=1, rate=0.0)
+        scale.update(finite=step not in (3, 5))
+        assert update.scale.item() == scale.value, step
+    assert scale.value == 1024.0
+
+
+def test_an_infinite_gradient_leaves_moments_and_their_count_alone():
+    one = task(rows(4))
+    state = new_state(CONFIG, mx.float32)
+    update = Update(one.model, state.optimizer, state.scale, clip=1.0, compiled=True)
+    good = tree_map(mx.ones_like, one.model.trainable_parameters())
+    update(mx.array(1.0), good, learned=4, rate=1e-2)
+    before = {k: np.array(v) for k, v in tree_flatten(state.optimizer.state)}
+    held = weights(one)
+    update(mx.array(1.0), tree_map(lambda g: g * math.inf, good), learned=4, rate=1e-2)
+    after = {k: np.array(v) for k, v in tree_flatten(state.optimizer.state)}
+    assert all(np.array_equal(before[k], after[k]) for k in before)
+    assert all(np.array_equal(held[k], weights(one)[k]) for k in held)
+    update(mx.array(1.0), good, learned=4, rate=1e-2)
+    assert not all(np.array_equal(held[k], weights(one)[k]) for k in held)
+
+
+def test_the_default_data_have_few_shapes_when_rounded_up():
+    """85 windows of 16 of the recipe's 1,350 examples; each would have a shape of its own."""
+    import sys
+    from pathlib import Path
+
+    from lendsafe.mlx_lora.step import layout
+    from lendsafe.mlx_lora.step.batches import windows
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from bench import data
+
+    made = data.examples(1350, vocabulary=49155)
+    order = windows(1350, 16, 42, 0)
+
+    def extents(*, rounded: bool) -> list[layout.Extent]:
+        return [layout.packed([made[i] for i in one], rounded=rounded).extent for one in order]
+
+    exact, rounded = extents(rounded=False), extents(rounded=True)
+    assert len(exact) == 85
+    assert len(set(exact)) >= 80
+    assert len(set(rounded)) <= 10
+    assert sum(one.tokens for one in rounded) < 1.05 * sum(one.tokens for one in exact)
+
+
+def test_the_warm_up_of_a_short_run_is_a_tenth_of_it_and_the_recipes_is_the_recipes():
+    config = TrainConfig()
+    assert [config.warmup(total) for total in (5, 41, 254, 255, 1000)] == [0, 4, 25, 100, 100]
+    assert TrainConfig(warmup_ratio=0.5).warmup(8) == 4
+    assert TrainConfig(warmup_steps=7).warmup(8) == 7
+    with pytest.raises(ConfigError, match="say the same"):
+        TrainConfig(warmup_steps=7, warmup_ratio=0.5)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "middle", "last"), [("linear", 0.5, 0.1), ("cosine", 0.5, 0.0245), ("constant", 1.0, 1.0)]
+)
+def test_schedules(schedule, middle, last):
+    config = TrainConfig(schedule=schedule, warmup_steps=2, learning_rate=1.0)
+    rates = [learning_rate(config, done, 12) for done in range(12)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[7] == pytest.approx(middle)
+    assert rates[11] == pytest.approx(last, abs=1e-3)

@@ -15,7 +15,7 @@ from lendsafe.mlx_lora.exchange.targets import adapters, add_adapters
 from lendsafe.mlx_lora.runs import train
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.step.batches import windows
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 torch = pytest.importorskip("torch")

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,10 +11,10 @@ from small_granite import adapt, example, relative_difference, small_model
 
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange.loading import named_arrays
-from lendsafe.mlx_lora.runs.train import State, Task, new_state, window_gradient
-from lendsafe.mlx_lora.runs.train import _scaled_loss as scaled_loss
+from lendsafe.mlx_lora.runs.train import Task, window_gradient
 from lendsafe.mlx_lora.step.batches import micro_batches
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.gradient import Gradient
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.step.workers import summed
 
 
@@ -37,7 +36,7 @@ def task():
     keys = adapt(model, "all", dropout=0.3).keys
     rng = np.random.default_rng(0)
     window = [example(rng, np.array([5, 6, 7]), int(n), int(r)) for n, r in rng.integers(1, 7, (8, 2))]
-    parallel = SimpleNamespace(size=1, rank=0)
+    parallel = SimpleNamespace(size=1, rank=0, sum=lambda tree: tree)
 
     def gradients(workers: int, recompute: str = "none") -> dict[str, np.ndarray]:
         techniques = Techniques(recompute=recompute, side_by_side=workers > 1)
@@ -51,10 +50,9 @@ def task():
             techniques=techniques,
             parallel=parallel,
         )
-        state: State = new_state(made.config, mx.float32)
         batches = micro_batches(window, 30, 2)
-        gradient = nn.value_and_grad(model, scaled_loss(made))
-        _, grads = window_gradient(made, gradient, batches, state)
+        gradient = Gradient(model, keys, techniques)
+        _, grads = window_gradient(made, gradient, batches, 0, mx.array(1.0))
         return {name: np.array(one) for name, one in named_arrays(grads).items()}
 
     return gradients

@@ -265,6 +265,12 @@ def a_line_is_replayed_and_chained(folder):
 
 
 @attack
+def a_record_is_entered_a_second_time_with_a_time_of_its_own(folder):
+    again = entry(folder, 4) | {"written": "2026-11-25T12:00:00+00:00", "backdated": True}
+    put_lines(folder, chain([*lines(folder), json.dumps(again).encode()]))
+
+
+@attack
 def a_line_without_files_is_added_and_chained(folder):
     last = entry(folder, 4) | {"files": {}, "id": hashlib.sha256(b"{}").hexdigest()[:32]}
     put_lines(folder, chain([*lines(folder), json.dumps(last).encode()]))

@@ -267,6 +267,16 @@ def test_a_day_that_stands_for_none_is_refused_by_name(name, day):
         replace(DATES, **{name: day})
 
 
+NOT_KNOWN = re.compile(
+    r"careful|with care|whole application|every (item|fact)|thorough|we (read|list)|looked at", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("name", sorted(templates()))
+def test_no_block_speaks_of_a_process_that_nobody_knows_to_have_happened(name):
+    assert not NOT_KNOWN.search(templates()[name].text)
+
+
 def test_a_value_is_never_filled_a_second_time():
     assert fill("Dear {applicant_name}:", {"applicant_name": "{agency}", "agency": "no"}) == "Dear {agency}:"
 
@@ -408,7 +418,7 @@ TAIL, LAW = ["contact", "closing"], ["ecoa_notice", "agency"]
 RISK = ["report_rights", "report_furnisher", "report_without_charge", "more_about_reports"]
 BY_HAND = {
     "denial, reasons on request": [
-        *HEAD, "action_denied", "reasons_on_request", "narrative", *REPORT, *SCORED_PART, *TAIL, *LAW,
+        *HEAD, "action_denied", "reasons_on_request", *REPORT, *SCORED_PART, *TAIL, *LAW,
     ],
     "answer to a request for reasons": [*HEAD, "action_reasons", "reasons", "narrative", *TAIL],
     "denial of business credit": [
@@ -492,6 +502,14 @@ def test_joint_applicants_and_cosigners_each_get_their_own_score_and_nobody_else
             scores = [dict(b.rows)["Your credit score"] for b in each.blocks if b.id == block]
             assert scores == [str(each.case.recipient.scores[0].value)]
         assert "Maria Álvarez-O'Brien and Jordan Sample" in render_text(found[0])
+
+
+def test_what_explains_the_primary_applicants_facts_goes_to_nobody_else():
+    partner = consumer(contact=PARTNER, role="joint", scores=(replace(SCORE, value=688),))
+    first, second = compose_all(grounds(consumers=(PERSON, partner)), "You were late.", demo_config(), DATES)
+    assert "You were late." in render_text(first)
+    assert "You were late." not in render_text(second)
+    assert validate(second) == []
 
 
 def test_a_joint_applicant_of_whom_no_report_was_used_needs_no_letter_of_denial():

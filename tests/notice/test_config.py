@@ -55,13 +55,13 @@ def test_the_example_filled_in_is_read(tmp_path):
     bars = (f"{{ low = {300 + 50 * n}, high = {349 + 50 * n}, percent = {p} }}" for n, p in enumerate(shares))
     text = example_toml().replace("distribution = []", f"distribution = [{', '.join(bars)}]")
     for what, value in {
-        "FILL IN: a date, such as 2026-11-24": "",
+        "FILL IN: a date, such as 2026-11-24": "2026-11-24",  # in its quotes, as printed
         "FILL IN: one of the types above": "finance_company",
         "FILL IN: bureau, proprietary or none": "bureau",
         "FILL IN: telephone number": "(614) 221-4000",
         "FILL IN: toll-free telephone number": "(800) 221-4001",
     }.items():
-        text = text.replace(f'"{what}"', f'"{value}"' if value else "2026-11-24")
+        text = text.replace(f'"{what}"', f'"{value}"')
     path = tmp_path / "notice.toml"
     path.write_text(text.replace("FILL IN: ", "The "))
     config = read_config(path)

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import stat
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -98,6 +100,23 @@ def test_a_flipped_bit_anywhere_is_found(kept, tmp_path_factory, data):
     assert found.problems or found.last_sha256 != right.last_sha256
     if path.name != "ledger.jsonl":
         assert any(path.name in problem for problem in found.problems)
+
+
+def test_a_record_that_is_being_added_is_waited_for(tmp_path, monkeypatch):
+    put(tmp_path)
+    begun, real = threading.Event(), ledger._append
+
+    def slowly(*arguments):
+        begun.set()
+        time.sleep(0.2)
+        real(*arguments)
+
+    monkeypatch.setattr(ledger, "_append", slowly)
+    writer = threading.Thread(target=put, args=(tmp_path, "counteroffer"))
+    writer.start()
+    begun.wait(5)
+    assert (verify(tmp_path).records, verify(tmp_path).problems) == (2, ())
+    writer.join()
 
 
 @pytest.mark.parametrize("change", ["remove", "add", "rename", "drop line", "swap lines", "cut", "orphan"])
@@ -384,6 +403,34 @@ def test_a_persons_file_is_found_by_the_application(years):
     assert [one["kind"] for one in find(years, "A-2")] == ["denial", "denial"]
     assert find(years, "A-2")[0]["retain_until"] == "2026-05-02"
     assert find(years, "A-9") == []
+
+
+@pytest.mark.parametrize("line", ["5", "[]", "{}", '{"id": "../.."}', "no"])
+def test_a_ledger_with_a_line_that_is_none_is_searched_by_nobody(tmp_path, line):
+    with pytest.raises(DiskError):
+        find(tmp_path, "A-1")
+    put(tmp_path)
+    with (tmp_path / "ledger.jsonl").open("a") as file:
+        file.write(line + "\n")
+    for reads in (
+        lambda: find(tmp_path, "A-1"),
+        lambda: mend(tmp_path),
+        lambda: expire(tmp_path, date(2026, 1, 1)),
+    ):
+        with pytest.raises(RefusedError, match="verify it"):
+            reads()
+    before = len(verify(tmp_path).problems)
+    assert before
+    put(tmp_path, "counteroffer")  # letters are put on record all the same, and chained to what is there
+    assert len(verify(tmp_path).problems) == before
+
+
+def test_a_damaged_letter_stops_no_search(years):
+    (first,) = (one for one in find(years, "A-1")[:1])
+    path = Path(first["folder"]) / "letter.json"
+    path.chmod(0o600)
+    path.write_text("[")
+    assert len(find(years, "A-1")) == 1
 
 
 def test_what_is_past_its_day_is_destroyed_with_a_line_that_says_so(years):

@@ -351,6 +351,13 @@ def test_a_sentence_about_a_score_that_was_not_used_breaks_f2():
     assert {f.fact for f in validate(lied) if f.rule == "F2"} >= {"score_used", "score"}
 
 
+def test_the_primary_applicants_narrative_in_anothers_letter_is_named():
+    one = KINDS["joint applicant"]
+    told = next(section for section in letter().sections if section.blocks[0].id == "narrative")
+    found = validate(replace(one, sections=(*one.sections[:4], told, *one.sections[4:])))
+    assert any("told to another" in finding.message for finding in found)
+
+
 def test_anothers_score_breaks_p11():
     one = KINDS["approval with score"]
     other = replace(one.case, recipient=consumer(scores=(replace(SCORE, value=700),)))

@@ -333,3 +333,45 @@ def test_the_template_passes_as_the_explanation_of_every_assessment(explainer):
             one.explanation.assessment, Style()
         )
         assert lacking(one.application) == ""
+
+
+# ---------------------------------------------------------------- electronic letters
+
+
+CONSENT = {"given": "2026-10-01", "statement": "E-SIGN statement 3", "demonstrated": "link confirmed"}
+
+
+def electronic(**changes):
+    contact = {
+        "name": NAME,
+        "address": ["12 Elm Street", "Columbus, OH 43004"],
+        "delivery": "electronic",
+        "email": "maria@example.org",
+        "consent": CONSENT,
+    }
+    return declined(contact=contact | changes)
+
+
+def test_an_electronic_letter_is_written_as_a_message_with_its_consent_on_record(tmp_path):
+    lender = replace(demo_config(), creditor=replace(demo_config().creditor, email="letters@example.org"))
+    one = outcome(Explainer(engine(), lender=lender), electronic())
+    one.write_letter(tmp_path / "letter.eml")
+    assert (tmp_path / "letter.eml").read_bytes().startswith(b"Subject: Notice of Action Taken")
+    name = keep(one, tmp_path / "record", {"eml": (tmp_path / "letter.eml").read_bytes()})
+    kept = json.loads((tmp_path / "record" / "records" / name / "letter.json").read_text())
+    assert kept["consent"]["demonstrated"] == "link confirmed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"consent": None}, "B18"),
+        ({"consent": CONSENT | {"withdrawn": "2026-11-01"}}, "B18"),
+        ({"consent": "yes"}, "contact.consent"),
+        ({"consent": {"given": "soon"}}, "contact.consent"),
+        ({"email": "nobody"}, "mailbox"),
+    ],
+)
+def test_an_electronic_letter_without_consent_or_mailbox_is_refused(explainer, changes, says):
+    with pytest.raises(DataError, match=says):
+        outcome(explainer, electronic(**changes))

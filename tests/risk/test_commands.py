@@ -206,3 +206,38 @@ def test_help_imports_no_pandas():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip().endswith("False"), done.stdout + done.stderr
+
+
+def test_monitoring_is_quiet_on_the_same_file_and_exits_with_ten_when_it_moved(run, work, tmp_path):
+    (tmp_path / "limits.toml").write_text("ratio = 0.5\n")  # one group of this file is below 0.8
+    code, out, err = run(
+        "risk", "monitor", work / "a.csv", "--risk", work / "risk", "--out", tmp_path / "m",
+        "--limits", tmp_path / "limits.toml",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "1000 applications, 0 limits exceeded" in out
+    assert (tmp_path / "m" / "monitor.html").exists()
+    table = pd.read_csv(work / "a.csv")
+    table["duration_in_month"] = (table["duration_in_month"] * 2).clip(upper=72)
+    table.to_csv(tmp_path / "moved.csv", index=False)
+    code, out, err = run(
+        "risk", "monitor", tmp_path / "moved.csv", "--risk", work / "risk", "--out", tmp_path / "m", "--json"
+    )
+    assert code == 10
+    assert "limits are exceeded" in err
+    assert any("duration_in_month" in line for line in json.loads(out)["exceeded"])
+
+
+def test_a_model_document_is_written_beside_the_report(run, work, tmp_path):
+    facts = tmp_path / "facts.toml"
+    lines = {"purpose": "Loans", "owner": "A", "prepared_by": "B", "version": "1", "date": "2026-11-20"}
+    facts.write_text("".join(f'{k} = "{v}"\n' for k, v in lines.items()))
+    code, _, err = run(
+        "risk", "report", work / "a.csv", "--risk", work / "risk", "--out", tmp_path / "r", "--resamples", "100",
+        "--no-alternatives", "--document", facts, "--reference", "foreign_worker=yes",
+    )  # fmt: skip
+    assert code == 0, err
+    assert {"document.html", "document.docx", "scorecard.py"} <= {p.name for p in (tmp_path / "r").iterdir()}
+    code, _, err = run("risk", "report", work / "a.csv", "--risk", work / "risk", "--reference", "sex")
+    assert code == 2
+    assert "ATTRIBUTE=GROUP" in err

@@ -112,7 +112,7 @@ def bert_score(
         values[:, filled] = [part.numpy() for part in scores]
     settings = {
         "package": f"bert-score {version('bert-score')}",
-        "encoder": folder.name if folder.is_dir() else encoder,
+        "encoder": _name(folder) if folder.is_dir() else encoder,
         "layer": scorer.num_layers,
         "rescaled": False,
         "idf": False,
@@ -149,6 +149,15 @@ def _paired(references: Sequence[str], texts: Sequence[str]) -> None:
         )
     if not texts:
         raise DataError("No texts to score. Check that the held-out split is not empty.")
+
+
+def _name(folder: Path) -> str:
+    """How a local encoder is called: as its configuration says, else by its folder."""
+    said = json.loads((folder / "config.json").read_text("utf-8")).get("_name_or_path", "")
+    bundled = bundled_encoder()
+    if bundled and Path(bundled[0]) == folder:
+        return "all-MiniLM-L6-v2"
+    return Path(str(said)).name or folder.name
 
 
 def is_cached(encoder: str) -> bool:

@@ -172,7 +172,7 @@ def _forbidden_in(sentence: str) -> tuple[tuple[str, int, int], ...]:
 
 
 _PERSONAL = re.compile(
-    r"\b\d{3}[- ]\d{2}[- ]\d{4}\b|\b(?:\d[ -]?){9,}\b|\(\d{3}\)\s?\d{3}[- ]\d{4}|\b\d{3}[-. ]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b|[\w.+-]+@[\w-]+\.\w+|"
+    r"\b\d{3}[- ]\d{2}[- ]\d{4}\b|\b(?:\d[ -]?){9,}\b|\(\d{3}\)\s?\d{3}[- ]\d{4}|\b\d{3}[-. ]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b|\b[\w.+-]{1,64}@[\w-]{1,64}\.\w+|"
     r"\b\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)?\d{2}\b|\b(?:19|20)\d{2}-\d{2}-\d{2}\b|"
     r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December) \d{1,2}(?:st|nd|rd|th)?,? (?:19|20)\d{2}\b|"
     r"\b[xX*]{2,}[- ]?\d{2,}\b|\b\d{1,5} (?:[A-Z]\w+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Way)\b|"

@@ -301,7 +301,6 @@ def _allowed() -> re.Pattern[str]:
 def _readers() -> tuple[Reader, ...]:
     said = [pattern.pattern for pattern, _ in _claims().values()]
     return (
-        Reader(_foreign, None),
         Reader(_stated, re.compile("|".join(said))),
         Reader(_hedged, _claims()["hedge"][0]),
         Reader(_undecided, _UNDECIDED),
@@ -315,4 +314,5 @@ def _readers() -> tuple[Reader, ...]:
         Reader(_doubly_negated, _TURN),
         Reader(_future, _FUTURE),
         Reader(_denied, None),
+        Reader(_foreign, None),
     )

@@ -95,6 +95,8 @@ def _verdict(
     for one in findings:
         if start <= one.start < one.end <= end and not _of_form(one, sentence):
             return Verdict("contradicted", one.start, one.end, f"{one.rule}: {one.message}", one.fact)
+    if approved(sentence.raw) and not again:
+        return Verdict("supported", start, end, "approved")
     claim: Claim | None = next(claims(sentence, known), None)
     if claim:
         return Verdict("contradicted", start + claim.start, start + claim.end, claim.why, claim.fact)
@@ -107,8 +109,6 @@ def _verdict(
     if sentence.outside:
         said = ", ".join(sentence.plain[a:b] for a, b in sentence.outside)
         return Verdict("unsupported", start, end, f"not read: {said}")
-    if approved(sentence.raw):
-        return Verdict("supported", start, end, "approved")
     return Verdict("unsupported", start, end, "not approved")
 
 

@@ -1,8 +1,8 @@
 """Approved language: which sentences a part of a reply may hold, exact, hashed, read back or refused.
 
 Two sentences are the same if nothing that bears meaning differs: every word in its order, every mark
-but the comma, every slot. Articles and commas may differ, unless they stand beside a word that turns
-what is near it ("a little" and "little", "no" and "not a").
+but the comma, every slot. Articles, "your" and commas may differ, unless they stand beside a word that
+turns what is near it ("a little" and "little", "no" and "not a"); so may "is" and "was".
 
 A wording may hold ``<purpose>`` where the purpose of the loan is named, and ``<missing>`` where what an
 application lacks is listed: only the assessment's own are read there, in the words approved for them.
@@ -30,6 +30,7 @@ Key = tuple[str, ...]
 
 _TOKEN = re.compile(r"<purpose>|<missing>|\{\w*\}|[^\W_]+(?:['.,-][^\W_]+)*|[^\s]")
 _FREE = frozenset({"a", "an", "the", ","})
+_SAME = {"your": "the", "was": "is", "were": "are"}
 _OPENER = re.compile(r"[^,{}.]+,(?=\s)")
 _PLAIN = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00a0": " ", "\u2011": "-"})
 
@@ -37,7 +38,7 @@ _PLAIN = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00a0": " ", "\u2011": "
 @lru_cache(maxsize=1 << 17)
 def key(sentence: str) -> Key:
     """What bears meaning in a sentence, in order."""
-    tokens = _TOKEN.findall(sentence.translate(_PLAIN).lower())
+    tokens = [_SAME.get(token, token) for token in _TOKEN.findall(sentence.translate(_PLAIN).lower())]
     turns = lexicon().turning
     return tuple(
         token

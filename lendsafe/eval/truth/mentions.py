@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.lexicon import lexicon, list_of
+from lendsafe.eval.truth.masking import mask
 from lendsafe.eval.truth.sentences import Span
 from lendsafe.eval.truth.words import FactorWords, remembered, words
 from lendsafe.slots import SLOT
@@ -67,19 +68,6 @@ class Reading:
     tone: int
 
 
-# the purpose of the loan and stock phrases that hold a factor's words without speaking of the factor
-_MASKED = re.compile(
-    r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|"
-    r"(?:pay|paying) off (?:\w+ ){0,2}?(?:debts?|cards?|balances)|home[ -]improvements?|"
-    r"\ba (?:little|bit|(?:great|good) deal(?: \w+er)?|lot)\b(?! of)|\ba few\b|\ba (?:small|minor|lesser|slight) one\b|\b(?:slight|mild|strong|clear|modest|moderate)ly\b|\bweigh\w* heavily\b|"
-    r"\b(?:small|less|minor|light|larg|bigg|great|major|slight|strong|clear|big|main|heavy|heavi|considerable|significant|substantial|modest|moderate)(?:er|est|e)?\b"
-    r"(?= (?:\w+ )?(?:reasons?|part|factors?|weight|role|points?|share|measure|extent|degree|way|ground|deal|support|harm|effect|bearing|say))|"
-    r"\bt(?:ake|akes|aking|ook|aken) (?:\w+ )?account(?: of)?|\bon account of|"
-    r"credit (?:decision|request|application|bureau report)s?|on (?:balance|the whole)|taken together|all in all|in addition|"
-    r"(?:in|as) (?:a )?(?:good|short|brief)\b(?= (?:news|faith|summary))|good news|short (?:answer|version)|in short|in brief|"
-    r"\bin full\b|\b(?:in|within|over|during) (?:just|only|barely|little more than|about)\b|more (?:information|about|detail\w*)|thank you for your (?:patience|interest|time|trust)|as well as|too,|too\.|"
-    r"(?:a|the) (?:longer|shorter) look|closer look|full(?:er)? (?:review|picture|amount)|whole picture|long(?:er)? term(?! (?:that|you|of|loan))"
-)
 _HYPOTHETICAL = re.compile(
     r"\b(?:lower|higher|longer|shorter|fewer|less|smaller|more|larger|stronger|better|lighter|steadier)\b.*\b(?:would|could|might)\b"
     r"|\b(?:would|could(?! not)|might|if)\b.*\b(?:been|were|better|lower|fewer|shorter|longer|stronger)\b"
@@ -141,6 +129,7 @@ def read_sentence(sentence: str, outcome: int) -> Reading:
     ]
     items = _without_idle_weak(items, cues)
     turned = _turned(plain, bounds, items, cues)
+    turned[0].update(_wished_for(plain, bounds, items))
     cues = [cue._replace(sign=-cue.sign) if index in turned[1] else cue for index, cue in enumerate(cues)]
     sentence_tone = sum(_tone(cue) for cue in cues)
     found = []
@@ -159,15 +148,6 @@ def read_sentence(sentence: str, outcome: int) -> Reading:
             )
         )
     return Reading(tuple(found), (sentence_tone > 0) - (sentence_tone < 0))
-
-
-def mask(sentence: str) -> str:
-    """The sentence with slots and stock phrases blanked out; offsets stay."""
-    plain = SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
-    return _MASKED.sub(
-        lambda match: "," * 1 + " " * (len(match[0]) - 1) if match[0].endswith(",") else " " * len(match[0]),
-        plain,
-    )
 
 
 def _slot_kind(code: str) -> str:
@@ -241,6 +221,17 @@ def _turned(
         else:
             _turn_next(match, clause, plain, items, cues, turned_items, turned_cues)
     return turned_items, turned_cues
+
+
+def _wished_for(plain: str, bounds: list[Span], items: list[_Item]) -> set[_Item]:
+    """What the lender would want to see: "we prefer bills that are paid on time"."""
+    wishes = [(match.end(), _clause(match.start(), bounds)) for match in lexicon().wish.finditer(plain)]
+    return {
+        item
+        for item in items
+        if item.kind == "favourable"
+        and any(end <= item.start and clause == item.clause for end, clause in wishes)
+    }
 
 
 def _turn_next(
@@ -442,10 +433,10 @@ _SUPPOSED = re.compile(
 _PERSON = re.compile(r"\b(?:you|your|yours|applicants?|applicant's)\b|[{$\d]")
 # "we have no way to see how you have paid other lenders"
 _SEEN = re.compile(
-    r"\b(?:no way to|cannot|could not|unable to|hard to|difficult to|little to) (?:\w+ ){0,2}?(?:see|tell|judge|know|learn|say) (?:how|whether|if)\b"
+    r"\b(?:no way to|cannot|could not|unable to|hard(?: for us)? to|difficult(?: for us)? to|little to) (?:\w+ ){0,2}?(?:see|tell|judge|know|learn|say) (?:how|whether|if)\b"
 )
 _SINCE = re.compile(r"(?:,\s*)?(?:since|as|because)\b")
-_EXPLAINS = re.compile(r"(?:,\s*)?(?:and )?(?:so|because|which|since|as|nor|or)\b")
+_EXPLAINS = re.compile(r"(?:,\s*)?(?:and )?(?:so|because|which|since|as|nor|or|(?<=and )(?:that|this|it))\b")
 
 
 def _aside(item: _Item, items: list[_Item], cues: list[_Cue], plain: str, bounds: list[Span]) -> bool:

@@ -39,6 +39,11 @@ _PURPOSE = re.compile(
     r"debt[ -]consolidation|consolidat\w+ (?:\w+ ){0,3}?(?:debts?|balances|loans?|cards?|bills|accounts?)|pay(?:ing)? off (?:\w+ ){0,2}?(?:debts?|cards?|balances)"
 )
 
+# "to consolidate {loan_amount} of debt": the figure stands, the noun is the purpose's
+_OF_PURPOSE = re.compile(
+    r"(consolidat\w+ (?:\w+ )?(?:\{\w+\}|\$?[\d,.]+k?)) (?:of|in) (?:\w+ )?(?:debts?|balances|loans?|bills)"
+)
+
 _ONES = {word: value for value, word in enumerate(
     ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])} | {"dozen": 12}  # fmt: skip
 _TENS = {
@@ -90,6 +95,7 @@ def read(sentence: str) -> Read:
     if not _HINT.search(sentence):
         return _NOTHING
     sentence = _PURPOSE.sub(lambda match: " " * len(match[0]), sentence)
+    sentence = _OF_PURPOSE.sub(lambda match: match[1] + " " * (len(match[0]) - len(match[1])), sentence)
     plain = slots.SLOT.sub(lambda match: "{" + "q" * len(match[1]) + "}", sentence)
     found = [one for match in _NUMBER.finditer(plain) if (one := _quantity(match, plain))]
     found += [

@@ -28,8 +28,8 @@ def _not_the_fact(sentence: Sentence, known: Known) -> Iterator[Claim]:
 
 _SCOPE = 60  # characters before a fact in which a negation turns it
 _TREND = re.compile(
-    r"\b(?:rose|risen|grew|grown|increas\w+|decreas\w+|climb\w*|doubl\w+|tripl\w+|shr[ai]nk\w*|improv\w+|worsen\w*|fell to|fallen to|dropp\w+|went (?:up|down)|gone (?:up|down)|(?:up|down) from|used to)\b"
-    r"|\bthan (?:before|ever|last|they were|it was|you (?:did|were|had)|in the past|a year ago|previously|earlier|usual)\b"
+    r"\b(?:rose|risen|grew|grown|increas\w+|decreas\w+|climb\w*|doubl\w+|tripl\w+|shr[ai]nk\w*|improv\w+|worsen\w*|fell to|fallen to|dropp\w+|went (?:up|down)|gone (?:up|down)|(?:up|down) from|used to (?:be|have|owe|take))\b"
+    r"|\bthan (?:before|ever|last|they were|it was|you (?:did|were|had)|in the past|a year ago|previously|earlier)\b"
 )
 
 
@@ -103,7 +103,8 @@ def _window(sentence: Sentence, known: Known) -> Iterator[Claim]:
 def _is_window(match: re.Match[str], window: float) -> bool:
     if _LIFE.search(match[0]):
         return False
-    return not match["unit"] or _months(match[0], match["unit"]) == window
+    vague = match[0].endswith("s") and not _NUMBER.search(match[0])  # "in recent months"
+    return not match["unit"] or vague or _months(match[0], match["unit"]) == window
 
 
 def _months(said: str, unit: str) -> float:

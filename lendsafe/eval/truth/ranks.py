@@ -13,8 +13,8 @@ _NOUN = (
 _WEIGH = r"(?:count|weigh|matter|influenc|affect|hurt|help)(?:s|ed)?(?: (?:for|in|with|us|it|you|\w+ly)){0,2}"
 _FIRST = re.compile(
     rf"\bthe (?:single )?(?:leading|main|chief|principal|primary|biggest|largest|strongest|heaviest|weightiest|greatest|top|number one|foremost|first and main) {_NOUN}\b"
-    rf"|\b(?:most|more) (?:important|weighty|decisive|serious) (?:\w+ )?of (?:all|these|them)|\bmost (?:important|weighty|decisive|serious)(?: \w+)? {_NOUN}\b|{_WEIGH} (?:the )?most\b"
-    r"|\bmost of all\b|\b(?:above|before) (?:all|everything)\b|\b(?:at|on) the (?:very )?top of (?:the|our) list|\b(?:came|comes|ranks?|ranked|stood|stands) (?:first|highest|foremost)\b"
+    rf"|\b(?:most|more) (?:important|weighty|decisive|serious) (?:\w+ )?of (?:all|these|them)|(?<!second )(?<!third )(?<!fourth )(?<!next )\bmost (?:important|weighty|decisive|serious)(?: \w+)? {_NOUN}\b|{_WEIGH} (?:the )?most\b"
+    r"|\bmost of all\b|\b(?:weightiest|heaviest|biggest|strongest|gravest|greatest) (?:\w+ )?(?:of (?:all|these|them|the)|by far)\b|\b(?:above|before) (?:all|everything)\b|\b(?:at|on) the (?:very )?top of (?:the|our) list|\b(?:came|comes|ranks?|ranked|stood|stands) (?:first|highest|foremost)\b"
     r"|\bfirst (?:in|by) (?:weight|importance|order)|\bnumber one\b|\bfirst and foremost\b|\bmore than (?:anything|any other|all (?:the )?(?:others?|rest))\b|\boutweighed (?:everything|all)\b"
 )
 _LAST = re.compile(

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 Span = tuple[int, int]
 
-LONGEST = 1_000  # characters that are read as one sentence; a text without a full stop is read in pieces
+LONGEST = 500  # characters that are read as one sentence; a text without a full stop is read in pieces
 
 _END = re.compile(r"[.!?]+[\"')\u201d\u2019]*(?=\s|$)|\n+")
 _ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:mr|ms|mrs|dr|vs|approx))$", re.IGNORECASE)

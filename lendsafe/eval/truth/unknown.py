@@ -4,9 +4,10 @@ import re
 
 from lendsafe.eval.truth import sentences
 from lendsafe.eval.truth.lexicon import lexicon, list_of
-from lendsafe.eval.truth.words import remembered
-from lendsafe.eval.truth.mentions import TONES, Mention, mask, read_sentence
+from lendsafe.eval.truth.masking import mask
+from lendsafe.eval.truth.mentions import TONES, Mention, read_sentence
 from lendsafe.eval.truth.sentences import Span
+from lendsafe.eval.truth.words import remembered, words
 
 _OWNED = re.compile(r"\b(?:your|the applicant's)\s+((?:[a-z'-]+\s+){0,3}?[a-z'-]+)(?=[\s,.;:)]|$)")
 _FAMILIAR = re.compile(
@@ -43,5 +44,6 @@ def _unknown(sentence: str, outcome: int) -> tuple[Span, ...]:
     return tuple(
         match.span()
         for match in _OWNED.finditer(plain)
-        if not _FAMILIAR.match(match[1] + " " + sentence[match.end() : match.end() + 40])
+        if not words().all_purposes.search(match[0])
+        and not _FAMILIAR.match(match[1] + " " + sentence[match.end() : match.end() + 40])
     )

@@ -263,7 +263,7 @@ def remembered(size: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @wraps(read)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             product = _SPEAKING.get()
-            return kept(product.sha256 if product else "", *args, **kwargs)
+            return kept(product.sha256 if product else "", *args, **kwargs)  # type: ignore[arg-type]
 
         return call
 
@@ -287,7 +287,9 @@ def words_of_product(product: Product) -> Words:
             if known
             else _made(product, one)
         )
-    codes = {code: name for name, one in product.reasons.items() if (code := own.get(one.statement.lower()))}
+    codes = {
+        own[text]: name for name, one in product.reasons.items() if (text := one.statement.lower()) in own
+    }
     facts = {}
     for name, field_ in product.values.items():
         known_fact = reviewed.facts.get(name)

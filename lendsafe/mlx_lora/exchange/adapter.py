@@ -7,6 +7,7 @@ nothing is ever pickled.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,11 @@ from lendsafe.fields import build, knob
 from lendsafe.files import write_atomically, write_json
 from lendsafe.mlx_lora.config import LoraConfig
 from lendsafe.mlx_lora.exchange import loading, peft_layout, targets
+from lendsafe.mlx_lora.exchange.names import names
 from lendsafe.mlx_lora.step.layers import linear_shape
 
 CONFIG, MLX_FILE, PEFT_FILE = "adapter_config.json", "adapters.safetensors", "adapter_model.safetensors"
+TEMPLATE = "chat_template.jinja"  # beside an adapter that was trained with another template than its base's
 LARGEST_CONFIG = 1 << 20  # bytes
 PEFT_KEYS = (
     "peft_type",
@@ -76,20 +79,29 @@ class Origin:
     Attributes:
         version: Version of LendSafe that wrote it.
         model: Name of the base model, as it was given.
-        base: Identity of the base model.
+        base: Identity of the base model's configuration and weights.
         targets: Target names as they were asked for.
+        day: ISO date that the chat template read as today.
+        revision: The base's commit on the Hub, or nothing.
     """
 
     version: str
     model: str
     base: str
     targets: tuple[str, ...]
+    day: str = ""
+    revision: str = ""
+
+    def source(self, folder: Path) -> str:
+        """Name to load the base by, for an adapter in ``folder``."""
+        name = loading.near(self.model, folder)
+        return f"{name}@{self.revision}" if self.revision else name
 
 
 def save(folder: Path, model: nn.Module, config: LoraConfig, base: loading.Base) -> None:
     """Write the adapters of a model into an existing folder, in both layouts.
 
-    Experts of an architecture that PEFT has no known place for are written for mlx-lm alone.
+    Layers that PEFT has no known place for, such as some architectures' experts, are written for mlx-lm alone.
 
     Raises:
         DivergedError: If a value is not finite; nothing is written then.
@@ -100,11 +112,19 @@ def save(folder: Path, model: nn.Module, config: LoraConfig, base: loading.Base)
         raise DivergedError(f"{folder}: '{bad[0]}' is not finite; the adapter was not written.")
     layers, kind = peft_layout.pairs(found), model_type(base)
     keys = mlx_keys(model, config) | {"lendsafe": origin(config, base)}
-    if not peft_layout.unplaced(layers, kind):
-        whole = peft_layout.fused(layers, outputs(model), kind, peft_layout.TRANSFORMERS[0])
+    theirs = names(base, linears(model))
+    if not (peft_layout.unplaced(layers, kind) or theirs.unknown & layers.keys()):
+        whole = peft_layout.fused(
+            theirs.in_transformers(layers),
+            theirs.in_transformers(outputs(model)),
+            kind,
+            peft_layout.TRANSFORMERS[0],
+        )
         write_tensors(folder / PEFT_FILE, peft_layout.tensors(whole, kind, peft_layout.TRANSFORMERS[0]))
         keys |= peft_keys(model, config, base, whole)
     write_tensors(folder / MLX_FILE, found)
+    if base.own_template:
+        write_atomically(folder / TEMPLATE, str(base.template))
     write_json(folder / CONFIG, keys)
 
 
@@ -116,8 +136,10 @@ def load(folder: Path, base: loading.Base) -> targets.Adapted:
     """
     config = read_config(folder)
     mlx, mine = read_mlx_keys(folder, config), read_origin(folder, config)
-    if mine.base != base.identity:
+    if mine.base != base.weights_identity:
         raise RefusedError(f"{folder}: trained on another base than '{base.name}' ({base.path}).")
+    template = folder / TEMPLATE
+    base.speak(template=template.read_text("utf-8") if template.is_file() else None, day=mine.day or None)
     return attach(base.model, read_arrays(folder / MLX_FILE), mlx, folder)
 
 
@@ -190,7 +212,8 @@ def peft_keys(
     transformers: int = peft_layout.TRANSFORMERS[0],
 ) -> dict[str, Any]:
     """PEFT's part of ``adapter_config.json``; dropout is 0 where PEFT cannot have it."""
-    every = {peft_layout.weight_of(path, model_type(base), transformers) for path, _ in model.named_modules()}
+    paths = names(base, linears(model)).in_transformers(dict(model.named_modules()))
+    every = {peft_layout.weight_of(path, model_type(base), transformers) for path in paths}
     adapted = peft_layout.config(whole, every, scale=config.scale, rslora=config.rslora)
     return adapted | {
         "peft_type": "LORA",
@@ -224,8 +247,10 @@ def origin(config: LoraConfig, base: loading.Base) -> dict[str, Any]:
     return {
         "version": lendsafe.__version__,
         "model": base.name,
-        "base": base.identity,
+        "base": base.weights_identity,
         "targets": list(config.targets),
+        "day": base.day,
+        "revision": base.revision,
     }
 
 
@@ -257,6 +282,11 @@ def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
         elif isinstance(module, targets.LINEAR) and path != "lm_head":
             found[path] = linear_shape(module)
     return found
+
+
+def linears(model: nn.Module) -> list[str]:
+    """Paths of the linear layers that can have an adapter."""
+    return [path for path, shape in shapes(model).items() if len(shape) == 2]
 
 
 def outputs(model: nn.Module) -> dict[str, int]:
@@ -318,7 +348,10 @@ def read_origin(folder: Path, config: Mapping[str, Any]) -> Origin:
     table = config.get("lendsafe")
     if not isinstance(table, dict):
         raise refused(path, "no 'lendsafe' table; other tools' adapters: lendsafe import-adapter")
-    return checked(Origin, table, path)
+    found = checked(Origin, table, path)
+    if found.day and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", found.day, re.ASCII):
+        raise refused(path, f"day {found.day!r} is no date")
+    return found
 
 
 def read_arrays(path: Path) -> dict[str, mx.array]:

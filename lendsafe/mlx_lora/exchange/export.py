@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lendsafe.files import disk_errors, refuse_existing, write_json
+from lendsafe.errors import RefusedError
+from lendsafe.files import refuse_existing, write_json
 from lendsafe.mlx_lora.config import LoraConfig
-from lendsafe.mlx_lora.exchange import adapter, foreign, fuse, loading, peft_layout
+from lendsafe.mlx_lora.exchange import adapter, foreign, fuse, loading, peft_layout, verify
+from lendsafe.mlx_lora.exchange.names import names
 
 Form = Literal["peft", "mlx", "fused"]
 # Largest difference of the logits, as a share of their norm, that rounding the written weights explains.
@@ -23,11 +25,15 @@ class Exported:
         path: The folder.
         to: The form.
         error: Norm of the logits' difference after loading it back, as a share of their norm.
+        by: Tool that computed them by its own code, or nothing.
+        unchecked: Why no other tool did, if none did.
     """
 
     path: Path
     to: Form
     error: float
+    by: str = ""
+    unchecked: str = ""
 
 
 def export(
@@ -41,9 +47,11 @@ def export(
 ) -> Exported:
     """Write an adapter, or the model that it makes of its base, and verify it by loading it back.
 
+    It is loaded by the code of the tool that it is for, where that is installed, else by ours.
+
     Args:
         folder: Run, or ``best/`` of one.
-        out: Folder to write; new or empty.
+        out: Folder to write; new or empty. If anything fails, nothing is left in it.
         to: ``peft`` for PEFT alone, ``mlx`` for mlx-lm alone, ``fused`` for a whole model.
         model: The base, if it is not where it was.
         transformers: Major version whose names of experts PEFT's files use.
@@ -57,7 +65,7 @@ def export(
     refuse_existing(out)
     table = adapter.read_config(folder)
     origin = adapter.read_origin(folder, table)
-    base = loading.load(model or origin.model)
+    base = loading.load(model or origin.source(folder))
     adapter.load(folder, base)
     parameters = adapter.read_mlx_keys(folder, table)
     config = LoraConfig(
@@ -67,25 +75,65 @@ def export(
         targets=origin.targets,
         rslora=bool(table.get("use_rslora")),
     )
-    expected = foreign.probe(base)
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    if to == "fused":
-        error = _fused(base, config.scale, out, expected, precision)
-    else:
+    expected, batch = foreign.probe(base), verify.tokens(base)
+    with foreign.cleared_on_failure(out):
+        if to == "fused":
+            return _fused(base, config.scale, out, expected, batch, precision)
         keys = _peft(base, config, out, transformers) if to == "peft" else _mlx(base, config, out)
         write_json(out / adapter.CONFIG, keys)
         _, found = foreign.read(out, base)
         adapter.attach(base.model, found, parameters, out)
         error = foreign.require_equal(foreign.probe(base), expected, out, tolerance=1e-6)
-    return Exported(path=out, to=to, error=error)
+        return _checked(base, out, to, expected, batch, error, transformers)
+
+
+def _checked(
+    base: loading.Base,
+    out: Path,
+    to: Form,
+    expected: np.ndarray,
+    batch: np.ndarray,
+    error: float,
+    transformers: int,
+) -> Exported:
+    """Load an adapter by the tool that it is for."""
+    computed_in = str(loading.activation_type(base.model)).removeprefix("mlx.core.")
+    if to == "mlx":
+        base.model.clear()
+        logits: np.ndarray | None
+        logits, who = verify.by_mlx_lm(base, out, batch, "auto")
+    elif installed_major() not in (None, transformers):
+        logits, who = None, f"transformers {installed_major()} is installed, not {transformers}"
+    else:
+        base.model.clear()
+        logits, who = verify.by_transformers(base.path, base.config, batch, out)
+    if logits is None:
+        return Exported(path=out, to=to, error=error, unchecked=who)
+    error = foreign.require_equal(logits, expected, out, tolerance=TOLERANCE[computed_in])
+    return Exported(path=out, to=to, error=error, by=who)
+
+
+def installed_major() -> int | None:
+    """Major version of transformers that is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return int(version("transformers").partition(".")[0])
+    except PackageNotFoundError:
+        return None
 
 
 def _peft(base: loading.Base, config: LoraConfig, out: Path, transformers: int) -> dict[str, Any]:
     """Write PEFT's tensors; its part of the configuration."""
     kind = adapter.model_type(base)
-    layers, outputs = _layers(base), adapter.outputs(base.model)
-    whole = peft_layout.fused(layers, outputs, kind, transformers)
+    layers, theirs = _layers(base), names(base, adapter.linears(base.model))
+    if lost := sorted(theirs.unknown & layers.keys()):
+        raise RefusedError(
+            f"'{lost[0]}': the base's files have no such layer, so PEFT's name of it is not known. Export with --to mlx"
+            " instead."
+        )
+    outputs = theirs.in_transformers(adapter.outputs(base.model))
+    whole = peft_layout.fused(theirs.in_transformers(layers), outputs, kind, transformers)
     adapter.write_tensors(out / adapter.PEFT_FILE, peft_layout.tensors(whole, kind, transformers))
     return adapter.peft_keys(base.model, config, base, whole, transformers)
 
@@ -96,14 +144,22 @@ def _mlx(base: loading.Base, config: LoraConfig, out: Path) -> dict[str, Any]:
     return adapter.mlx_keys(base.model, config)
 
 
-def _fused(base: loading.Base, scale: float, out: Path, expected: np.ndarray, precision: str) -> float:
+def _fused(
+    base: loading.Base, scale: float, out: Path, expected: np.ndarray, batch: np.ndarray, precision: str
+) -> Exported:
     """Write and verify a fused model; the adapted one is let go before the fused one is loaded."""
-    layers = _layers(base)
+    layers = names(base, adapter.linears(base.model)).in_files(_layers(base))
     fuse.write_fused(base, layers, scale, out, precision=precision)
     base.model.clear()
     again = loading.load(str(out))
     tolerance = TOLERANCE[again.config["dtype"]]
-    return foreign.require_equal(foreign.probe(again), expected, out, tolerance=tolerance)
+    error = foreign.require_equal(foreign.probe(again), expected, out, tolerance=tolerance)
+    again.model.clear()
+    logits, who = verify.by_transformers(out, again.config, batch)
+    if logits is None:
+        return Exported(path=out, to="fused", error=error, unchecked=who)
+    error = foreign.require_equal(logits, expected, out, tolerance=tolerance)
+    return Exported(path=out, to="fused", error=error, by=who)
 
 
 def _layers(base: loading.Base) -> dict[str, peft_layout.Pair]:

@@ -2,8 +2,10 @@
 
 import math
 import re
+import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +17,8 @@ from lendsafe.errors import RefusedError
 from lendsafe.fields import knob
 from lendsafe.files import disk_errors, refuse_existing, write_json
 from lendsafe.mlx_lora.config import LoraConfig, TrainConfig
-from lendsafe.mlx_lora.exchange import adapter, loading, peft_layout
+from lendsafe.mlx_lora.exchange import adapter, loading, peft_layout, verify
+from lendsafe.mlx_lora.exchange.names import names
 
 # Keys of PEFT's configuration that do not change what an adapter computes, or that its tensors show.
 PEFT_DESCRIPTIVE = (
@@ -107,13 +110,31 @@ def import_adapter(source: Path, base: loading.Base, out: Path) -> LoraConfig:
     parameters = adapter.LoraParameters(rank=config.rank, scale=config.scale, dropout=config.dropout)
     adapter.attach(base.model, found, parameters, source)
     expected = probe(base)
+    with cleared_on_failure(out):
+        adapter.save(out, base.model, config, base)
+        write_json(out / "run.json", _record(source, base, config))
+        adapter.load(out, base)
+        require_equal(probe(base), expected, out, tolerance=0.0)
+    return config
+
+
+@contextmanager
+def cleared_on_failure(out: Path) -> Iterator[None]:
+    """Make a folder; if the block fails, nothing of it is left."""
+    there = out.exists()
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    adapter.save(out, base.model, config, base)
-    write_json(out / "run.json", _record(source, base, config))
-    adapter.load(out, base)
-    require_equal(probe(base), expected, out, tolerance=0.0)
-    return config
+    try:
+        yield
+    except BaseException:
+        for one in out.iterdir():
+            if one.is_dir():
+                shutil.rmtree(one)
+            else:
+                one.unlink()
+        if not there:
+            out.rmdir()
+        raise
 
 
 def read(source: Path, base: loading.Base) -> tuple[LoraConfig, dict[str, mx.array]]:
@@ -138,9 +159,7 @@ def read(source: Path, base: loading.Base) -> tuple[LoraConfig, dict[str, mx.arr
 
 def probe(base: loading.Base) -> np.ndarray:
     """Logits of a fixed batch, ``(2, 16, vocabulary)`` float32: what a model computes."""
-    vocabulary = int(base.config["vocab_size"])
-    tokens = (np.arange(32).reshape(2, 16) * 7919 + 11) % vocabulary
-    return np.array(base.model(mx.array(tokens)).astype(mx.float32))
+    return np.array(base.model(mx.array(verify.tokens(base))).astype(mx.float32))
 
 
 def require_equal(got: np.ndarray, expected: np.ndarray, path: Path, *, tolerance: float) -> float:
@@ -180,13 +199,15 @@ def _read_peft(
         scales = {w: alphas[w] / (ranks[w] ** 0.5 if keys.use_rslora else ranks[w]) for w in whole}
         scale = _most_common(list(scales.values()))
         whole = {w: (a, _rescaled(b, scales[w], scale)) for w, (a, b) in whole.items()}
-        layers = peft_layout.split(
+        theirs = names(base, adapter.linears(base.model))
+        split = peft_layout.split(
             whole,
-            adapter.shapes(base.model),
+            theirs.in_transformers(adapter.shapes(base.model)),
             _whole_numbers(ranks),
             kind,
             swapped=_version(table) < peft_layout.VERSION,
         )
+        layers = theirs.from_transformers(split)
     except RefusedError as problem:
         raise adapter.refused(source, str(problem)) from problem
     rank = max(pair.rank for pair in layers.values())
@@ -292,7 +313,13 @@ def _record(source: Path, base: loading.Base, config: LoraConfig) -> dict[str, A
     settings = TrainConfig(**asdict(config))
     return {
         "settings": asdict(settings) | {"targets": list(config.targets)},
-        "base": {"name": base.name, "identity": base.identity},
+        "base": {
+            "name": base.name,
+            "identity": base.identity,
+            "weights": base.weights_identity,
+            "revision": base.revision,
+            "day": base.day,
+        },
         "data": {"source": "", "identity": ""},
         "imported_from": str(source),
     }

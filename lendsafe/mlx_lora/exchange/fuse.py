@@ -17,18 +17,13 @@ import numpy as np
 from lendsafe.errors import DiskError, RefusedError
 from lendsafe.files import disk_errors, replace_file, write_atomically, write_json
 from lendsafe.mlx_lora.exchange import loading
-from lendsafe.mlx_lora.exchange.peft_layout import PLACES, Pair, Place
+from lendsafe.mlx_lora.exchange.names import TRANSPOSED
+from lendsafe.mlx_lora.exchange.peft_layout import Pair
+from lendsafe.mlx_lora.step import architectures
 
 SHARD = 4 << 30  # bytes per file
 # Names on disk of weights that mlx-lm holds otherwise; "{e}" numbers the experts that are stored one by one.
-_STORED: dict[str, tuple[Place, ...]] = {
-    "granitemoe": PLACES["granitemoe"][4],
-    "granitemoehybrid": PLACES["granitemoehybrid"][4],
-    "qwen3_moe": tuple(
-        Place((f"mlp.switch_mlp.{name}",), f"mlp.experts.{{e}}.{name}")
-        for name in ("gate_proj", "up_proj", "down_proj")
-    ),
-}
+_STORED = {kind: family.stored for kind, family in architectures.every().items()}
 
 
 def write_fused(
@@ -62,7 +57,18 @@ def write_fused(
 def fused_config(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     """Configuration of the fused model: not quantised, the rotary base where every version looks for it."""
     found = {key: value for key, value in config.items() if not key.startswith("quantization")}
-    if "rope_theta" in found:
+    if isinstance(nested := found.get("text_config"), dict):
+        found["text_config"] = fused_config(nested, dtype)
+    for key in (
+        "rope_theta",
+        "rope_scaling",
+        "partial_rotary_factor",
+    ):  # where older versions and mlx-lm look
+        if (value := loading.for_mlx(config).get(key)) is not None and "text_config" not in found:
+            found.setdefault(key, value)
+    if "rope_theta" in found and not isinstance(
+        (found.get("rope_parameters") or {}).get("full_attention"), dict
+    ):
         scaling = found.get("rope_scaling") or {}
         kind = scaling.get("rope_type", scaling.get("type", "default"))
         stored = found.get("rope_parameters") or {}
@@ -75,7 +81,8 @@ def fused_config(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:
 class _Change:
     """What is added to one stored tensor: corrections of row ranges."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, transposed: bool = False) -> None:
+        self.transposed = transposed
         self.parts: list[tuple[int, np.ndarray, np.ndarray]] = []  # first row, A, B
 
     def apply(self, weight: mx.array, scale: float) -> mx.array:
@@ -83,6 +90,8 @@ class _Change:
         weight = weight.astype(mx.float32)
         for start, a, b in self.parts:
             delta = scale * (mx.array(b) @ mx.array(a))
+            if self.transposed:
+                delta = delta.T
             before, after = start, weight.shape[-2] - start - delta.shape[-2]
             padding = [(0, 0)] * (delta.ndim - 2) + [(before, after), (0, 0)]
             weight = weight + mx.pad(delta, padding)
@@ -96,7 +105,8 @@ def _changes(layers: Mapping[str, Pair], model_type: str, stored: set[str]) -> d
         for name, start, a, b in _stored_parts(layer, pair, model_type):
             if name not in stored:
                 raise RefusedError(f"'{layer}': the base has no tensor '{name}' to add the adapter to.")
-            changes.setdefault(name, _Change()).parts.append((start, a, b))
+            change = changes.setdefault(name, _Change(transposed=model_type in TRANSPOSED))
+            change.parts.append((start, a, b))
     return changes
 
 

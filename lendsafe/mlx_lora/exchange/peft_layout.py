@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 
 from lendsafe.errors import RefusedError
+from lendsafe.mlx_lora.step import architectures
+from lendsafe.mlx_lora.step.architectures.record import Place
 
 TRANSFORMERS = (5, 4)  # major versions whose names are known, the default first
 PREFIX = "base_model.model."
@@ -56,52 +58,8 @@ class Pair:
         return self.a.ndim == 3
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A weight of transformers' model that corresponds to one or two layers of mlx-lm's.
-
-    Attributes:
-        parts: Last names of mlx-lm's layers, in the order of their rows in the weight.
-        module: Last names of transformers' module.
-        parameter: Its bare parameter, or nothing if the module is a linear layer.
-    """
-
-    parts: tuple[str, ...]
-    module: str
-    parameter: str = ""
-
-    @property
-    def name(self) -> str:
-        """Module and parameter, as PEFT's patterns match them."""
-        return f"{self.module}.{self.parameter}" if self.parameter else self.module
-
-
-def _experts(layer: str, module: str, stack: str = "switch_mlp") -> tuple[Place, Place]:
-    gate, up, down = (f"{layer}.{stack}.{name}_proj" for name in ("gate", "up", "down"))
-    return Place((gate, up), module, "gate_up_proj"), Place((down,), module, "down_proj")
-
-
-_GRANITE_5 = (
-    *_experts("block_sparse_moe", "block_sparse_moe.experts"),
-    Place(("block_sparse_moe.router.layer",), "block_sparse_moe.router", "weight"),
-)
-_GRANITE_4 = (
-    Place(
-        ("block_sparse_moe.switch_mlp.gate_proj", "block_sparse_moe.switch_mlp.up_proj"),
-        "block_sparse_moe.input_linear",
-        "weight",
-    ),
-    Place(("block_sparse_moe.switch_mlp.down_proj",), "block_sparse_moe.output_linear", "weight"),
-)
-_GRANITE_DENSE = (
-    Place(("mlp.gate_proj", "mlp.up_proj"), "shared_mlp.input_linear"),
-    Place(("mlp.down_proj",), "shared_mlp.output_linear"),
-)
-# model type -> major version of transformers -> weights that are not simply the linear layer of the same name
-PLACES: dict[str, dict[int, tuple[Place, ...]]] = {
-    "granitemoe": {5: _GRANITE_5, 4: _GRANITE_4},
-    "granitemoehybrid": {5: (*_GRANITE_5, *_GRANITE_DENSE), 4: (*_GRANITE_4, *_GRANITE_DENSE)},
-    "qwen3_moe": {5: (*_experts("mlp", "mlp.experts"), Place(("mlp.gate",), "mlp.gate", "weight"))},
+PLACES: dict[str, Mapping[int, tuple[Place, ...]]] = {
+    kind: family.places for kind, family in architectures.every().items()
 }
 
 

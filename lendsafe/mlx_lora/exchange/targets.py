@@ -3,7 +3,7 @@
 Nothing here touches a class: adapters replace instances, and ``remove`` puts the originals back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -13,10 +13,10 @@ from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from lendsafe.errors import ConfigError
 from lendsafe.mlx_lora.config import DEFAULT_TARGETS, LoraConfig
 from lendsafe.mlx_lora.exchange.loading import named_arrays
+from lendsafe.mlx_lora.step import architectures
 from lendsafe.mlx_lora.step.layers import LORA_LAYERS, DropoutKeys, LoRALinear, LoRASwitchLinear, linear_shape
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
 LINEAR = (nn.Linear, nn.QuantizedLinear)
 SWITCH = (SwitchLinear, QuantizedSwitchLinear)
 ROUTER = ("router", "router.layer", "mlp.gate")
@@ -113,7 +113,8 @@ def count_parameters(model: nn.Module) -> int:
     total = 0
     for _, module in model.named_modules():
         for name, value in module.items():
-            if not isinstance(value, mx.array) or name in ("lora_a", "lora_b", "scales", "biases"):
+            hidden = name.startswith("_") or name in ("lora_a", "lora_b", "scales", "biases")
+            if hidden or not isinstance(value, mx.array):
                 continue
             packed = name == "weight" and "scales" in module
             total += value.size * 32 // module.bits if packed else value.size
@@ -138,9 +139,11 @@ def _at(model: nn.Module, path: str) -> nn.Module:
 
 
 def _matching(model: nn.Module, target: str, asked: tuple[str, ...]) -> list[str]:
+    family = architectures.of(getattr(model, "model_type", ""))
+    fused = family.fused if family else {}
     found = []
     for path, module in model.named_modules():
-        if _adaptable(path, module) and _names(target, path, module, asked):
+        if _adaptable(path, module) and _names(target, path, module, asked, fused):
             found.append(path)
     return sorted(found, key=_natural)
 
@@ -149,13 +152,16 @@ def _adaptable(path: str, module: nn.Module) -> bool:
     return isinstance(module, LINEAR + SWITCH) and path != "lm_head"
 
 
-def _names(target: str, path: str, module: nn.Module, asked: tuple[str, ...]) -> bool:
-    """Whether a target names this layer. The recipe's gate, up and down mean linears only."""
+def _names(
+    target: str, path: str, module: nn.Module, asked: tuple[str, ...], fused: Mapping[str, str]
+) -> bool:
+    """Whether a target names this layer, or a part of it. The recipe's gate, up and down mean linears only."""
     last = path.rsplit(".", 1)[-1]
     if target == "all":
         return True
     if target == "attention":
-        return last in ATTENTION
+        return last in {fused.get(name, name) for name in ATTENTION}
+    target = fused.get(target, target)
     if target == "experts":
         return isinstance(module, SWITCH)
     if target == "router":

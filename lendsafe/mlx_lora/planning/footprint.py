@@ -1,10 +1,12 @@
-"""Arithmetic of a Granite's shape: parameters, bytes of a micro-batch, operations of a step. Nothing is loaded.
+"""Arithmetic of a model's shape: parameters, bytes of a micro-batch, operations of a step. Nothing is loaded.
 
-Which arrays a step keeps for its backward pass is read off the computation graph
-(:mod:`lendsafe.mlx_lora.step.packed`); the few factors that it leaves open, how many arrays of a kind are there
-at once, are fitted to ``mx.get_peak_memory()`` of real steps (``python -m bench memory`` repeats the comparison).
+What a family of models has is read off its record (:mod:`lendsafe.mlx_lora.step.architectures`), which arrays a step
+keeps for its backward pass off the computation graph (:mod:`lendsafe.mlx_lora.step.packed`); the few factors that it
+leaves open, how many arrays of a kind are there at once, are fitted to ``mx.get_peak_memory()`` of real steps
+(``python -m bench memory`` repeats the comparison).
 
-Symbols: N tokens computed, S slots of the experts, M learned positions, D hidden, I expert hidden, V vocabulary.
+Symbols: N tokens computed, S slots of the experts, M learned positions, D hidden, I hidden size of the feed-forward
+part, V vocabulary.
 """
 
 from collections.abc import Mapping
@@ -13,21 +15,29 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from lendsafe.errors import ConfigError
 from lendsafe.fields import parse_toml
-from lendsafe.mlx_lora.backend import logit_rows, rows_in_block
-from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora import backend
+from lendsafe.mlx_lora.backend import logit_rows
+from lendsafe.mlx_lora.config import DEFAULT_TARGETS, TrainConfig
+from lendsafe.mlx_lora.step import architectures
+from lendsafe.mlx_lora.step.architectures.record import Linear, Sizes
 
 Shape = Mapping[str, Any]  # content of a model's config.json
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-QUANTISED_BITS = {8: 8.5, 4: 4.5}  # with a scale and a bias of 16 bits for every 64 weights
+GROUP = 64  # weights that share a scale and a bias of 16 bits each
 # float32: value, two moments, sum of the gradients, gradient of one micro-batch. With recomputation that one is taken
 # layer by layer, as activations go, and is no part of the peak.
 ADAPTER_COPIES = {"none": 5, "experts": 4, "layer": 4}
+# Metal frees the inputs of a command buffer when it is done, and up to ten of about 40 MB each are under way.
+COMMAND_BUFFERS = 10 * 40_000_000
+LAUNCHES = {"dense": 80, "mixture": 140}  # kernels a layer, forward and backward (``python -m bench graph``)
 
 # Arrays of a kind that are there for a moment, beside those that are kept: fitted. MLX allocates some operations ahead.
 TRANSIENT = {
     "slots": 1.0,
     "hidden": 6.0,
+    "dense": 6.0,
     "scores": 2.3,
     "stream": 0.5,
     "attention": 2.0,
@@ -61,107 +71,154 @@ class Backend:
 
     Attributes:
         width: Bytes of an activation.
-        cpu: Whether attention keeps its probabilities and experts compute whole blocks.
+        kind: MLX's back end.
+        chip: Name of its device.
     """
 
     width: int
-    cpu: bool
+    kind: backend.Backend
+    chip: str = ""
+
+    @property
+    def cpu(self) -> bool:
+        """Whether it is the CPU's, where attention keeps its probabilities."""
+        return self.kind == "cpu"
+
+
+def sizes(shape: Shape) -> Sizes:
+    """A model in numbers.
+
+    Raises:
+        ConfigError: If its architecture has no record.
+    """
+    family = architectures.known(shape)
+    if family is None:
+        known = ", ".join(sorted(architectures.every()))
+        raise ConfigError(
+            f"The memory of a '{shape.get('model_type')}' cannot be predicted; known are {known}, as far as their"
+            " layers are attention."
+        )
+    return family.sizes(shape)
 
 
 def parameters(shape: Shape, *, active: bool = False) -> int:
-    """Parameters of a Granite, dense or mixture; with ``active`` those that one token meets."""
-    hidden, inner = shape["hidden_size"], shape["intermediate_size"]
-    experts = shape.get("num_local_experts", 1)
-    used = shape.get("num_experts_per_tok", 1) if active else experts
-    router = hidden * experts if "num_local_experts" in shape else 0
-    layer = (
-        hidden * (hidden + 2 * _kv(shape)) + hidden * hidden + used * 3 * hidden * inner + router + 2 * hidden
-    )
-    head = hidden * shape["vocab_size"] * (1 if shape.get("tie_word_embeddings", True) else 2)
-    return int(shape["num_hidden_layers"] * layer + head + hidden)
+    """Parameters of a model; with ``active`` those that one token meets."""
+    one = sizes(shape)
+    linears = sum(_weights(kind, active=active) for kind in one.linears)
+    return linears + one.hidden * one.vocabulary * (1 if one.tied else 2) + one.vectors
 
 
 def weight_bytes(shape: Shape, width: int, quantize: int | None) -> int:
     """Bytes of the base."""
-    return round(parameters(shape) * (QUANTISED_BITS[quantize] / 8 if quantize else width))
+    one, family = sizes(shape), architectures.known(shape)
+    if not quantize or family is None:
+        return parameters(shape) * width
+
+    def stored(inputs: int, name: str) -> float:
+        if inputs % GROUP:
+            return width
+        return (max(quantize, 8) if name in family.finer else quantize) / 8 + 4 / GROUP
+
+    matrices = [(kind.inputs, kind.name, _weights(kind)) for kind in one.linears]
+    matrices.append((one.hidden, "embed_tokens", one.hidden * one.vocabulary))
+    if not one.tied:
+        matrices.append((one.hidden, "lm_head", one.hidden * one.vocabulary))
+    return round(sum(stored(i, name) * count for i, name, count in matrices) + one.vectors * width)
+
+
+def restored_bytes(shape: Shape, width: int) -> int:
+    """Bytes of a quantised base's largest matrix in the activations' type, gate and up of experts together."""
+    largest = (
+        kind.copies * kind.inputs * kind.outputs * (1 + (kind.stacked and kind.name != "down_proj"))
+        for kind in sizes(shape).linears
+    )
+    return width * max(largest)
+
+
+def _weights(kind: Linear, *, active: bool = False) -> int:
+    copies = kind.active if active else kind.copies
+    return kind.layers * copies * (kind.inputs * kind.outputs + kind.bias * kind.outputs)
 
 
 def adapter_parameters(shape: Shape, config: TrainConfig) -> int:
     """Trainable parameters of the adapters that the targets ask for."""
-    hidden, kv, inner = shape["hidden_size"], _kv(shape), shape["intermediate_size"]
-    experts = shape.get("num_local_experts", 0)
-    per_layer = 0
-    for target in adapted(shape, config):
-        per_layer += {
-            "q_proj": 2 * hidden,
-            "k_proj": hidden + kv,
-            "v_proj": hidden + kv,
-            "o_proj": 2 * hidden,
-            "router": hidden + experts,
-        }.get(target, max(experts, 1) * (hidden + inner))
-    return int(shape["num_hidden_layers"] * config.rank * per_layer)
+    return sum(
+        kind.layers * kind.copies * config.rank * (kind.inputs + kind.outputs)
+        for kind in adapted(shape, config)
+    )
 
 
-def adapted(shape: Shape, config: TrainConfig) -> tuple[str, ...]:
-    """Kinds of layers that get an adapter; the recipe's gate, up and down are linears, which a mixture has not."""
-    attention, inner = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
-    mixture = "num_local_experts" in shape
-    groups = {
-        "attention": attention,
-        "experts": inner if mixture else (),
-        "router": ("router",) if mixture else (),
-    }
-    groups["all"] = (*attention, *inner, *groups["router"])
-    found = [kind for target in config.targets for kind in groups.get(target, (target,))]
-    if mixture and config.targets == TrainConfig().targets:
-        found = [kind for kind in found if kind in attention]
-    return tuple(dict.fromkeys(kind for kind in found if kind in groups["all"]))
+def adapted(shape: Shape, config: TrainConfig) -> tuple[Linear, ...]:
+    """Kinds of layers that get an adapter, as :func:`~lendsafe.mlx_lora.exchange.targets.add_adapters` chooses them."""
+    family = architectures.known(shape)
+    fused = family.fused if family else {}
+    attention = {fused.get(name, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj")}
+    by_default = config.targets == DEFAULT_TARGETS
+
+    def meant(kind: Linear, target: str) -> bool:
+        if target in ("all", "attention", "experts"):
+            return target == "all" or (kind.stacked if target == "experts" else kind.name in attention)
+        return kind.name == fused.get(target, target) and not (kind.stacked and by_default)
+
+    return tuple(
+        kind for kind in sizes(shape).linears if any(meant(kind, target) for target in config.targets)
+    )
 
 
 def activation_bytes(shape: Shape, config: TrainConfig, batch: MicroBatch, on: Backend) -> int:
     """Bytes of one micro-batch at its peak: what all layers keep, and what is there for a moment."""
-    hidden, inner, vocabulary = shape["hidden_size"], shape["intermediate_size"], shape["vocab_size"]
-    layers = shape["num_hidden_layers"] - 1 + batch.learned / batch.tokens  # the last one is trimmed
+    one = sizes(shape)
+    layers = one.layers - 1 + batch.learned / batch.tokens  # the last one is trimmed
     stream, attention, experts = _kept(shape, config, batch, on)
     kept = {"none": stream + attention + experts, "experts": stream + attention, "layer": 0.0}[
-        config.recompute
+        config.recompute if one.mixtures or config.recompute == "layer" else "none"
     ]
-    slots = _slots(shape, batch.tokens, cpu=on.cpu)
+    slots = _slots(one, batch.tokens, on)
     moment = {
-        "slots": on.width * slots * hidden,
-        "hidden": on.width * slots * inner,
-        "scores": 4 * _scores(shape, batch) if on.cpu else 0.0,
+        "slots": on.width * slots * one.hidden,
+        "hidden": on.width * slots * one.expert_inner,
+        "dense": on.width * batch.tokens * one.inner,
+        "scores": 4 * _scores(one, batch) if on.cpu else 0.0,
         "stream": stream,
         "attention": attention,
         "experts": experts,
-        "logits": 4 * min(logit_rows(vocabulary, cpu=on.cpu), batch.learned) * vocabulary,
+        "logits": 4 * min(logit_rows(one.vocabulary, cpu=on.cpu), batch.learned) * one.vocabulary,
     }
     passing = sum(TRANSIENT[kind] * size for kind, size in moment.items())
-    return round(layers * max(kept, batch.tokens * hidden * on.width) + passing)
+    return round(layers * max(kept, batch.tokens * one.hidden * on.width) + passing)
 
 
-def step_flops(shape: Shape, config: TrainConfig, batches: list[MicroBatch], *, cpu: bool = False) -> float:
+def step_flops(
+    shape: Shape, config: TrainConfig, batches: list[MicroBatch], *, on: Backend | None = None
+) -> float:
     """Operations of forward, and backward to the activations; frozen weights get no gradient.
 
     Args:
         shape: Content of the model's ``config.json``.
         config: Recipe.
         batches: Micro-batches of one step.
-        cpu: Count what the CPU back end multiplies for nothing, because each expert fills whole blocks.
+        on: Count what this back end multiplies for nothing, because each expert fills whole blocks.
     """
-    head = shape["hidden_size"] * shape["vocab_size"]
-    inside = parameters(shape, active=True) - head * (1 if shape.get("tie_word_embeddings", True) else 2)
-    layers, hidden = shape["num_hidden_layers"], shape["hidden_size"]
-    experts = 3 * layers * hidden * shape["intermediate_size"] * shape.get("num_experts_per_tok", 1)
+    one = sizes(shape)
+    inside = sum(_weights(kind, active=True) for kind in one.linears)
+    experts = sum(_weights(kind, active=True) for kind in one.linears if kind.stacked)
     passes = 2 + {"none": 0.0, "experts": experts / inside, "layer": 1.0}[config.recompute]
-    scores = sum(2 * 2 * layers * hidden * _pairs(one) for one in batches)
-    tokens, learned = sum(one.tokens for one in batches), sum(one.learned for one in batches)
-    if cpu and "num_local_experts" in shape:
-        pairs = [one.tokens * int(shape["num_experts_per_tok"]) for one in batches]
-        unused = sum(_slots(shape, one.tokens, cpu=True) for one in batches) - sum(pairs)
+    scores = sum(2 * 2 * one.layers * one.heads * one.head * _pairs(batch) for batch in batches)
+    tokens: float = sum(batch.tokens for batch in batches)
+    learned = sum(batch.learned for batch in batches)
+    if on and one.mixtures:
+        unused = sum(_slots(one, batch.tokens, on) - batch.tokens * one.chosen for batch in batches)
         repeats = 2 + (config.recompute != "none")
-        tokens += repeats * unused * 3 * layers * hidden * shape["intermediate_size"] / (passes * inside)
-    return 2.0 * passes * inside * tokens + 2.0 * 2 * head * learned + passes * scores
+        tokens += repeats * unused * experts / one.chosen / (passes * inside)
+    return 2.0 * passes * inside * tokens + 2.0 * 2 * one.hidden * one.vocabulary * learned + passes * scores
+
+
+def launches(shape: Shape, config: TrainConfig) -> int:
+    """Kernels of one micro-batch on a GPU, about."""
+    one = sizes(shape)
+    again = {"none": 1.0, "experts": 1.2, "layer": 1.4}[config.recompute]
+    mixtures = one.mixtures * LAUNCHES["mixture"]
+    return round(again * (mixtures + (one.layers - one.mixtures) * LAUNCHES["dense"]))
 
 
 def _pairs(batch: MicroBatch) -> float:
@@ -170,45 +227,54 @@ def _pairs(batch: MicroBatch) -> float:
 
 
 def _kept(shape: Shape, config: TrainConfig, batch: MicroBatch, on: Backend) -> tuple[float, float, float]:
-    """Bytes that a layer keeps: token stream and adapters, attention, experts."""
-    hidden, inner, n = shape["hidden_size"], shape["intermediate_size"], batch.tokens
-    kinds = adapted(shape, config)
-    dropped = on.width + 1 if config.dropout else 0  # a copy without the dropped numbers, and which they were
-    stream = 2.0 * hidden * on.width  # inputs of the two norms
-    qkv = sum(kind in kinds for kind in ("q_proj", "k_proj", "v_proj"))
-    stream += hidden * (qkv * dropped if config.dropout else min(qkv, 1) * on.width)
-    stream += hidden * ("o_proj" in kinds) * (dropped or on.width)
-    stream += config.rank * on.width * len(kinds)
+    """Bytes that a layer keeps, on average: token stream and adapters, attention, feed-forward part."""
+    one, n = sizes(shape), batch.tokens
+    family = architectures.known(shape)
+    slots, share = _slots(one, n, on), one.mixtures / one.layers
+    wide, narrow = one.heads * one.head, one.kv_heads * one.head
+    # Inputs of the norms, and queries and keys before theirs.
+    norms = sum(map(bool, family.norms)) if family else 2
+    stream: float = (
+        n * on.width * (norms * one.hidden + (family is not None and family.query_norms) * (wide + narrow))
+    )
+    if (
+        family is not None and family.fused
+    ):  # queries, keys and values side by side, as projected and as moved
+        stream += 2 * n * on.width * (wide + 2 * narrow)
+    inputs: dict[tuple[bool, int, bool], list[Linear]] = {}
+    for kind in adapted(shape, config):  # those of one part read the same rows
+        inner = kind.name not in ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
+        inputs.setdefault((kind.stacked, kind.inputs, inner), []).append(kind)
+    experts = 0.0
+    for (stacked, width, _), kinds in inputs.items():
+        # A copy without the dropped numbers, and which they were.
+        copies = len(kinds) * (on.width + 1) if config.dropout else on.width
+        rows, part = (slots, share) if stacked else (n, kinds[0].layers / one.layers)
+        size = part * (rows * width * copies + config.rank * on.width * len(kinds) * n)
+        experts, stream = (experts + size, stream) if stacked else (experts, stream + size)
     sequences, keys = batch.sequences, batch.prefix + batch.longest
-    attention = on.width * (sequences * batch.longest * hidden + 2 * sequences * keys * _kv(shape))
-    attention += 4 * _scores(shape, batch) if on.cpu else on.width * sequences * batch.longest * hidden
-    slots = _slots(shape, n, cpu=on.cpu)
-    up_gate = sum(kind in kinds for kind in ("gate_proj", "up_proj"))
-    experts = slots * 2 * inner * on.width + slots * 12  # gate and up; where each row goes
-    experts += slots * hidden * (up_gate * dropped if config.dropout else min(up_gate, 1) * on.width)
-    experts += slots * inner * ("down_proj" in kinds) * (dropped or on.width)
-    return n * stream, attention, experts
+    attention: float = on.width * (sequences * batch.longest * wide + 2 * sequences * keys * narrow)
+    attention += 4 * _scores(one, batch) if on.cpu else on.width * sequences * batch.longest * wide
+    experts += share * (
+        slots * 2 * one.expert_inner * on.width + slots * 12
+    )  # gate and up; where each row goes
+    dense = 1 - share if not (family and family.mixture and family.mixture.shared and one.inner) else 1.0
+    experts += dense * n * 2 * one.inner * on.width
+    return stream, attention, experts
 
 
-def _scores(shape: Shape, batch: MicroBatch) -> float:
+def _scores(one: Sizes, batch: MicroBatch) -> float:
     own = batch.sequences * batch.longest * (batch.prefix + batch.longest)
-    return float(shape["num_attention_heads"] * (own + batch.prefix**2))
+    return float(one.heads * (own + batch.prefix**2))
 
 
-def _slots(shape: Shape, tokens: int, *, cpu: bool) -> int:
-    """Rows of the experts' arrays: on the CPU each expert fills whole blocks."""
-    if "num_local_experts" not in shape:
-        return tokens
-    experts, pairs = int(shape["num_local_experts"]), tokens * int(shape["num_experts_per_tok"])
-    if not cpu:
-        return pairs
-    block = rows_in_block(pairs / experts)
-    return (pairs + min(experts, pairs) * (block - 1)) // block * block
-
-
-def _kv(shape: Shape) -> int:
-    """Width of keys and of values."""
-    return int(shape["hidden_size"] * shape["num_key_value_heads"] // shape["num_attention_heads"])
+def _slots(one: Sizes, tokens: int, on: Backend) -> int:
+    """Rows of the experts' arrays: each expert fills whole blocks."""
+    if not one.mixtures:
+        return 0
+    pairs = tokens * one.chosen
+    block = backend.expert_block(pairs / one.experts, on.kind, on.chip, quantised=False, width=on.width)
+    return (pairs + min(one.experts, pairs) * (block - 1)) // block * block
 
 
 @cache

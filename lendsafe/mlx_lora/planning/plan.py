@@ -11,19 +11,25 @@ from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.planning import footprint
 from lendsafe.mlx_lora.planning.footprint import MicroBatch, Shape
+from lendsafe.mlx_lora.step import architectures, layout
 from lendsafe.mlx_lora.step.batches import cut, optimiser_steps
-from lendsafe.mlx_lora.step.packed import ARCHITECTURES, common_prefix
 
 MARGIN = 1.05  # never promise the last few percent
+LAUNCH = 5e-6  # seconds that a kernel costs a GPU beside its work
+GIB = 1024**3
+METAL_RULE = (
+    "0.8 of what Metal recommends, or all but 3.5 GB for macOS if that is less, without 0.6 GB for Python"
+)
 NEAR = 1.05  # a plan is as good as another that takes 5 % less time; then the smaller is chosen
 
 # Peak float32 rate in TFLOP/s and memory bandwidth in GB/s by chip, the vendor's figures for its full number of
-# GPU cores; used only for a Mac that is not at hand.
+# GPU cores; used only for a Mac that is not at hand. The rate of an M5 is not published: that of an M4's cores.
 CHIPS = {
     "M1": (2.6, 68), "M1 Pro": (5.3, 200), "M1 Max": (10.6, 400), "M1 Ultra": (21.2, 800),
     "M2": (3.6, 100), "M2 Pro": (6.8, 200), "M2 Max": (13.6, 400), "M2 Ultra": (27.2, 800),
     "M3": (4.1, 100), "M3 Pro": (7.4, 150), "M3 Max": (16.4, 400), "M3 Ultra": (32.8, 819),
     "M4": (4.6, 120), "M4 Pro": (9.2, 273), "M4 Max": (18.4, 546),
+    "M5": (4.6, 153), "M5 Pro": (9.2, 307), "M5 Max": (18.4, 614),
 }  # fmt: skip
 EFFICIENCY = {
     "cpu": 0.35,
@@ -40,16 +46,23 @@ class Machine:
         usable: Bytes that a run may use.
         flops: Rate at which a step computes, in FLOP/s.
         bandwidth: Bytes a second that memory delivers; weights are read once a pass.
-        cpu: Whether it computes on the CPU.
+        kind: MLX's back end there.
         workers: Micro-batches side by side.
+        why: Where ``usable`` comes from, in words.
     """
 
     chip: str
     usable: int
     flops: float
     bandwidth: float
-    cpu: bool = False
+    kind: backend.Backend = "metal"
     workers: int = 1
+    why: str = "all of its memory"
+
+    @property
+    def cpu(self) -> bool:
+        """Whether it computes on the CPU."""
+        return self.kind == "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +90,8 @@ class Plan:
         usable: Bytes that the run may use.
         seconds: Predicted time of the whole run.
         steps: Optimiser steps.
+        trainable: Parameters that are trained.
+        total: Parameters of the base.
     """
 
     config: TrainConfig
@@ -84,6 +99,15 @@ class Plan:
     usable: int
     seconds: float
     steps: int
+    trainable: int
+    total: int
+
+    @property
+    def limits(self) -> backend.Limits:
+        """What MLX is to hold at most, so that the run cannot drive other programs out of memory."""
+        return backend.Limits(
+            wired=self.peak, memory=max(self.usable, self.peak), cache=max(self.usable - self.peak, 0)
+        )
 
     @property
     def peak(self) -> int:
@@ -112,12 +136,8 @@ def plan(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machine) 
         The choice; if nothing fits, the smallest.
 
     Raises:
-        ConfigError: If the architecture is not a Granite.
+        ConfigError: If the architecture has no record.
     """
-    if not knows(shape):
-        raise ConfigError(
-            f"Only Granite's memory can be predicted, not that of a '{shape.get('model_type')}'."
-        )
     candidates = [predict(shape, one, lengths, machine) for one in _choices(config, lengths, machine)]
     fitting = [one for one in candidates if one.fits]
     if not fitting:
@@ -128,7 +148,7 @@ def plan(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machine) 
 
 def knows(shape: Shape) -> bool:
     """Whether the arithmetic holds for this architecture."""
-    return shape.get("model_type") in ARCHITECTURES
+    return architectures.known(shape) is not None
 
 
 def check_fits(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machine) -> Plan:
@@ -171,13 +191,14 @@ def flags(chosen: Plan, config: TrainConfig) -> str:
 def predict(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machine) -> Plan:
     """What settings need that leave nothing open; the peak is that of a window of the longest examples."""
     width = footprint.BYTES[_precision(config, machine)]
-    on = footprint.Backend(width=width, cpu=machine.cpu)
+    on = footprint.Backend(width=width, kind=machine.kind, chip=machine.chip)
     bytes_of_batches = [
         footprint.activation_bytes(shape, config, one, on)
         for one in micro_batches(config, lengths, machine, window=_longest(config, lengths))
     ]
     stored = shape.get("quantization") or {}
-    weights = footprint.weight_bytes(shape, width, stored.get("bits", config.quantize))
+    bits = stored.get("bits", config.quantize)
+    weights = footprint.weight_bytes(shape, width, bits)
     parts = {
         "weights": weights,
         "adapters and optimiser": 4
@@ -185,12 +206,25 @@ def predict(shape: Shape, config: TrainConfig, lengths: Lengths, machine: Machin
         * footprint.adapter_parameters(shape, config),
         "activations": sum(sorted(bytes_of_batches)[-machine.workers :]),
     }
+    if bits:
+        parts["a layer's weights restored"] = footprint.restored_bytes(shape, width)
+    if machine.kind == "metal":
+        parts["command buffers under way"] = footprint.COMMAND_BUFFERS
     usual = micro_batches(config, lengths, machine, window=_usual(config, lengths))
-    seconds = footprint.step_flops(shape, config, usual, cpu=machine.cpu) / machine.flops
+    seconds = footprint.step_flops(shape, config, usual, on=on) / machine.flops
     seconds += len(usual) * 2 * weights / machine.bandwidth
+    seconds += 0 if machine.cpu else len(usual) * LAUNCH * footprint.launches(shape, config)
     steps = optimiser_steps(len(lengths.tokens), config.window, config.epochs)
     steps = min(steps, config.max_steps or steps)
-    return Plan(config=config, parts=parts, usable=machine.usable, seconds=steps * seconds, steps=steps)
+    return Plan(
+        config=config,
+        parts=parts,
+        usable=machine.usable,
+        seconds=steps * seconds,
+        steps=steps,
+        trainable=footprint.adapter_parameters(shape, config),
+        total=footprint.parameters(shape),
+    )
 
 
 def micro_batches(
@@ -202,10 +236,10 @@ def micro_batches(
     batches = []
     for part in cut(tokens, budget, machine.workers):
         numbers = [window[i] for i in part]
-        prefix = lengths.prefix if len(numbers) > 1 else 0
+        prefix = layout.worth_sharing(lengths.prefix, len(numbers))
         own = [lengths.tokens[i] - 1 - prefix for i in numbers]
-        learned = sum(lengths.learned[i] for i in numbers)
-        batches.append(MicroBatch(prefix + sum(own), learned, len(numbers), max(own), prefix))
+        one = layout.extent_of(own, [lengths.learned[i] for i in numbers], prefix, rounded=not machine.cpu)
+        batches.append(MicroBatch(one.tokens, one.learned, one.sequences, one.length, one.prefix))
     return batches
 
 
@@ -255,16 +289,17 @@ def this_machine(*, measure: bool) -> Machine:
         measure: Measure its rate and bandwidth with a few products and sums, or take the figures of its kind. A
             run takes those: what it chooses by them must not change from one start to the next.
     """
-    cpu = backend.name() == "cpu"
-    chip = backend.device_name()
+    kind, chip = backend.name(), backend.device_name()
+    cpu = kind == "cpu"
     flops, bandwidth = _measured("float32" if cpu else "float16") if measure else _nominal(chip)
     return Machine(
         chip=chip,
-        usable=backend.memory_bytes(),
+        usable=backend.usable_bytes(),
         flops=flops * EFFICIENCY["cpu" if cpu else "gpu"],
         bandwidth=bandwidth,
-        cpu=cpu,
+        kind=kind,
         workers=backend.workers(),
+        why=METAL_RULE if kind == "metal" else "all of its memory",
     )
 
 
@@ -276,7 +311,7 @@ def _nominal(chip: str) -> tuple[float, float]:
 
 
 def mac(chip: str, memory: int) -> Machine:
-    """A Mac that is not at hand. Metal recommends two thirds of up to 36 GB, three quarters above.
+    """A Mac that is not at hand. Metal recommends two thirds of less than 36 GB, three quarters of more.
 
     Args:
         chip: Such as ``M2`` or ``M3 Pro``.
@@ -288,13 +323,14 @@ def mac(chip: str, memory: int) -> Machine:
     if chip not in CHIPS:
         hint = did_you_mean(chip, list(CHIPS))
         raise ConfigError(f"No chip '{chip}'; known are {', '.join(CHIPS)}.{hint}")
-    share = 2 / 3 if memory <= 36 * 1024**3 else 3 / 4
+    share = 2 / 3 if memory < 36 * GIB else 3 / 4
     teraflops, bandwidth = CHIPS[chip]
     return Machine(
-        chip=f"Apple {chip}, {memory / 1024**3:g} GB",
-        usable=int(memory * share),
+        chip=f"Apple {chip}, {memory / GIB:g} GB",
+        usable=backend.usable_on_metal(int(memory * share), memory),
         flops=teraflops * 1e12 * EFFICIENCY["gpu"],
         bandwidth=bandwidth * 1e9,
+        why=METAL_RULE,
     )
 
 
@@ -328,7 +364,7 @@ def bytes_of(text: str) -> int:
         raise ConfigError(f"'{text}' is no memory size; expected one such as 8GB.") from problem
     if not 0 < value < 1e5:
         raise ConfigError(f"'{text}' is no memory size; expected one such as 8GB.")
-    return int(value * 1024**3)
+    return int(value * GIB)
 
 
 def of_examples(examples: Sequence[Any]) -> Lengths:
@@ -336,5 +372,5 @@ def of_examples(examples: Sequence[Any]) -> Lengths:
     return Lengths(
         tokens=tuple(map(len, examples)),
         learned=tuple(len(one) - one.reply_start for one in examples),
-        prefix=common_prefix(examples) if len(examples) > 1 else 0,
+        prefix=layout.common_prefix(examples) if len(examples) > 1 else 0,
     )

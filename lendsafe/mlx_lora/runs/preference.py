@@ -24,10 +24,11 @@ from lendsafe.mlx_lora.exchange.loading import Base
 from lendsafe.mlx_lora.form import Form
 from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.runs import checkpoint, record
+from lendsafe.mlx_lora.runs.examples import tokenize
 from lendsafe.mlx_lora.runs.parallel import Parallel
-from lendsafe.mlx_lora.runs.run import Dataset, Result, Start, fine_tune, tokenize
-from lendsafe.mlx_lora.step import packed
+from lendsafe.mlx_lora.runs.run import Dataset, Result, Start, fine_tune
 from lendsafe.mlx_lora.step.objective import Pair, margins, preference
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens, prompt_ids
 from lendsafe.records import Message
 
@@ -306,7 +307,7 @@ def _references(
     """Margin of each pair under the start, in nats; if they are in the file, they are taken from there."""
     found: list[float] = _stored(path, identity)
     if not found:
-        techniques = packed.Techniques(fuse_loss=False) if packed.supports(base.model) else None
+        techniques = Techniques(fuse_loss=False)
         with backend.device_errors():
             for first in range(0, len(pairs), config.batch_size):
                 part: Any = margins(base.model, pairs[first : first + config.batch_size], techniques).tolist()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import lendsafe
 from lendsafe.errors import ConfigError, RefusedError
 from lendsafe.mlx_lora.config import TrainConfig
+from lendsafe.mlx_lora.exchange import adapter, loading
 from lendsafe.records import Message
 
 # Settings that may differ between a run and its resumption: they do not change what is computed.
@@ -27,6 +28,8 @@ FREE_SETTINGS = (
     "log_to",
     "token_budget",
     "recompute",
+    "chat_template",  # what it holds is compared
+    "revision",
 )
 Conversation = Sequence[Message]
 Config = TypeVar("Config", bound=TrainConfig)
@@ -34,7 +37,8 @@ Config = TypeVar("Config", bound=TrainConfig)
 
 def row_hash(conversation: Conversation) -> str:
     """SHA-256 of one conversation: which rows a run was trained on is kept by hash."""
-    return hashlib.sha256(json.dumps([[m.role, m.content] for m in conversation]).encode()).hexdigest()
+    rows = [[m.role, m.content, *([more] if (more := getattr(m, "more", "")) else [])] for m in conversation]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def trained_rows(run: Path) -> frozenset[str]:
@@ -63,7 +67,9 @@ def read_settings_as(kind: type[Config], run: Path) -> tuple[Config, str, str]:
     try:
         settings = {k: v for k, v in stored["settings"].items() if k in known}
         config = kind(**settings | {"targets": tuple(settings["targets"])})
-        return config, str(stored["base"]["name"]), str(stored["data"]["source"])
+        base = stored["base"]
+        name, revision = loading.near(str(base["name"]), run), base.get("revision")
+        return config, f"{name}@{revision}" if revision else name, str(stored["data"]["source"])
     except (KeyError, TypeError, AttributeError, ConfigError) as problem:
         raise RefusedError(f"{run / 'run.json'}: not a run's record: {problem}") from problem
 
@@ -76,6 +82,18 @@ def approved_language(run: Path) -> str:
     """
     data = read(run).get("data", {})
     return str(data.get("language", "")) if isinstance(data, dict) else ""
+
+
+def as_then(base: loading.Base, run: Path) -> loading.Base:
+    """A base with the chat template and the day that a run began with.
+
+    Raises:
+        RefusedError: If the folder is not a run.
+    """
+    stored = read(run).get("base", {})
+    template = run / adapter.TEMPLATE
+    text = template.read_text("utf-8") if template.is_file() and not base.own_template else None
+    return base.speak(template=text, day=stored.get("day"))
 
 
 def versions() -> dict[str, str]:

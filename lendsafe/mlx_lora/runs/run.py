@@ -7,9 +7,9 @@ The run folder holds ``run.json`` (settings, versions, identities), ``metrics.js
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,26 @@ from lendsafe.errors import DataError, DivergedError, LendSafeError, RefusedErro
 from lendsafe.files import disk_errors, refuse_existing, write_atomically, write_json
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.exchange import adapter, targets
-from lendsafe.mlx_lora.exchange.loading import Base, activation_type, named_arrays
+from lendsafe.mlx_lora.exchange import adapter, foreign, targets
+from lendsafe.mlx_lora.exchange.loading import (
+    Base,
+    activation_type,
+    named_arrays,
+)
 from lendsafe.mlx_lora.generate import generate
 from lendsafe.mlx_lora.runs import checkpoint, record
 from lendsafe.mlx_lora.runs.card import write_card
+from lendsafe.mlx_lora.runs.examples import tokenize
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.runs.signals import interruptible
-from lendsafe.mlx_lora.runs.train import LossScale, Step, Task, mean_loss, new_state, train
+from lendsafe.mlx_lora.runs.train import Step, Task, mean_loss, new_state, train
 from lendsafe.mlx_lora.runs.watch import METRICS, Watch, plot_loss, read_metrics
-from lendsafe.mlx_lora.step import packed
 from lendsafe.mlx_lora.step.batches import optimiser_steps
 from lendsafe.mlx_lora.step.objective import NEXT_TOKEN, Objective
-from lendsafe.mlx_lora.step.recompute import recomputed
-from lendsafe.mlx_lora.tokens import Tokens, encode, prompt_ids
+from lendsafe.mlx_lora.step.techniques import Techniques
+from lendsafe.mlx_lora.step.update import LossScale
+from lendsafe.mlx_lora.tokens import Tokens, prompt_ids
 
-SHOWN = 20  # problems of examples that are printed; the rest are counted
 BAD_STEPS = 8  # non-finite steps in a row before a run goes back to its last good checkpoint
 
 
@@ -60,7 +64,7 @@ class Dataset:
         source: Where it was read from; recorded, so that a run can be resumed by its folder alone.
         beside: Files that go into the run folder before its first step, by name.
         language: Digest of the language that is approved for its texts; empty if none is.
-        identity: SHA-256 of the conversations.
+        notes: What was done with the rows on reading them; shown.
     """
 
     train: Sequence[record.Conversation]
@@ -70,13 +74,7 @@ class Dataset:
     source: str = ""
     beside: Mapping[str, str] = field(default_factory=dict)
     language: str = ""
-    identity: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        digest = hashlib.sha256()
-        for part in (self.train, self.valid):
-            digest.update("".join(map(record.row_hash, part)).encode() + b"|")
-        object.__setattr__(self, "identity", digest.hexdigest())
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +88,7 @@ class Start:
         besides: Names of files that are in the run folder before it begins.
         examples: What is learned from in place of the conversations to train on, one for each.
         objective: What the examples are there for.
+        origin: Folder of the adapter that it goes on from; recorded.
     """
 
     adapted: targets.Adapted
@@ -98,6 +97,7 @@ class Start:
     besides: tuple[str, ...] = ()
     examples: Sequence[Any] = ()
     objective: Objective = NEXT_TOKEN
+    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +123,14 @@ class Result:
     seconds: float
 
 
-def fine_tune(
+def fine_tune(  # noqa: PLR0913  # each is a choice of its own
     base: Base,
     data: Dataset,
     config: TrainConfig,
     out: Path,
     *,
     start: Start | None = None,
+    adapter_folder: Path | None = None,
     resume: bool = False,
     force: bool = False,
     quiet: bool = False,
@@ -142,6 +143,7 @@ def fine_tune(
         config: Settings.
         out: Run folder; must be new or empty, unless resuming.
         start: What it goes on from; None begins with new adapters.
+        adapter_folder: Adapter to go on from, of ours, PEFT's or mlx-lm's; its rank, scale and layers are the run's.
         resume: Continue from the newest valid checkpoint of ``out``.
         force: Resume although base, data or a setting has changed; recorded in ``run.json``.
         quiet: Show no progress.
@@ -156,10 +158,12 @@ def fine_tune(
     """
     parallel = Parallel()
     if resume:
-        record.read(out)
+        base = record.as_then(base, out)
     elif parallel.leads:
         mine = (".lock", checkpoint.STRAYS, *(start.besides if start else ()))
         refuse_existing(out, besides=mine, hint=f", or continue it with --resume {out}")
+    if adapter_folder:
+        start, config = _adapted_from(adapter_folder, base, config)
     quiet = quiet or not parallel.leads
     run = _Run(base, data, config, out, parallel, start=start, quiet=quiet)  # refuses bad examples
     with disk_errors(out):
@@ -168,6 +172,21 @@ def fine_tune(
         return run.execute(resume=resume, force=force)
     with checkpoint.lock(out):
         return run.execute(resume=resume, force=force)
+
+
+def _adapted_from(folder: Path, base: Base, config: TrainConfig) -> tuple[Start, TrainConfig]:
+    """A start with the arrays of another adapter, and the settings that are its own.
+
+    Raises:
+        RefusedError: If they do not fit the model.
+    """
+    lora, arrays = foreign.read(folder, base)
+    config = replace(config, **asdict(lora) | {"dropout": config.dropout})
+    parameters = adapter.LoraParameters(rank=config.rank, scale=config.scale, dropout=config.dropout)
+    adapted = adapter.attach(base.model, arrays, parameters, folder)
+    layers = list(targets.adapters(base.model))
+    config = replace(config, targets=adapter.layer_keys(base.model, layers)[0])
+    return Start(adapted=adapted, identity={}, origin=str(folder.resolve())), config
 
 
 class _Run:
@@ -190,13 +209,15 @@ class _Run:
         self.checkpoints = out / "checkpoints"
         self.examples = tokenize(base, data.train, config, data.train_names)
         self.valid = tokenize(base, data.valid, config, data.valid_names)
+        if not self.examples:
+            raise DataError(
+                f"All {len(data.train)} examples are longer than --max-length {config.max_length}."
+            )
         self.start = start or Start(
             adapted=targets.add_adapters(base.model, config, seed=config.seed), identity={}
         )
         self.adapted = self.start.adapted
-        self.techniques = (
-            packed.Techniques(recompute=config.recompute) if packed.supports(base.model) else None
-        )
+        self.techniques = Techniques(recompute=config.recompute)
         self.budget = config.token_budget or config.batch_size * config.max_length
         steps = optimiser_steps(len(self.examples), config.window, config.epochs)
         self.total = min(steps, config.max_steps or steps)
@@ -228,7 +249,10 @@ class _Run:
             checkpoint.clean(self.out)
             for name, content in self.data.beside.items():
                 write_atomically(self.out / name, content)
-            write_json(self.out / "run.json", self._identity())
+            origin = {"started_from": self.start.origin} if self.start.origin else {}
+            write_json(self.out / "run.json", self._identity() | origin)
+            if self.base.own_template:
+                write_atomically(self.out / adapter.TEMPLATE, str(self.base.template))
             rows = [*map(record.row_hash, self.data.train), *sorted(self.start.trained)]
             write_atomically(self.out / "training_rows.txt", "\n".join(rows) + "\n")
             self._save()
@@ -243,12 +267,37 @@ class _Run:
             f"trainable parameters: {self.adapted.trainable:,} of {self.adapted.total:,} ({share:.4%});"
             f" {len(self.examples):,} examples, {self.total} optimiser steps"
         )
-        cut = sum(one.cut for one in self.examples)
-        if cut:
-            self.watch.say(
-                f"warning: {cut} of {len(self.examples)} examples are longer than --max-length"
-                f" {self.config.max_length}; their replies are cut and keep their end mark"
+        for note in (*self.data.notes, *self._remarks()):
+            self.watch.say(note)
+
+    def _remarks(self) -> Iterator[str]:
+        """What a user should know of the examples and the schedule, a line each."""
+        count, longest = len(self.examples), self.config.max_length
+        if cut := sum(one.cut for one in self.examples):
+            yield (
+                f"warning: {cut} of {count} examples are longer than --max-length {longest}; their replies are cut"
+                " and keep their end mark"
             )
+        if merged := sum(one.merged for one in self.examples):
+            yield (
+                f"warning: the chat template takes no system message; in {merged} of {count} examples it stands at"
+                " the head of the user's"
+            )
+        if defused := sum(one.defused > 0 for one in self.examples):
+            yield (
+                f"warning: {defused} of {count} examples hold names of control tokens, which are plain text here"
+                " (--control-tokens replies: not in replies)"
+            )
+        if self.config.overlong == "drop" and (gone := len(self.data.train) - count) > 0:
+            yield f"warning: {gone} examples are longer than --max-length {longest} and were dropped"
+        warmup = self.config.warmup(self.total)
+        if warmup >= self.total:
+            yield (
+                f"warning: the warm-up of {warmup} steps is as long as the run of {self.total}: the learning rate never"
+                " gets to its peak; try --warmup-ratio 0.1"
+            )
+        else:
+            yield f"warm-up: {warmup} of {self.total} steps, then {self.config.schedule}"
 
     def _steps(self) -> None:
         task = Task(
@@ -264,8 +313,8 @@ class _Run:
         )
         with ExitStack() as stack:
             pending = stack.enter_context(interruptible())
-            if self.techniques is None:  # the plain forward pass is the model's own
-                stack.enter_context(recomputed(self.base.model, self.config.recompute))
+            self.base.model.train()  # some architectures compute by kernels that have no backward pass otherwise
+            stack.callback(self.base.model.eval)
             while self.state.step < self.total and not self._stale():
                 for step in train(task, self.state):
                     self._lead(self.watch.step, step)
@@ -333,11 +382,26 @@ class _Run:
         return loss
 
     def _sample(self, number: int) -> None:
-        chosen = self.data.valid[: self.config.samples]
+        chosen = [one for one in self.data.valid if len(one) > 1][: self.config.samples]
         if not chosen:
             return
-        prompts = [prompt_ids(self.base.tokenizer, one[:-1]) for one in chosen]
-        replies = generate(self.base.model, self.base.tokenizer, prompts, max_tokens=self.config.max_length)
+        self.base.model.eval()
+        try:
+            prompts = [prompt_ids(self.base.tokenizer, one[:-1]) for one in chosen]
+            replies = generate(
+                self.base.model, self.base.tokenizer, prompts, max_tokens=self.config.max_length
+            )
+        except (
+            Exception
+        ) as problem:  # a sample is shown, nothing depends on it; but a device that failed has failed
+            if backend.is_device_failure(problem):
+                raise
+            why = " ".join(f"{type(problem).__name__}: {problem}".split())[:200]
+            self.watch.say(f"warning: no samples at step {number}: {why}")
+            self.watch.record("sample_failed", {"number": number, "why": why})
+            return
+        finally:
+            self.base.model.train()
         for one, reply in zip(chosen, replies, strict=True):
             self.watch.record(
                 "sample",
@@ -419,6 +483,11 @@ class _Run:
         if found is None:
             if passed_over:
                 raise RefusedError(f"{self.checkpoints}: no valid checkpoint to resume from.")
+            if (self.out / adapter.MLX_FILE).exists():
+                raise RefusedError(
+                    f"{self.out}: an adapter and no checkpoint, so nothing to resume; go on from it with --adapter"
+                    f" {self.out} and another --out."
+                )
             self.watch.say("no checkpoint yet: beginning anew")
             self._begin()
             return
@@ -496,12 +565,15 @@ class _Run:
             "base": {
                 "name": self.base.name,
                 "identity": self.base.identity,
+                "weights": self.base.weights_identity,
                 "tokenizer": self.base.tokenizer_identity,
                 "template": self.base.template_identity,
+                "revision": self.base.revision,
+                "day": self.base.day,
             },
             "data": {
                 "source": self.data.source,
-                "identity": self.data.identity,
+                "identity": self._data_identity(),
                 "language": self.data.language,
                 "train": len(self.data.train),
                 "valid": len(self.data.valid),
@@ -512,6 +584,15 @@ class _Run:
             "backend": backend.name(),
             "total_steps": self.total,
         }
+
+    def _data_identity(self) -> str:
+        """SHA-256 of the tokens that are learned and validated on."""
+        digest = hashlib.sha256()
+        for part in (self.examples, self.valid):
+            for one in part:
+                digest.update(one.ids.tobytes() + one.reply_start.to_bytes(8, "little"))
+            digest.update(b"|")
+        return digest.hexdigest()
 
     def _summary(self, result: Result, rows: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -533,39 +614,3 @@ class _Run:
             "skipped_steps": self.watch.skipped,
             "log_history": [row for row in rows if row["event"] != "sample"],
         }
-
-
-def tokenize(
-    base: Base, conversations: Sequence[record.Conversation], config: TrainConfig, names: Sequence[str] = ()
-) -> list[Tokens]:
-    """Token ids of every conversation.
-
-    Args:
-        base: Whose tokenizer and chat template.
-        conversations: Any number.
-        config: Longest example, and what to do with a longer one.
-        names: What to call them in messages; their numbers if empty.
-
-    Raises:
-        DataError: Naming every example that cannot be used, at once.
-    """
-    found, problems = [], []
-    for number, conversation in enumerate(conversations, start=1):
-        try:
-            one = encode(base.tokenizer, conversation, config.max_length)
-            if one.cut and config.overlong == "refuse":
-                raise DataError(
-                    f"longer than {config.max_length} tokens; raise --max-length or pass --overlong truncate"
-                )
-        except DataError as problem:
-            problems.append(f"{names[number - 1] if names else f'example {number}'}: {problem}")
-            continue
-        found.append(one)
-    if problems:
-        lines = problems[:SHOWN]
-        if len(problems) > 1:
-            lines.insert(0, f"{len(problems)} examples cannot be used; nothing was trained.")
-        if len(problems) > SHOWN:
-            lines.append(f"... and {len(problems) - SHOWN} more.")
-        raise DataError("\n".join(lines))
-    return found

@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mlx.core as mx
@@ -14,13 +14,14 @@ from mlx.utils import tree_map
 
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
-from lendsafe.mlx_lora.exchange.loading import named_arrays
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.step.batches import micro_batches, windows
+from lendsafe.mlx_lora.step.gradient import Gradient
 from lendsafe.mlx_lora.step.layers import DropoutKeys
 from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum
 from lendsafe.mlx_lora.step.objective import NEXT_TOKEN, Objective
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.techniques import Techniques
+from lendsafe.mlx_lora.step.update import LossScale, Update
 from lendsafe.mlx_lora.step.workers import summed
 from lendsafe.mlx_lora.tokens import Tokens
 
@@ -57,36 +58,6 @@ class Step:
 
 
 @dataclass
-class LossScale:
-    """Dynamic loss scale, for activation gradients in float16.
-
-    The scaled quantity is the *sum* of token losses, so a token's gradient is not divided by the token
-    count before float16 has carried it; a start of 2^10 then leaves room in both directions.
-
-    Attributes:
-        value: Present factor.
-        good_steps: Finite steps since the last change.
-    """
-
-    value: float = 1024.0
-    good_steps: int = 0
-    enabled: bool = True
-    growth_interval: int = field(default=100, repr=False)
-    largest: float = field(default=65536.0, repr=False)
-
-    def update(self, *, finite: bool) -> None:
-        """Halve after a non-finite step, double after 100 finite ones in a row."""
-        if not self.enabled:
-            return
-        if not finite:
-            self.value, self.good_steps = max(self.value / 2, 1.0), 0
-            return
-        self.good_steps += 1
-        if self.good_steps >= self.growth_interval:
-            self.value, self.good_steps = min(self.value * 2, self.largest), 0
-
-
-@dataclass
 class State:
     """All that a run carries from one step to the next, beside the adapter itself.
 
@@ -117,10 +88,13 @@ def new_state(config: TrainConfig, dtype: mx.Dtype) -> State:
 
 
 def learning_rate(config: TrainConfig, done: int, total: int) -> float:
-    """Rate of the step after ``done`` steps: linear warm-up, then linear decay towards 0 at ``total``."""
-    if done < config.warmup_steps:
-        return config.learning_rate * (done + 1) / config.warmup_steps
-    return config.learning_rate * (total - done) / max(total - config.warmup_steps, 1)
+    """Rate of the step after ``done`` steps: linear warm-up, then the schedule, which ends at ``total``."""
+    warmup = config.warmup(total)
+    if done < warmup:
+        return config.learning_rate * (done + 1) / warmup
+    left = (total - done) / max(total - warmup, 1)  # 1 after the warm-up, towards 0 at the end
+    factors = {"linear": left, "cosine": (1 - math.cos(math.pi * left)) / 2, "constant": 1.0}
+    return config.learning_rate * factors[config.schedule]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +119,7 @@ class Task:
     total: int
     keys: DropoutKeys
     budget: int
-    techniques: Techniques | None
+    techniques: Techniques
     parallel: Parallel
     objective: Objective = NEXT_TOKEN
 
@@ -154,41 +128,44 @@ def train(task: Task, state: State) -> Iterator[Step]:
     """Take optimiser steps from ``state.step`` to ``task.total``, yielding what each did.
 
     Losses and gradients are summed over the window and divided once, by the count of the objective, so the
-    step is the same however the window is cut or shared between processes.
+    step is the same however the window is cut or shared between processes. A step reads once from the device: what
+    it did. If reads are late, the next window's gradient is under way by then; nothing that it needs may still change,
+    and where the caller stops it is dropped: model and state are those after the step that was yielded.
 
     Args:
         task: What to train.
         state: Updated in place.
     """
     backend.keep_freed_memory()
-    config, examples = task.config, task.examples
-    gradient = nn.value_and_grad(task.model, _scaled_loss(task))
-    per_epoch = -(-len(examples) // config.window)
-    epoch, order = -1, list[list[int]]()
+    config = task.config
+    gradient = Gradient(task.model, task.keys, task.techniques, task.objective)
+    update = Update(
+        task.model,
+        state.optimizer,
+        state.scale,
+        clip=config.clip_norm,
+        compiled=task.techniques.compiled,
+    )
+    windows_of = _Windows(task)
+    sums, start = None, time.perf_counter()
     while state.step < task.total:
-        start = time.perf_counter()
-        if state.step // per_epoch != epoch:
-            epoch = state.step // per_epoch
-            order = windows(len(examples), config.window, config.seed, epoch)
-        window = [examples[i] for i in order[state.step % per_epoch]]
-        batches = micro_batches(
-            task.parallel.share(window),
-            task.budget,
-            workers_of(task.techniques),
-            sort=task.techniques is None or task.techniques.sort_lengths,
-        )
-        total_loss, grads = task.parallel.sum(list(window_gradient(task, gradient, batches, state)))
+        window, batches = windows_of(state.step)
+        loss, grads = sums or window_gradient(task, gradient, batches, state.step, update.scale)
         learned, scale = task.objective.count(window), state.scale.value
         rate = learning_rate(config, state.step, task.total) * state.rate_factor
-        loss = scalar(total_loss) / scale / learned
-        norm = apply_update(task, average(grads, 1 / (scale * learned)), state, rate=rate, loss=loss)
-        finite = math.isfinite(loss) and math.isfinite(norm)
-        state.scale.update(finite=finite)
+        facts, sums = update(loss, grads, learned=learned, rate=rate), None
+        (mx.async_eval if task.techniques.late else mx.eval)(facts, update.arrays())
         state.step += 1
+        if task.techniques.late and state.step < task.total:
+            _, ahead = windows_of(state.step)
+            sums = window_gradient(task, gradient, ahead, state.step, update.scale)
+        total, norm = read(facts)
+        finite = math.isfinite(total) and math.isfinite(norm)
+        state.scale.update(finite=finite)
         yield Step(
             number=state.step,
-            epoch=epoch,
-            loss=loss,
+            epoch=(state.step - 1) // windows_of.per_epoch,
+            loss=total / learned,
             learned=learned,
             tokens=sum(map(len, window)),
             grad_norm=norm,
@@ -197,70 +174,50 @@ def train(task: Task, state: State) -> Iterator[Step]:
             seconds=time.perf_counter() - start,
             skipped=not finite,
         )
+        start = time.perf_counter()
 
 
-def _scaled_loss(task: Task) -> Any:
-    def scaled(batch: Sequence[Any], scale: float, key: mx.array) -> mx.array:
-        task.keys.set(key)
-        try:
-            return task.objective.loss_sum(task.model, batch, task.techniques) * scale
-        finally:
-            task.keys.set(None)
+class _Windows:
+    """The examples of each optimiser step, and this process's share of them in micro-batches."""
 
-    return scaled
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self.per_epoch = -(-len(task.examples) // task.config.window)
+        self._epoch, self._order = -1, list[list[int]]()
+
+    def __call__(self, step: int) -> tuple[list[Any], list[list[Any]]]:
+        """Window and micro-batches of the step after ``step`` steps."""
+        task, config = self._task, self._task.config
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = windows(len(task.examples), config.window, config.seed, epoch)
+        window = [task.examples[i] for i in self._order[place]]
+        chosen = task.techniques
+        share = task.parallel.share(window)
+        return window, micro_batches(share, task.budget, chosen.workers, sort=chosen.sort_lengths)
 
 
 def window_gradient(
-    task: Task, gradient: Any, batches: Sequence[Sequence[Tokens]], state: State
+    task: Task, gradient: Gradient, batches: Sequence[Sequence[Any]], step: int, scale: mx.array
 ) -> tuple[mx.array, Any]:
-    """Scaled loss sum and scaled gradient sum over this process's micro-batches of one window."""
+    """Scaled loss sum and scaled gradient sum of the window after ``step`` steps, over all processes."""
 
-    def part(number: int, batch: Sequence[Tokens]) -> Any:
-        key = dropout_key(task.config.seed, state.step, number * task.parallel.size + task.parallel.rank)
-        return gradient(batch, state.scale.value, key)
+    def part(number: int, batch: Sequence[Any]) -> Any:
+        key = dropout_key(task.config.seed, step, number * task.parallel.size + task.parallel.rank)
+        return gradient(batch, scale, key)
 
-    if not batches:  # a window smaller than the number of processes
-        return mx.array(0.0), tree_map(mx.zeros_like, task.model.trainable_parameters())
-    total: tuple[mx.array, Any] = summed(
-        part,
-        batches,
-        workers_of(task.techniques),
-        ahead=task.techniques is None or task.techniques.ahead,
-    )
-    return total
+    total: Any = (mx.array(0.0), tree_map(mx.zeros_like, task.model.trainable_parameters()))
+    if batches:  # else the window is smaller than the number of processes
+        total = summed(part, batches, task.techniques.workers, ahead=task.techniques.ahead)
+    loss, grads = task.parallel.sum(list(total))
+    return loss, grads
 
 
-def average(grads: Any, factor: float) -> Any:
-    """Unscale and average a summed gradient, in float32."""
-    return tree_map(lambda g: g.astype(mx.float32) * factor, grads)
-
-
-def apply_update(task: Task, grads: Any, state: State, *, rate: float, loss: float) -> float:
-    """Clip and apply an averaged gradient; do nothing if it or the loss is not finite.
-
-    Returns:
-        Norm of the gradient before clipping.
-    """
-    norm = scalar(mx.sqrt(sum((mx.square(g).sum() for g in leaves(grads)), mx.array(0.0))))
-    if not (math.isfinite(norm) and math.isfinite(loss)):
-        return norm
-    clip = task.config.clip_norm
-    if clip and norm > clip:
-        grads = tree_map(lambda g: g * (clip / norm), grads)
-    state.optimizer.learning_rate = rate
-    state.optimizer.update(task.model, grads)
-    mx.eval(task.model.trainable_parameters(), state.optimizer.state)
-    return norm
-
-
-def leaves(tree: Any) -> list[mx.array]:
-    """The arrays of a tree."""
-    return list(named_arrays(tree).values())
-
-
-def scalar(array: mx.array) -> float:
-    """Value of a scalar array; waits for it."""
-    return float(array.item())  # type: ignore[arg-type]
+def read(array: mx.array) -> list[float]:
+    """Numbers of an array; waits for it."""
+    numbers: Any = array.tolist()
+    return list(map(float, numbers))
 
 
 def dropout_key(seed: int, step: int, micro_batch: int) -> mx.array:
@@ -274,19 +231,14 @@ def mean_loss(
     examples: Sequence[Tokens],
     *,
     budget: int,
-    techniques: Techniques | None,
+    techniques: Techniques,
     parallel: Parallel,
 ) -> float:
     """Loss in nats per learned token over all examples, without dropout; shared between the processes."""
-    plain = replace(techniques, fuse_loss=False) if techniques else None  # nobody asks for its gradient
-    workers = workers_of(techniques)
+    plain = replace(techniques, fuse_loss=False)  # nobody asks for its gradient
+    workers = techniques.workers
     batches = micro_batches(parallel.share(examples), budget, workers)
     total = (
         summed(lambda _, batch: loss_sum(model, batch, plain), batches, workers) if batches else mx.array(0.0)
     )
-    return scalar(parallel.sum([total])[0]) / learned_tokens(examples)
-
-
-def workers_of(techniques: Techniques | None) -> int:
-    """Micro-batches that are computed side by side."""
-    return techniques.workers if techniques else backend.workers()
+    return read(parallel.sum([total])[0][None])[0] / learned_tokens(examples)

@@ -8,42 +8,42 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-import numpy as np
 
 from lendsafe.mlx_lora import backend
-from lendsafe.mlx_lora.step import packed
+from lendsafe.mlx_lora.step.forward import Forward, forward_of
+from lendsafe.mlx_lora.step.layout import Arrays, Extent
 from lendsafe.mlx_lora.step.pointwise import cross_entropy
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 GRADIENT_SCALE = 1024.0  # in float16, so that small probabilities do not become zero
 
 
-def loss_sum(model: nn.Module, batch: Sequence[Tokens], techniques: packed.Techniques | None) -> mx.array:
-    """Sum of the next-token losses of a micro-batch, in nats, float32: :func:`token_losses`, summed.
-
-    The count is :func:`learned_tokens`.
-    """
-    return token_losses(model, batch, techniques).sum()
-
-
-def token_losses(model: nn.Module, batch: Sequence[Tokens], techniques: packed.Techniques | None) -> mx.array:
-    """Next-token loss at every learned position of a micro-batch, in nats, float32.
+def loss_sum(model: nn.Module, batch: Sequence[Tokens], techniques: Techniques) -> mx.array:
+    """Sum of the next-token losses of a micro-batch, in nats, float32.
 
     Args:
         model: mlx-lm model, adapted or not.
         batch: Examples; a token is learned if and only if it belongs to the reply or is its end mark.
-        techniques: How to compute it; None computes it plainly, padded, through the model's own forward
-            pass, which works for every architecture.
+        techniques: How to compute it.
 
     Returns:
-        ``(M,)``, example after example.
+        A scalar. The count is :func:`learned_tokens`.
     """
-    if techniques is None:
-        return _padded_loss(model, batch)
-    layout = packed.Layout(batch, share_prefix=techniques.share_prefix)
-    hidden = packed.hidden_states(model, layout, techniques)
-    project = projected_loss_with_gradient if techniques.fuse_loss else projected_loss
-    return project(model, hidden, layout.targets_M)
+    forward = forward_of(model, techniques)
+    placed = forward.layout(batch)
+    return placed_losses(forward, placed.extent, placed.arrays, fuse=techniques.fuse_loss).sum()
+
+
+def placed_losses(forward: Forward, extent: Extent, arrays: Arrays, *, fuse: bool) -> mx.array:
+    """Next-token loss at every learned position of a micro-batch whose tokens have their places.
+
+    Returns:
+        ``(M,)``, in nats, float32, example after example; 0 in rows that were added.
+    """
+    project = projected_losses_with_gradient if fuse else projected_losses
+    losses = project(forward, forward.hidden(extent, arrays), arrays["targets"])
+    return losses * arrays["counted"] if "counted" in arrays else losses
 
 
 def learned_tokens(batch: Sequence[Tokens]) -> int:
@@ -51,34 +51,33 @@ def learned_tokens(batch: Sequence[Tokens]) -> int:
     return sum(len(one.ids) - one.reply_start for one in batch)
 
 
-def projected_loss(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
+def projected_losses(forward: Forward, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
     """Project to the vocabulary and take the loss of each row, a chunk of rows at a time."""
-    rows, losses = logit_rows(model), list[mx.array]()
-    for start in range(0, hidden_MD.shape[0], rows):
-        hidden = hidden_MD[start : start + rows]
+    losses = list[mx.array]()
+    for rows in _chunks(forward, hidden_MD):
+        hidden = hidden_MD[rows]
         if losses:  # or the chunks' logits would be there together
             hidden = mx.depends(hidden, losses[-1])
-        losses.append(cross_entropy(_logits(model, hidden), targets_M[start : start + rows]))
+        losses.append(cross_entropy(forward.logits(hidden), targets_M[rows]))
     return mx.concatenate(losses)
 
 
-def projected_loss_with_gradient(model: nn.Module, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
+def projected_losses_with_gradient(forward: Forward, hidden_MD: mx.array, targets_M: mx.array) -> mx.array:
     """The same, with the gradient to the hidden states computed at once, while a chunk's logits are there.
 
     Only one chunk of logits is ever in memory, and nothing is computed again in the backward pass. The vocabulary
     projection itself is frozen, always.
     """
-    rows = logit_rows(model)
 
     @mx.custom_function
     def projected(hidden_MD: mx.array) -> Any:
         losses, gradients = list[mx.array](), list[mx.array]()
-        for start in range(0, hidden_MD.shape[0], rows):
-            targets, hidden = targets_M[start : start + rows], hidden_MD[start : start + rows]
+        for rows in _chunks(forward, hidden_MD):
+            hidden, targets = hidden_MD[rows], targets_M[rows]
             if gradients:  # or the chunks' logits would be there together
                 hidden = mx.depends(hidden, gradients[-1])
             (part,), (gradient,) = mx.vjp(
-                lambda h, t=targets: cross_entropy(_logits(model, h), t),
+                lambda h, t=targets: cross_entropy(forward.logits(h), t),
                 [hidden],
                 [mx.full(targets.shape, GRADIENT_SCALE)],
             )
@@ -95,24 +94,7 @@ def projected_loss_with_gradient(model: nn.Module, hidden_MD: mx.array, targets_
     return losses
 
 
-def logit_rows(model: nn.Module) -> int:
-    """Rows that are projected to the vocabulary at a time."""
-    return backend.logit_rows(int(model.model.embed_tokens.weight.shape[0]), cpu=backend.name() == "cpu")
-
-
-def _logits(model: nn.Module, hidden_MD: mx.array) -> mx.array:
-    head = model.lm_head if "lm_head" in model else model.model.embed_tokens.as_linear
-    return head(hidden_MD) / model.logits_scaling
-
-
-def _padded_loss(model: nn.Module, batch: Sequence[Tokens]) -> mx.array:
-    width = max(len(one.ids) for one in batch)
-    tokens = np.zeros((len(batch), width), np.int32)
-    learned = np.zeros((len(batch), width), bool)
-    for row, one in enumerate(batch):
-        tokens[row, : len(one.ids)] = one.ids
-        learned[row, one.reply_start : len(one.ids)] = True
-    tokens_BT = mx.array(tokens)
-    logits = model(tokens_BT[:, :-1])
-    losses = cross_entropy(logits.reshape(-1, logits.shape[-1]), tokens_BT[:, 1:].flatten())
-    return losses[mx.array(np.flatnonzero(learned[:, 1:]))]
+def _chunks(forward: Forward, hidden_MD: mx.array) -> list[slice]:
+    """Rows that are projected together."""
+    step = backend.logit_rows(forward.vocabulary, cpu=backend.name() == "cpu")
+    return [slice(start, start + step) for start in range(0, hidden_MD.shape[0], step)]

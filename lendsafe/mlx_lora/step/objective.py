@@ -3,19 +3,22 @@
 Two of them. The next token: tokens' losses over tokens. And direct preference optimisation (DPO): pairs' losses
 over pairs (Rafailov et al., 2023, "Direct Preference Optimization: Your Language Model is Secretly a Reward
 Model", equation 7).
+
+Shapes: M learned positions, S sequences.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate, pairwise
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 
-from lendsafe.mlx_lora.step.loss import learned_tokens, loss_sum, token_losses
-from lendsafe.mlx_lora.step.packed import Techniques
+from lendsafe.mlx_lora.step.forward import forward_of
+from lendsafe.mlx_lora.step.layout import Arrays, Extent, filled
+from lendsafe.mlx_lora.step.loss import learned_tokens, placed_losses
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 
@@ -24,15 +27,24 @@ class Objective:
     """A loss as a sum and a count.
 
     Attributes:
-        loss_sum: Of a model, a micro-batch of examples and techniques: a scalar, float32.
+        replies: The sequences of a micro-batch of examples.
+        arrays: What else the loss asks for, of a micro-batch; shapes follow from its extent.
+        loss: Sum over a micro-batch, from the loss of each learned token, ``(M,)``, and those arrays.
         count: What the sum over a window of examples is divided by.
     """
 
-    loss_sum: Callable[[nn.Module, Sequence[Any], Techniques | None], mx.array]
+    replies: Callable[[Sequence[Any]], Sequence[Tokens]]
+    arrays: Callable[[Sequence[Any], Extent], Arrays]
+    loss: Callable[[mx.array, Arrays], mx.array]
     count: Callable[[Sequence[Any]], int]
 
 
-NEXT_TOKEN = Objective(loss_sum, learned_tokens)
+NEXT_TOKEN = Objective(
+    replies=lambda batch: batch,
+    arrays=lambda batch, extent: {},  # noqa: ARG005  # nothing else
+    loss=lambda losses_M, arrays: losses_M.sum(),  # noqa: ARG005
+    count=learned_tokens,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,26 +67,39 @@ class Pair:
 
 
 def preference(beta: float) -> Objective:
-    """DPO's objective.
+    """DPO: the sum over pairs of ``-log sigmoid(beta * (margin - reference))``, in nats; the count is the pairs'.
 
     Args:
         beta: How dear it is to leave the reference; above 0.
     """
-    return Objective(partial(preference_loss_sum, beta=beta), len)
+
+    def loss(losses_M: mx.array, arrays: Arrays) -> mx.array:
+        return mx.logaddexp(0.0, -beta * (_margins(losses_M, arrays) - arrays["references"])).sum()
+
+    return Objective(_replies, _arrays, loss, len)
 
 
-def preference_loss_sum(
-    model: nn.Module, batch: Sequence[Pair], techniques: Techniques | None, *, beta: float
-) -> mx.array:
-    """Sum over pairs of ``-log sigmoid(beta * (margin - reference))``, in nats; the count is the pairs'."""
-    references = mx.array([pair.reference for pair in batch])
-    return mx.logaddexp(0.0, -beta * (margins(model, batch, techniques) - references)).sum()
-
-
-def margins(model: nn.Module, batch: Sequence[Pair], techniques: Techniques | None) -> mx.array:
+def margins(model: nn.Module, batch: Sequence[Pair], techniques: Techniques) -> mx.array:
     """Log-probability of each chosen reply less that of the rejected one, in nats, ``(pairs,)``."""
-    replies = [reply for pair in batch for reply in (pair.chosen, pair.rejected)]
-    losses_M = token_losses(model, replies, techniques)
-    ends = accumulate((learned_tokens([reply]) for reply in replies), initial=0)
-    losses = mx.stack([losses_M[start:end].sum() for start, end in pairwise(ends)])
-    return losses[1::2] - losses[0::2]
+    forward = forward_of(model, techniques)
+    placed = forward.layout(_replies(batch))
+    losses_M = placed_losses(forward, placed.extent, placed.arrays, fuse=techniques.fuse_loss)
+    return _margins(losses_M, _arrays(batch, placed.extent))
+
+
+def _replies(batch: Sequence[Pair]) -> list[Tokens]:
+    return [reply for pair in batch for reply in (pair.chosen, pair.rejected)]
+
+
+def _arrays(batch: Sequence[Pair], extent: Extent) -> Arrays:
+    """References, and the sequence of each learned row; rows that were added have no loss and go to the first."""
+    sequences = np.repeat(np.arange(2 * len(batch)), [learned_tokens([one]) for one in _replies(batch)])
+    return {
+        "references": mx.array([pair.reference for pair in batch]),
+        "sequences": mx.array(filled(sequences, extent.learned, 0).astype(np.int32)),
+    }
+
+
+def _margins(losses_M: mx.array, arrays: Arrays) -> mx.array:
+    losses_S = mx.zeros(2 * arrays["references"].size).at[arrays["sequences"]].add(losses_M)
+    return losses_S[1::2] - losses_S[0::2]

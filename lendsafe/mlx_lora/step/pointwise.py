@@ -34,24 +34,34 @@ def exp(x: mx.array) -> mx.array:
     return p * mx.left_shift(n.astype(mx.int32) + 127, 23).view(mx.float32)
 
 
-def attention(q: mx.array, k: mx.array, v: mx.array, *, scale: float) -> mx.array:
-    """Causal attention, aligned to the lower right: the last query sees every key.
+def attention(q: mx.array, k: mx.array, v: mx.array, *, scale: float, window: int | None = None) -> mx.array:
+    """Causal attention, aligned to the lower right: the last query sees every key, or those of its window.
 
     Args:
         q: Queries ``(B, H, T, head)``.
         k: Keys ``(B, G, S, head)``; H is a multiple of G.
         v: Values ``(B, G, S, head)``.
         scale: Factor of the scores.
+        window: Keys that a query sees, itself included; None for all before it.
     """
-    if backend.name() != "cpu":
-        return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask="causal")
     batch, heads, length, size = q.shape
     groups, keys = k.shape[1], k.shape[2]
+    narrow = window is not None and keys > window  # else no mask array is needed
+    if backend.name() != "cpu":
+        mask: Any = _visible(keys, length, window) if narrow else "causal"
+        return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask)
     q = (q * scale).reshape(batch, groups, heads // groups, length, size)
     scores = q @ k[:, :, None].swapaxes(-1, -2)
-    visible = mx.arange(keys) <= mx.arange(keys - length, keys)[:, None]
+    visible = _visible(keys, length, window if narrow else None)
     probabilities: Any = _softmax(mx.where(visible, scores, mx.array(-1e30)))
     return (probabilities @ v[:, :, None]).reshape(batch, heads, length, size)
+
+
+def _visible(keys: int, queries: int, window: int | None) -> mx.array:
+    """Which of the keys each of the last ``queries`` positions sees, ``(queries, keys)``."""
+    places, own = mx.arange(keys), mx.arange(keys - queries, keys)[:, None]
+    visible = places <= own
+    return visible if window is None else visible & (places > own - window)
 
 
 @mx.custom_function
@@ -67,7 +77,7 @@ def _softmax_vjp(_: Any, cotangent: mx.array, output: mx.array) -> mx.array:
 
 
 def swiglu(gate: mx.array, up: mx.array) -> mx.array:
-    """``silu(gate) * up``."""
+    """``silu(gate) * up``, the activation kept for the backward pass."""
     if backend.name() != "cpu":
         return nn.silu(gate) * up
     sigmoid: Any = _sigmoid(gate)
@@ -85,6 +95,62 @@ def _sigmoid_vjp(_: Any, cotangent: mx.array, output: mx.array) -> mx.array:
     return cotangent * (output - output * output)
 
 
+def gated(gate: mx.array, up: mx.array, activation: str) -> mx.array:
+    """``activation(gate) * up`` that keeps nothing but its arguments for the backward pass.
+
+    Args:
+        gate: Any shape.
+        up: The same shape.
+        activation: ``silu``, or ``gelu`` in its approximation by a hyperbolic tangent.
+    """
+    result: Any = (_gated_gelu if activation == "gelu" else _gated_silu)(gate, up)
+    product: mx.array = result
+    return product
+
+
+@mx.custom_function
+def _gated_silu(gate: mx.array, up: mx.array) -> mx.array:
+    return gate * sigmoid(gate) * up
+
+
+@_gated_silu.vjp
+def _gated_silu_vjp(primals: Any, cotangent: mx.array, output: Any) -> Any:
+    gate, up = primals
+    s = sigmoid(gate)
+    silu = gate * s
+    return cotangent * up * (s + silu - silu * s), cotangent * silu
+
+
+# gelu(x) = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) = x sigmoid(u(x)) (Hendrycks and Gimpel, 2016).
+_GELU_LINEAR, _GELU_CUBIC = 1.5957691216057308, 1.5957691216057308 * 0.044715
+
+
+@mx.custom_function
+def _gated_gelu(gate: mx.array, up: mx.array) -> mx.array:
+    x = gate.astype(mx.float32)  # its cube leaves float16 at 40
+    return (x * sigmoid(x * (_GELU_LINEAR + _GELU_CUBIC * x * x))).astype(up.dtype) * up
+
+
+@_gated_gelu.vjp
+def _gated_gelu_vjp(primals: Any, cotangent: mx.array, output: Any) -> Any:
+    gate, up = primals
+    x = gate.astype(mx.float32)
+    square = x * x
+    s = sigmoid(x * (_GELU_LINEAR + _GELU_CUBIC * square))
+    slope = s + x * s * (1.0 - s) * (_GELU_LINEAR + 3 * _GELU_CUBIC * square)
+    return cotangent * up * slope.astype(up.dtype), cotangent * (x * s).astype(up.dtype)
+
+
+def row_sums(x: mx.array) -> mx.array:
+    """Sums over the last axis, kept as an axis of one; added up in float32, which Metal does not by itself."""
+    return x.astype(mx.float32).sum(axis=-1, keepdims=True).astype(x.dtype)
+
+
+def sigmoid(x: mx.array) -> mx.array:
+    """Logistic function, fast on every back end. No gradient on the CPU."""
+    return 1.0 / (1.0 + exp(-x)) if backend.name() == "cpu" else mx.sigmoid(x)
+
+
 @mx.custom_function
 def gated_swiglu(gate_SI: mx.array, up_SI: mx.array, weights_S1: mx.array) -> mx.array:
     """``silu(gate) * up * weight`` that keeps nothing but its arguments for the backward pass.
@@ -97,11 +163,11 @@ def gated_swiglu(gate_SI: mx.array, up_SI: mx.array, weights_S1: mx.array) -> mx
 @gated_swiglu.vjp
 def _gated_swiglu_vjp(primals: Any, cotangent_SI: mx.array, output: Any) -> Any:
     gate, up, weights = primals
-    sigmoid = 1.0 / (1.0 + exp(-gate)) if backend.name() == "cpu" else mx.sigmoid(gate)
-    silu = gate * sigmoid
-    toward_weights = (cotangent_SI * silu * up).sum(axis=-1, keepdims=True)
+    s = sigmoid(gate)
+    silu = gate * s
+    toward_weights = row_sums(cotangent_SI * silu * up)
     weighted = cotangent_SI * weights
-    return weighted * up * (sigmoid + silu - silu * sigmoid), weighted * silu, toward_weights
+    return weighted * up * (s + silu - silu * s), weighted * silu, toward_weights
 
 
 def cross_entropy(logits_MV: mx.array, targets_M: mx.array) -> mx.array:

@@ -7,9 +7,11 @@ lazy, and a step never reads back from the device. With blocks of one row this i
 Shapes: N rows, K experts per row, P = N * K pairs, S slots, E experts.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
 from lendsafe.mlx_lora.step.layers import Blocks
 from lendsafe.mlx_lora.step.rows import pairs_to_slots
@@ -40,17 +42,18 @@ class Route:
             self.blocks = Blocks(flat_P[order_P], 1)
         else:
             blocks = (pairs + min(experts, pairs) * (block - 1)) // block
-            counts_E = (flat_P[:, None] == mx.arange(experts)).sum(axis=0).astype(mx.int32)
+            counts_E = (flat_P[:, None] == _numbers(experts)).sum(axis=0).astype(mx.int32)
             sizes_E = (counts_E + block - 1) // block * block
-            begins_E, firsts_E = mx.cumsum(sizes_E) - sizes_E, mx.cumsum(counts_E) - counts_E
-            slots_P = begins_E[flat_P] + inverse_P - firsts_E[flat_P]
             ends_E = mx.cumsum(sizes_E)
-            starts = mx.arange(blocks) * block
-            owners = mx.minimum((starts[:, None] >= ends_E).sum(axis=1), experts - 1).astype(mx.int32)
+            begins_E, firsts_E = ends_E - sizes_E, mx.cumsum(counts_E) - counts_E
+            shifts_E = begins_E - firsts_E  # from an expert's place among the sorted pairs to its slots
+            slots_P = inverse_P + shifts_E[flat_P]
+            starts = _numbers(blocks, block)
+            owners = mx.minimum((starts[:, None] >= ends_E).sum(axis=1), experts - 1).astype(mx.uint32)
             owners_S = mx.repeat(owners, block)
-            within_S = mx.arange(blocks * block) - begins_E[owners_S]
-            self._used_S = within_S < counts_E[owners_S]
-            pairs_S = order_P[mx.where(self._used_S, firsts_E[owners_S] + within_S, 0)]
+            slots_S = _numbers(blocks * block)
+            self._used_S = slots_S < (begins_E + counts_E)[owners_S]
+            pairs_S = order_P[mx.where(self._used_S, slots_S - shifts_E[owners_S], 0)]
             self.blocks = Blocks(owners, block)
         self.rows_S = pairs_S // copies
         self.slots_NK = slots_P.reshape(rows, copies)
@@ -63,3 +66,9 @@ class Route:
             gates_S = mx.where(self._used_S, gates_S, mx.zeros_like(gates_S))
         column: mx.array = gates_S[:, None]
         return column
+
+
+@lru_cache(maxsize=64)
+def _numbers(count: int, step: int = 1) -> mx.array:
+    """0, ``step``, ...: a constant, not an operation of every layer."""
+    return mx.array(np.arange(0, count * step, step, dtype=np.int32))

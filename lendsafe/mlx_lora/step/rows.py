@@ -13,87 +13,97 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from lendsafe.mlx_lora.step.kernels import sum_of_rows
+
 NOWHERE = -1
+Index = dict[str, mx.array]  # "take", and "present" where some rows are zero
+Map = dict[str, Index]  # "to" and "back"
 
 
-class RowMap:
-    """A partial one-to-one map of rows: row ``m`` of the result is row ``index[m]`` of the input.
+def both_ways(index: np.ndarray, rows: int) -> Map:
+    """A partial one-to-one map of rows and its transpose.
 
-    Where ``index[m]`` is ``NOWHERE`` the result is zero. Each input row is used at most once.
+    Row ``m`` of the result is row ``index[m]`` of the input; where ``index[m]`` is ``NOWHERE`` it is some row, that
+    nobody may read, and gets no gradient. Each input row is used at most once.
 
     Args:
         index: ``(M,)`` integers in ``[0, rows)`` or ``NOWHERE``.
         rows: Number of input rows, N.
     """
-
-    def __init__(self, index: np.ndarray, rows: int) -> None:
-        inverse = np.full(rows, NOWHERE, dtype=np.int32)
-        used = index != NOWHERE
-        inverse[index[used]] = np.flatnonzero(used)
-        self._forward = _gather(index)
-        self._backward = _gather(inverse)
-
-        @mx.custom_function
-        def move(x: mx.array) -> mx.array:
-            return self._forward(x)
-
-        @move.vjp
-        def move_vjp(primal: Any, cotangent: mx.array, output: Any) -> mx.array:
-            return self._backward(cotangent)
-
-        self._move = move
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """Map ``(N, ...)`` to ``(M, ...)``."""
-        return self._move(x)  # type: ignore[return-value]  # its stub says object
+    inverse = np.full(rows, NOWHERE, dtype=np.int32)
+    used = index != NOWHERE
+    inverse[index[used]] = np.flatnonzero(used)
+    return {"to": _index(index), "back": _index(inverse)}
 
 
-def _gather(index: np.ndarray) -> Any:
-    """A function that gathers rows, with zeros where the index is ``NOWHERE``."""
+def reversed_map(way: Map) -> Map:
+    """The transpose of a map."""
+    return {"to": way["back"], "back": way["to"]}
+
+
+def move(x: mx.array, way: Map) -> mx.array:
+    """Map ``(N, ...)`` to ``(M, ...)``; the backward pass is the transposed map, with zeros where nothing goes."""
+
+    @mx.custom_function
+    def moved(x: mx.array) -> mx.array:
+        return x[way["to"]["take"]]
+
+    @moved.vjp
+    def moved_vjp(primal: Any, cotangent: mx.array, output: Any) -> mx.array:
+        return _gather(cotangent, way["back"])
+
+    return moved(x)  # type: ignore[return-value]  # its stub says object
+
+
+def _index(index: np.ndarray) -> Index:
     nowhere = index == NOWHERE
-    take = mx.array(np.where(nowhere, 0, index).astype(np.int32))
-    present = mx.array(~nowhere) if nowhere.any() else None
-
-    def gather(x: mx.array) -> mx.array:
-        y = x[take]
-        if present is None:
-            return y
-        return mx.where(present.reshape(-1, *[1] * (x.ndim - 1)), y, mx.zeros_like(y))
-
-    return gather
+    found = {"take": mx.array(np.where(nowhere, 0, index).astype(np.int32))}
+    return found | ({"present": mx.array(~nowhere)} if nowhere.any() else {})
 
 
-@mx.custom_function
-def copy_to_slots(x_ND: mx.array, rows_S: mx.array, slots_NK: mx.array) -> mx.array:
+def _gather(x: mx.array, index: Index) -> mx.array:
+    y = x[index["take"]]
+    if "present" not in index:
+        return y
+    return mx.where(index["present"].reshape(-1, *[1] * (x.ndim - 1)), y, mx.zeros_like(y))
+
+
+def copy_to_slots(x_ND: mx.array, rows_S: mx.array, slots_NK: mx.array, *, kernel: bool = False) -> mx.array:
     """Copy each row to its K slots: ``(N, D)`` to ``(S, D)``.
 
     Args:
         x_ND: Rows.
         rows_S: Row that goes to each slot; any, where a slot stays unused.
         slots_NK: The K slots of each row.
+        kernel: Whether the backward pass adds up in a kernel.
     """
-    return x_ND[rows_S]
+
+    @mx.custom_function
+    def copy(x_ND: mx.array) -> mx.array:
+        return x_ND[rows_S]
+
+    @copy.vjp
+    def copy_vjp(primal: Any, cotangent_SD: mx.array, output: Any) -> mx.array:
+        return sum_of_rows(cotangent_SD, slots_NK, kernel=kernel)
+
+    return copy(x_ND)  # type: ignore[return-value]  # its stub says object
 
 
-@copy_to_slots.vjp
-def _copy_to_slots_vjp(primals: Any, cotangent_SD: mx.array, output: Any) -> Any:
-    _, rows_S, slots_NK = primals
-    return cotangent_SD[slots_NK].sum(axis=1), mx.zeros_like(rows_S), mx.zeros_like(slots_NK)
-
-
-@mx.custom_function
-def sum_slots(y_SD: mx.array, rows_S: mx.array, slots_NK: mx.array) -> mx.array:
-    """Add up each row's K slots: ``(S, D)`` to ``(N, D)``. The transpose of the above.
+def sum_slots(y_SD: mx.array, rows_S: mx.array, slots_NK: mx.array, *, kernel: bool = False) -> mx.array:
+    """Add up each row's K slots, in float32: ``(S, D)`` to ``(N, D)``. The transpose of the above.
 
     The gradient of an unused slot is that of some row: whoever fills such slots has to weigh them with zero.
     """
-    return y_SD[slots_NK].sum(axis=1)
 
+    @mx.custom_function
+    def add(y_SD: mx.array) -> mx.array:
+        return sum_of_rows(y_SD, slots_NK, kernel=kernel)
 
-@sum_slots.vjp
-def _sum_slots_vjp(primals: Any, cotangent_ND: mx.array, output: Any) -> Any:
-    _, rows_S, slots_NK = primals
-    return cotangent_ND[rows_S], mx.zeros_like(rows_S), mx.zeros_like(slots_NK)
+    @add.vjp
+    def add_vjp(primal: Any, cotangent_ND: mx.array, output: Any) -> mx.array:
+        return cotangent_ND[rows_S]
+
+    return add(y_SD)  # type: ignore[return-value]  # its stub says object
 
 
 @mx.custom_function

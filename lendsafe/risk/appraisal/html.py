@@ -114,6 +114,11 @@ def drift_cells(one: metrics.Drift) -> list[str]:
     ]
 
 
+def reason_cells(one: tuple[str, float, float]) -> list[str]:
+    """A first reason with its share at development and now as a row."""
+    return [one[0], percent(one[1]), percent(one[2])]
+
+
 _FILTERS: Mapping[str, Any] = {
     "shown": shown,
     "percent": percent,
@@ -124,6 +129,7 @@ _FILTERS: Mapping[str, Any] = {
     "override_cells": override_cells,
     "profile_cells": profile_cells,
     "drift_cells": drift_cells,
+    "reason_cells": reason_cells,
 }
 
 

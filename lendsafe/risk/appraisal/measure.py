@@ -49,7 +49,9 @@ FEWEST_OUTCOMES = 10  # of each kind, below which ranking quality is not reporte
 CURVE_POINTS = 200
 MOST_DECLINES = 1_000  # whose reasons are recomputed for stability, and the counterfactual
 MOST_INTERVENTIONS = 400
-REFITS = 10
+REFITS = 10  # on few rows; on many, reasons hold better and a refit costs more
+FEWEST_REFITS = 3
+MOST_REFITTED = 300_000  # rows of all refits together
 SCORE_BARS = 24
 WHOLE = 0.9  # share of the training rows in a file from which it can stand for them
 PACKAGES = ("xgboost", "scikit-learn", "numpy", "pandas", "scipy")
@@ -312,6 +314,7 @@ def _reasons(engine: RiskEngine, part: _Measured) -> Reasons | None:
         for_review=int((agreement < engine.config.review_below).sum()),
         redraw=fidelity.stability(engine, values, fidelity.redraws(engine.background)),
         refit=_refits(engine, part, values),
+        refits=_refit_count(part),
         other_baseline=other,
         other=_other_baseline(engine, part, values, other),
         toward_approval=float(np.mean(finite < 0)) if len(finite) else None,
@@ -325,7 +328,12 @@ def _refits(engine: RiskEngine, part: _Measured, values: Floats) -> fidelity.Sta
     if part.train is None:
         return None
     past = (part.train.values, part.train.outcome, part.train.blocked)
-    return fidelity.refits(engine, values, past, REFITS)
+    return fidelity.refits(engine, values, past, _refit_count(part))
+
+
+def _refit_count(part: _Measured) -> int:
+    rows = 0 if part.train is None else len(part.train.outcome)
+    return int(np.clip(MOST_REFITTED // max(rows, 1), FEWEST_REFITS, REFITS))
 
 
 def _other_baseline(

@@ -20,6 +20,7 @@ from lendsafe.risk.model.classifier import calibrate
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Z = 1.959964  # of a 95 % interval
+FEWEST_EXPECTED = 5  # rows of a bin, for chi-square to hold
 
 
 class Interval(NamedTuple):
@@ -264,7 +265,7 @@ def rate(hits: NDArray[np.bool_]) -> Rate | None:
     return Rate(share, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
-def psi(expected: Bins, actual: Any, least: float = 0.0) -> Drift:
+def psi(expected: Bins, actual: Any, least: float = 0.0, level: float = 0.05) -> Drift:
     """Population stability index with a threshold that knows the sample sizes.
 
     Without any drift, PSI times ``1 / (1/N + 1/M)`` follows a chi-square distribution with
@@ -275,22 +276,44 @@ def psi(expected: Bins, actual: Any, least: float = 0.0) -> Drift:
         expected: The ``N`` values at development.
         actual: Values now, ``(M,)``, NaN where not known.
         least: Smallest index that matters, however many rows prove it.
+        level: Share of files without any drift that exceed the threshold.
     """
     pair = np.array([expected.counts, expected.count(actual)], dtype=np.float64)
-    return drift(expected.name, pair[:, pair.any(axis=0)], least)
+    return drift(expected.name, pair, least, level)
 
 
-def drift(name: str, pair: Floats, least: float = 0.0) -> Drift:
-    """:func:`psi` of two rows of counts, ``(2, bins)``: at development, and now."""
+def drift(name: str, pair: Floats, least: float = 0.0, level: float = 0.05) -> Drift:
+    """:func:`psi` of two rows of counts, ``(2, bins)``: at development, and now.
+
+    Neighbouring bins of which fewer than five rows are expected in either count as one, or the
+    distribution of the index would not be the one that the threshold takes.
+    """
+    pair = _pooled(pair)
     bins = pair.shape[1]
     shares = (pair + 0.5) / (pair + 0.5).sum(axis=1, keepdims=True)  # half a row in each bin: none is empty
     value = float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
     noise = float(np.sum(1 / np.maximum(pair.sum(axis=1), 1)))
-    threshold = float(chi2.ppf(0.95, bins - 1)) * noise if bins > 1 else 0.0
+    threshold = float(chi2.ppf(1 - level, bins - 1)) * noise if bins > 1 else 0.0
     limit = max(threshold, least)
     return Drift(
         name=name, psi=value, threshold=threshold, limit=limit, bins=bins, drifted=bins > 1 and value > limit
     )
+
+
+def _pooled(pair: Floats) -> Floats:
+    """Columns joined with their neighbours until at least five rows are expected in each, in both rows."""
+    total = pair.sum(axis=1)
+    expected = pair.sum(axis=0) * total.min() / max(total.sum(), 1)
+    columns: list[Floats] = []
+    held, sure = np.zeros(2), 0.0
+    for column, rows in zip(pair.T, expected, strict=True):
+        held, sure = held + column, sure + float(rows)
+        if sure >= FEWEST_EXPECTED:
+            columns.append(held)
+            held, sure = np.zeros(2), 0.0
+    if columns:
+        columns[-1] = columns[-1] + held
+    return np.stack(columns or [held], axis=1)
 
 
 def _ones(outcome: Integers, weights: Floats | None) -> Floats:

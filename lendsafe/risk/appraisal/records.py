@@ -161,6 +161,7 @@ class Reasons:
         for_review: Applications on which they agree too little.
         redraw: Stability if the background is redrawn.
         refit: Stability if the model is refitted on nine tenths of its rows; None without them.
+        refits: How often it was refitted.
         other_baseline: Name of the other of the two baselines of comment 9(b)(2)-5.
         other: Stability against it; None without the training rows.
         toward_approval: Share whose score moves toward approval with the reasons at the background's values.
@@ -177,6 +178,7 @@ class Reasons:
     for_review: int
     redraw: fidelity.Stability
     refit: fidelity.Stability | None
+    refits: int
     other_baseline: str
     other: fidelity.Stability | None
     toward_approval: float | None

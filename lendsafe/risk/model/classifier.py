@@ -23,6 +23,7 @@ from lendsafe.risk.model.trees import MAX_DEPTH, Ensemble, unknown_to_riskier
 
 Floats = NDArray[np.float64]
 DEFAULTS = RiskConfig()
+MOST_FOR_DEPTH = 20_000  # rows that the depth is chosen on
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,30 +223,41 @@ class RiskModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         As good is: its lowest out-of-fold log loss is within one standard error of the lowest of all
         (Breiman et al. 1984). A depth that chance decides is another one on the next draw of rows, and
-        with it other reasons.
+        with it other reasons. Of many rows a draw decides on the depth, and all on the number of trees.
         """
-        outcome = data.outcome
-        fold = splits.folds(owner, outcome, self.folds, self.random_state)
-        parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(self.folds)]
-        parts = [pair for pair in parts if len(np.unique(outcome[pair[0]])) == 2 and len(pair[1])]
-        if not parts:  # too few rows to hold any out
+        few, many = np.arange(len(owner)), len(owner) > MOST_FOR_DEPTH
+        if many:
+            few = np.random.default_rng(self.random_state).choice(len(owner), MOST_FOR_DEPTH, replace=False)
+        found = [self._history(data.take(few), owner[few], depth) for depth in range(1, self.max_depth + 1)]
+        if any(one is None for one in found):  # too few rows to hold any out
             return self.max_depth, min(self.max_trees, self.patience)
-        found = []
-        for depth in range(1, self.max_depth + 1):
-            history = xgboost.cv(
-                self._parameters(depth),
-                data.matrix(),
-                self.max_trees,
-                folds=parts,
-                metrics="logloss",
-                early_stopping_rounds=self.patience,
-                as_pandas=False,
-            )
-            at = int(np.argmin(history["test-logloss-mean"]))
-            error = history["test-logloss-std"][at] / math.sqrt(len(parts))
-            found.append((history["test-logloss-mean"][at], error, depth, at + 1))
-        lowest, error = min(found)[:2]
-        return next((depth, trees) for loss, _, depth, trees in found if loss <= lowest + error)
+        tried = [one for one in found if one is not None]
+        lowest, error = min(tried)[:2]
+        depth, trees = next((depth, trees) for loss, _, depth, trees in tried if loss <= lowest + error)
+        whole = self._history(data, owner, depth) if many else None
+        return (depth, whole[3]) if whole else (depth, trees)
+
+    def _history(
+        self, data: "_Rows", owner: NDArray[Any], depth: int
+    ) -> tuple[float, float, int, int] | None:
+        """Lowest out-of-fold log loss, its standard error, the depth, and the trees that reach it."""
+        fold = splits.folds(owner, data.outcome, self.folds, self.random_state)
+        parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(self.folds)]
+        parts = [pair for pair in parts if len(np.unique(data.outcome[pair[0]])) == 2 and len(pair[1])]
+        if not parts:
+            return None
+        history = xgboost.cv(
+            self._parameters(depth),
+            data.matrix(),
+            self.max_trees,
+            folds=parts,
+            metrics="logloss",
+            early_stopping_rounds=self.patience,
+            as_pandas=False,
+        )
+        at = int(np.argmin(history["test-logloss-mean"]))
+        error = history["test-logloss-std"][at] / math.sqrt(len(parts))
+        return history["test-logloss-mean"][at], error, depth, at + 1
 
     def _out_of_fold(self, data: "_Rows", owner: NDArray[Any]) -> Floats:
         fold = splits.folds(owner, data.outcome, self.folds, self.random_state + 1)

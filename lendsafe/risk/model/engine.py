@@ -5,8 +5,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from lendsafe.risk.model.outcomes import Scored, assessments, in_doubt, table
 from lendsafe.risk.model.scale import points
 from lendsafe.risk.model.shapley import Attribution
 from lendsafe.risk.model.unknown import filled
+
+if TYPE_CHECKING:
+    from lendsafe.risk.model.explanation import Explained
 
 Floats = NDArray[np.float64]
 OFFER_ROUNDING = 500.0
@@ -63,6 +67,24 @@ class RiskEngine(Fitted):
     @classmethod
     def _of(cls, fitted: Fitted) -> Self:
         return cls(**{f.name: getattr(fitted, f.name) for f in dataclasses.fields(Fitted)})
+
+    def __repr__(self) -> str:
+        return (
+            f"RiskEngine({self.identity}: {len(self.ensemble.trees)} trees of depth {self.training.depth} on "
+            f"{len(self.features.features)} features, approves up to a default probability of {self.cutoff:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a small table."""
+        facts = {
+            "Identity": self.identity,
+            "Trees": f"{len(self.ensemble.trees)} of depth {self.training.depth}",
+            "Features": ", ".join(f.name for f in self.features.features),
+            "Trained on": f"{self.training.rows:,} applications, {self.training.defaults:,} defaults",
+            "Approves up to": f"{self.cutoff:.3f} default probability",
+        }
+        rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in facts.items())
+        return f"<table><caption>Risk model</caption>{rows}</table>"
 
     def save(self, folder: Path | str) -> None:
         """Write ``model.ubj`` and ``model.json``."""
@@ -159,6 +181,12 @@ class RiskEngine(Fitted):
     def decide(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Decisions and reasons of any kind of table, one row per application, in its order."""
         return table(self.score(frame), self.cutoff, self.config)
+
+    def explain(self, frame: pd.DataFrame) -> "list[Explained]":
+        """Decision, reasons and what is behind them, of each application of a frame."""
+        from lendsafe.risk.model.explanation import explain
+
+        return explain(self, frame)
 
     def assess(self, applicant: Applicant, key_factors: Sequence[str] = ()) -> Assessment:
         """Assess one applicant.
@@ -304,3 +332,14 @@ def _chosen(contributions: Floats, config: RiskConfig) -> NDArray[np.bool_]:
     used = np.arange(order.shape[1]) < counts[:, None]
     np.put_along_axis(found, order, used, axis=1)
     return found
+
+
+def fit_risk(frame: pd.DataFrame, config: RiskConfig | None = None, **more: Any) -> RiskEngine:
+    """Fit a model on past applications; arguments as :meth:`RiskEngine.fit`."""
+    return RiskEngine.fit(frame, config, **more)
+
+
+def score(frame: pd.DataFrame, risk: RiskEngine | Path | str) -> pd.DataFrame:
+    """Decisions and reasons of a frame by a model or by the folder of one."""
+    engine = risk if isinstance(risk, RiskEngine) else RiskEngine.load(risk)
+    return engine.decide(frame)

@@ -6,12 +6,10 @@ import random
 
 import numpy as np
 import pytest
-from risk_cases import german, german_engine, people, small_engine, with_policy
+from risk_cases import german, german_engine, people, small_engine
 
 from lendsafe.errors import DiskError, RefusedError
-from lendsafe.product import load
-from lendsafe.risk.decision import Policy
-from lendsafe.risk.features import feature_set
+from lendsafe.risk.decision import KnockOut, Policy
 from lendsafe.risk.model import store, trees, ubjson
 from lendsafe.risk.model.engine import RiskEngine
 from lendsafe.risk.model.unknown import filled
@@ -30,10 +28,11 @@ def test_a_loaded_model_assesses_the_same(folder):
 
 
 def test_a_table_model_with_rules_of_its_own_comes_back(tmp_path):
-    rule = {"field": "duration_in_month", "above": 60, "reason": "duration"}
-    product = with_policy(load("german"), required=["credit_amount"], knockouts=[rule])
-    policy = Policy(feature_set(product, frozenset(german().features.names)))
-    before = dataclasses.replace(german_engine(), features=policy.features, policy=policy)
+    policy = Policy(
+        required=("credit_amount",),
+        knockouts=(KnockOut(field="duration_in_month", above=60, reason="duration"),),
+    )
+    before = dataclasses.replace(german_engine(), policy=policy)
     before.save(tmp_path / "risk")
     after = RiskEngine.load(tmp_path / "risk")
     assert after.policy == policy
@@ -53,10 +52,23 @@ def test_xgboost_reads_the_file_and_predicts_the_same(folder):
     booster.load_model(folder / "model.ubj")
     engine = small_engine()
     values = engine.features.encode(people().frame).to_numpy()
-    values = filled(values, engine.features, engine.config)
-    margins = booster.inplace_predict(values, predict_type="margin", missing=np.nan)
+    rows = filled(values, engine.features, engine.config)
+    margins = booster.inplace_predict(rows, predict_type="margin", missing=np.nan)
     expected = engine.calibration.slope * margins + engine.calibration.intercept
     assert engine.log_odds(values) == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_xgboost_that_computes_something_else_is_refused(folder, monkeypatch):
+    """XGBoost 3.0 read a base score in brackets as 0.5 and declined 3,175 instead of 1,779, silently."""
+    import xgboost
+
+    true = xgboost.Booster.inplace_predict
+    monkeypatch.setattr(xgboost.Booster, "inplace_predict", lambda *a, **k: true(*a, **k) + 0.01)
+    with pytest.raises(RefusedError, match="differ by 0.01 from what the trees say. Install xgboost 3.1"):
+        RiskEngine.load(folder)
+    monkeypatch.setattr(xgboost.Booster, "inplace_predict", lambda *a, **k: true(*a, **k) * np.nan)
+    with pytest.raises(RefusedError, match="Install xgboost"):
+        RiskEngine.load(folder)
 
 
 def test_no_pickle_is_written_or_read(folder):
@@ -100,22 +112,22 @@ def rewritten(folder, change):
     [
         lambda t: t.update(cutoff=True),
         lambda t: t.update(cutoff=1.5),
-        lambda t: t.update(product="pickle"),
-        lambda t: t.update(product=7),
-        lambda t: t.update(product="{}"),
+        lambda t: t.update(kind="pickle"),
         lambda t: t["calibration"].update(slope=-1.0),
         lambda t: t["background"].pop() and t.update(background=[[]]),
         lambda t: t["background"][0].__setitem__(0, "x"),
-        lambda t: t.update(product=t["product"].replace('"reason":"debt_to_income"', '"reason":"unknown"')),
-        lambda t: t.update(product=t["product"].replace('"reason":"debt_to_income"', '"reason":""')),
-        lambda t: t["features"].__setitem__(0, "zip_code"),
-        lambda t: t.update(features=[]),
-        lambda t: t.update(features=7),
+        lambda t: t["features"][0].update(reason="unknown"),
+        lambda t: t["features"][0].update(reason=""),
         lambda t: t["features"].pop(),
-        lambda t: t.update(product=t["product"].replace('"field":"bankruptcies"', '"field":"zip_code"')),
+        lambda t: t["policy"]["knockouts"][0].update(field="zip_code"),
         lambda t: t["config"].update(max_reasons=9),
         lambda t: t["config"].update(nonsense=1),
+        lambda t: t.update(statements=7),
         lambda t: t.update(training=[1]),
+        lambda t: t["training"].update(rows=-1),
+        lambda t: t["training"].update(seen="\n"),
+        lambda t: t["training"]["scores"].update(edges=[3.0, 1.0]),
+        lambda t: t["training"]["scores"]["counts"].pop(),
         lambda t: t.update(manifest=None),
     ],
 )

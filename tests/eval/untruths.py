@@ -1,4 +1,4 @@
-"""The untruths of ``strangers2.toml``, each in its part of an otherwise true narrative."""
+"""The untruths of ``strangers2.toml`` and after, each in its part of an otherwise true narrative."""
 
 import tomllib
 from dataclasses import dataclass
