@@ -62,7 +62,8 @@ class Formula:
         with np.errstate(all="ignore"):
             found = np.asarray(_value(_parse(self.text), columns), dtype=np.float64)
         found = np.where(np.isfinite(found), found, np.nan)
-        return np.broadcast_to(found, np.shape(next(iter(columns.values())))).copy() if columns else found
+        shape = np.shape(next(iter(columns.values()))) if columns else ()
+        return found if found.shape == shape else np.broadcast_to(found, shape).copy()
 
     def of(self, values: Mapping[str, Any]) -> float | None:
         """The value for one applicant; None if it is not known."""
@@ -183,10 +184,10 @@ def _value(node: ast.expr, columns: Mapping[str, Floats]) -> Any:  # noqa: C901 
 
 def _compared(node: ast.Compare, columns: Mapping[str, Floats]) -> Any:
     sides = [_value(one, columns) for one in (node.left, *node.comparators)]
-    found: Any = 1.0
+    found: Any = None
     for op, left, right in zip(node.ops, sides, sides[1:], strict=False):
         known = np.where(np.isnan(left) | np.isnan(right), np.nan, _COMPARE[type(op)](left, right))
-        found = np.minimum(found, known)
+        found = known if found is None else np.minimum(found, known)
     return found
 
 

@@ -22,7 +22,11 @@ from lendsafe.risk.features import FeatureSet, feature_set
 
 FORMAT = 2
 MOST_BYTES = 10_000_000  # of an account; no import writes so much
-ACCOUNT = ("set_aside", "unmapped", "absent")  # of the raw file; an import no longer has these columns
+ACCOUNT = {
+    "set_aside": dict,
+    "unmapped": list,
+    "absent": list,
+}  # of the raw file; an import lacks such columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +120,8 @@ def _import(path: Path, digest: str) -> dict[str, Any]:
         return {}
     if not isinstance(written := found.get("applications_sha256"), str):
         return {}
-    return {key: found[key] for key in ACCOUNT if key in found} | {"edited_since_import": written != digest}
+    kept = {key: found[key] for key, kind in ACCOUNT.items() if isinstance(found.get(key), kind)}
+    return kept | {"edited_since_import": written != digest}
 
 
 def with_decision_as_outcome(data: Dataset) -> Dataset:

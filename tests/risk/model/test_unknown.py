@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from risk_cases import german, german_engine, people, small_engine
 
+from lendsafe.product import product_from
 from lendsafe.risk.appraisal import unknowns
 from lendsafe.risk.config import RiskConfig
-from lendsafe.risk.features import Feature, FeatureSet
+from lendsafe.risk.features import feature_set
 from lendsafe.risk.model import trees
 from lendsafe.risk.model.classifier import RiskModel
 from lendsafe.risk.model.engine import RiskEngine
@@ -61,14 +62,15 @@ def test_texts_without_order_are_no_safer_when_unknown():
     home, other = rng.integers(0, 4, 4_000), rng.normal(size=4_000)
     outcome = (rng.random(4_000) < 1 / (1 + np.exp(1.5 - 1.5 * (home == 2) - other))).astype(int)
     frame = pd.DataFrame({"home": np.array(list("abcd"))[home], "other": other, "defaulted": outcome})
-    features = FeatureSet(
-        kind="table",
-        features=(
-            Feature(name="home", reason="r", levels=tuple("abcd"), ordered=False),
-            Feature(name="other", reason="s", risk="+"),
-        ),
-        statements={"r": "R", "s": "S"},
-    )
+    table = {
+        "name": "made-up",
+        "fields": {
+            "home": {"kind": "category", "levels": list("abcd"), "reason": "r", "when_missing": "r"},
+            "other": {"kind": "number", "reason": "s", "risk": "+"},
+        },
+        "reasons": {"r": {"statement": "R"}, "s": {"statement": "S"}},
+    }
+    features = feature_set(product_from(table, "made-up"))
     engine = RiskEngine.fit(frame, RiskConfig(max_depth=1), features)
     row = frame.iloc[[0]].assign(other=0.0)
     risk = {
@@ -86,7 +88,7 @@ def test_no_credit_file_is_a_fact_of_its_own():
     values = engine.features.encode(people(1_000).frame).to_numpy()
     seen = filled(values, engine.features, engine.config)
     without = values[:, names.index("no_credit_file")] > 0
-    bureau = np.array([f.bureau for f in engine.features.columns])
+    bureau = np.array([f.report and not f.no_file for f in engine.features.columns])
     assert without.any()
     assert np.isnan(seen[without][:, bureau]).all()
     assert not np.isnan(seen[~without]).any()
