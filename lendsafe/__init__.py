@@ -12,7 +12,7 @@ Names are imported when they are used: ``import lendsafe`` itself loads nothing 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from lendsafe.errors import LendSafeError

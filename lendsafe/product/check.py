@@ -109,9 +109,29 @@ def _doubts(product: Product, text: str) -> Iterator[Flaw]:
         yield from _doubts_of_reason(product, code, reason, text)
     if not product.request.amount:
         yield _at(text, ("request",), "names no amount; a letter then speaks of credit")
+    yield from _doubts_of_score(product, text)
     for told in product.overrides:
         what = f"'{told.field}' is looked at although it is protected or close to it"
         yield _at(text, ("overrides",), f"{what}: {told.name}, {told.date}: {told.reason}")
+
+
+def _doubts_of_score(product: Product, text: str) -> Iterator[Flaw]:
+    """What a letter that discloses the score needs (15 USC 1681g(f)(1)(C) and (D)) and nothing in the file gives."""
+    if not product.score.field:
+        return
+    where = ("score",)
+    if not product.score.created and not product.with_role("date.score_created"):
+        yield _at(
+            text,
+            where,
+            "is not dated, so letters that disclose it are refused; set 'created' or give a date its role",
+        )
+    if not product.score.no_factors and not product.with_role("key_factors"):
+        yield _at(
+            text,
+            where,
+            "has no key factors, so letters that disclose it are refused; give a column the role 'key_factors'",
+        )
 
 
 def _doubts_of_field(product: Product, one: Field, text: str) -> Iterator[Flaw]:

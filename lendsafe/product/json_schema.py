@@ -66,7 +66,10 @@ def schema() -> dict[str, Any]:
         "additionalProperties": False,
         "required": ["name", "fields", "reasons"],
         "properties": {
-            "name": {"type": "string"},
+            "name": {
+                "type": "string",
+                "description": "Name of the product, for messages, lineage and cards.",
+            },
             "extends": {
                 "enum": list(PACKAGED),
                 "description": "Packaged product that this file is laid over.",

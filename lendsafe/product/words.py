@@ -166,7 +166,7 @@ def fact_sentence(one: Field) -> str:
 
 def _bare(label: str) -> str:
     plain = re.sub(r"^(?:your|the) ", "", label)
-    return f"an {plain}" if plain[:1] in "aeiou" else f"a {plain}"
+    return f"an {plain}" if re.match(r"[aeio]|u(?!s[ae]|ni)", plain) else f"a {plain}"  # a used share, a unit
 
 
 def _shown(one: Field) -> bool:

@@ -97,11 +97,11 @@ def read(
     beside = _places(path)[2]
     apart = protected or (beside if beside.exists() else None)
     order = table.frame[IDENTIFIER].astype(str).tolist()
-    own = table.protected if table.protected.shape[1] > 1 else None
+    own = table.protected.drop(columns=IDENTIFIER)
     return Dataset(
         frame=table.frame,
         features=features or feature_set(product, table.present),
-        protected=_protected(apart, order) if apart else own,
+        protected=_protected(apart, order) if apart else (None if own.empty else own),
         lineage=table.lineage | _import(path, table.lineage["sha256"]),
         rejects=table.rejects,
     )

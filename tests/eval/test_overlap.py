@@ -2,7 +2,6 @@
 
 import random
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest

@@ -4,11 +4,13 @@ import json
 
 import pandas as pd
 import pytest
+from credit_union import past, write
 from risk_cases import german, people
 from shared_data import shared_data
 
 from lendsafe.errors import DataError, ExistsError
 from lendsafe.product import consumer, load
+from lendsafe.product.new import draft
 from lendsafe.risk import dataset
 
 FILES = [
@@ -109,3 +111,10 @@ def test_lineage_is_json(tmp_path):
     )
     table = json.loads((tmp_path / "applications.json").read_text())
     assert table["lineage"]["set_aside"]["reject"].startswith("leak")
+
+
+def test_the_identifier_beside_the_protected_columns_is_no_group(tmp_path):
+    path = write(tmp_path / "past.csv", past(200))
+    (tmp_path / "own.toml").write_text(draft(path))
+    found = dataset.read(path, load(tmp_path / "own.toml"))
+    assert list(found.protected) == ["sex", "post_code", "age"]

@@ -15,7 +15,6 @@ G10    No personal data.
 G11    60 to 180 words of plain sentences: no markup, links or braces.
 G12    Flesch-Kincaid grade of 9 at most.
 G13    No trace of an instruction; no free text of the applicant; no disguised characters.
-G14    No words that the model was not taught, where it is known what it was taught.
 =====  ==============================================================================
 
 G7, the mandated blocks of a notice, belongs to the notice.
