@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from lendsafe.eval.metrics import mean
 
 from bench import models
 from bench.harness import Result, Series, save, table
 from bench.trainers import MLXLM, PEFT, Ours, Setting, Trainer
 from lendsafe.corpus.synth import SynthConfig, synthesize
+from lendsafe.eval.scoring.metrics import mean
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.exchange.targets import add_adapters

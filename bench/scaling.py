@@ -64,7 +64,7 @@ def run(
 def _start(_: int) -> float:
     """Processor seconds of a fresh process that imports all that training needs and loads granite-tiny."""
     code = (
-        "import time; from lendsafe.pipeline import training; from lendsafe.mlx_lora import loading;"
+        "import time; from lendsafe.pipeline import training; from lendsafe.mlx_lora.exchange import loading;"
         "loading.load('granite-tiny'); print(time.process_time())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lendsafe import parts, slots
 from lendsafe.corpus import approved, grammar
-from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.eval.scoring import metrics, overlap
@@ -21,7 +20,9 @@ from lendsafe.eval.scoring.scores import Score, Subject, estimates, score
 from lendsafe.eval.truth.checks import check
 from lendsafe.eval.truth.language import Language
 from lendsafe.eval.truth.stated import stated
+from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.runs import record
+from lendsafe.pipeline.inputs import read_rows
 from lendsafe.pipeline.narrate import Narrator, Request, explain
 from lendsafe.pipeline.settings import EvalConfig as EvalConfig
 from lendsafe.records import Assessment, Explanation, Message, Style
@@ -116,15 +117,16 @@ class Evaluation:
 
 
 def split(data: Path, run: Path | None, *, allow_train_rows: bool) -> tuple[list[Example], list[Example]]:
-    """Training and held-out rows of a data set, none of the held-out ones known to a run.
+    """Training and held-out rows of a data set, split as a run splits it; it was trained on none of the latter.
 
     Raises:
         DataError: If no row is held out, or some were trained on and that is not allowed.
     """
-    settings = record.read_settings(run)[0] if run else None
-    train, rows = corpus.train_and_valid(data, seed=settings.seed if settings else 42)
+    train, rows, _ = read_rows(data, record.read_settings(run)[0] if run else TrainConfig())
     if not rows:
-        raise DataError(f"{data}: no held-out rows. An empty set has no score.")
+        raise DataError(
+            f'{data}: no held-out rows. An empty set has no score; mark rows with "split": "valid".'
+        )
     trained = record.trained_rows(run) if run else frozenset()
     seen = [row.id for row in rows if record.row_hash(row.messages) in trained]
     if seen and not allow_train_rows:

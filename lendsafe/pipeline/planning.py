@@ -1,17 +1,18 @@
 """Will a run fit, how long will it take: on this machine or on a Mac that is not at hand."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
-from lendsafe.corpus import load as corpus
 from lendsafe.errors import ConfigError, DataError
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.planning import footprint, plan
-from lendsafe.mlx_lora.tokens import Tokens, encode
+from lendsafe.mlx_lora.tokens import Tokens, dated, encode_all, replies
+from lendsafe.pipeline.inputs import read_rows, read_template
 from lendsafe.records import Message
 
 SAMPLE = 64  # examples that stand for the lengths of all
@@ -118,7 +119,7 @@ def forecast(
 
 
 def settled(
-    model: str, config: TrainConfig, conversations: Sequence[Sequence[Message]]
+    model: str, config: TrainConfig, conversations: Sequence[Sequence[Message]], template: str | None = None
 ) -> tuple[TrainConfig, backend.Limits | None]:
     """Settings of a run on this machine, with token budget and recomputation decided, and its limits of memory.
 
@@ -129,6 +130,7 @@ def settled(
         model: Model name.
         config: Settings; what they fix is not changed.
         conversations: Training examples.
+        template: Chat template in place of the model's own.
 
     Returns:
         Settings, and limits; none where nothing can be predicted.
@@ -136,20 +138,16 @@ def settled(
     Raises:
         TooLargeError: If it does not fit, with the settings that would.
     """
-    path = loading.resolve(model)
+    path = loading.resolve(model, config.revision)
     shape = loading.read_config(path)
     if not plan.knows(shape):
         return config, None
-    tokenizer = loading.load_tokenizer_of(path)
     ordered = sorted(conversations, key=lambda one: -sum(len(message.content) for message in one))
     some = [*ordered[: 2 * config.window], *ordered[2 * config.window :: max(len(ordered) // SAMPLE, 1)]]
-    encoded = list[Tokens]()
-    for one in some:
-        with suppress(DataError):
-            encoded.append(encode(tokenizer, one, config.max_length))
-    if not encoded:
+    usable = [one for one in encoded(path, config, some, template) if isinstance(one, Tokens)]
+    if not usable:
         return config, None
-    lengths = plan.of_examples(encoded)
+    lengths = plan.of_examples(usable)
     found = plan.check_fits(shape, config, lengths, plan.this_machine(measure=False))
     chosen = found.config
     return replace(config, token_budget=chosen.token_budget, recompute=chosen.recompute), found.limits
@@ -173,9 +171,32 @@ def _lengths(model: str, config: TrainConfig, data: Path | None) -> tuple[plan.L
         length, learned = config.max_length, max(int(config.max_length * ASSUMED_LEARNED), 1)
         lengths = plan.Lengths(tokens=(length,) * ASSUMED_EXAMPLES, learned=(learned,) * ASSUMED_EXAMPLES)
         return lengths, f"{ASSUMED_EXAMPLES:,} examples of {length} tokens, {learned} learned, nothing shared"
-    rows, _ = corpus.train_and_valid(data, seed=config.seed)
-    tokenizer = loading.load_tokenizer_of(loading.resolve(model))
-    return plan.of_examples([encode(tokenizer, row.messages, config.max_length) for row in rows]), ""
+    rows, _, _ = read_rows(data, config)
+    found = list[Tokens]()
+    path = loading.resolve(model, config.revision)
+    for one in encoded(path, config, [row.messages for row in rows], read_template(config)):
+        if isinstance(one, DataError):
+            raise one
+        found.append(one)
+    if not found:
+        raise DataError(
+            f"{data}: no example is within --max-length {config.max_length}; nothing to train on."
+        )
+    return plan.of_examples(found), ""
+
+
+def encoded(
+    path: Path, config: TrainConfig, conversations: Sequence[Sequence[Message]], template: str | None
+) -> Iterator[Tokens | DataError]:
+    """The examples that a run makes of conversations; what cannot be used comes as the error that says why."""
+    tokenizer: Any = loading.load_tokenizer_of(path)
+    if template is not None:
+        tokenizer.chat_template = dated(template, date.today().isoformat())
+    learned = (part for one in conversations for part in replies(one, every=config.turns == "all"))
+    control = config.control_tokens == "replies"
+    for one in encode_all(tokenizer, learned, config.max_length, control=control):
+        if isinstance(one, DataError) or not (one.cut and config.overlong == "drop"):
+            yield one
 
 
 def text(found: Forecast) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lendsafe.corpus import load as corpus
 from lendsafe.errors import DataError
 from lendsafe.eval.truth.examine import examine
 from lendsafe.mlx_lora import backend
@@ -12,6 +11,7 @@ from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.runs import preference
 from lendsafe.mlx_lora.runs import run as runs
 from lendsafe.pipeline import planning
+from lendsafe.pipeline.inputs import read_rows, read_template
 from lendsafe.pipeline.narrate import LANGUAGE, form, read_language
 from lendsafe.pipeline.training import dataset_of
 from lendsafe.records import Style
@@ -43,7 +43,8 @@ def prefer(
     Raises:
         DataError: If a training row has no assessment to check replies against.
     """
-    train_rows, valid_rows = corpus.train_and_valid(data, seed=config.seed)
+    template = read_template(config, start)
+    train_rows, valid_rows, notes = read_rows(data, config)
     without = [row.id for row in train_rows if row.assessment is None]
     if without:
         raise DataError(
@@ -57,12 +58,12 @@ def prefer(
         """Whether the reply could be sent as it is."""
         return examine(reply, *known[number], approved).sent
 
-    dataset = dataset_of(train_rows, valid_rows, data)
+    dataset = replace(dataset_of(train_rows, valid_rows, data), notes=notes)
     if approved is not None:  # nothing is accepted that says more
         dataset = replace(dataset, beside={LANGUAGE: approved.lines()}, language=approved.digest)
     lesson = preference.Lesson(start=start, data=dataset, accept=accept, forms=[form(*one) for one in known])
-    fitted, limits = planning.settled(model, config, dataset.train)
+    fitted, limits = planning.settled(model, config, dataset.train, template)
     config = replace(config, token_budget=fitted.token_budget, recompute=fitted.recompute)
     with backend.limited(limits):
-        base = loading.load(model, precision=config.precision, quantize=config.quantize)
+        base = loading.load(model, precision=config.precision, quantize=config.quantize, template=template)
         return preference.prefer(base, lesson, config, out, resume=resume, force=force, quiet=quiet)

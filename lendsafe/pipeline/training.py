@@ -6,17 +6,16 @@ from pathlib import Path
 
 from lendsafe import parts
 from lendsafe.corpus import approved
-from lendsafe.corpus import load as corpus
 from lendsafe.corpus.load import Example
-from lendsafe.errors import ConfigError, DataError
+from lendsafe.errors import DataError
 from lendsafe.eval.truth.examine import examine
 from lendsafe.eval.truth.language import Language
 from lendsafe.mlx_lora import backend
 from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.mlx_lora.exchange import loading
-from lendsafe.mlx_lora.exchange.adapter import TEMPLATE
 from lendsafe.mlx_lora.runs import run as runs
 from lendsafe.pipeline import planning
+from lendsafe.pipeline.inputs import read_rows, read_template
 from lendsafe.pipeline.narrate import LANGUAGE
 from lendsafe.records import Style
 
@@ -45,19 +44,13 @@ def train(
         quiet: Show no progress.
     """
     template = read_template(config, out if resume else None)
-    train_rows, valid_rows, notes = corpus.training_data(
-        data,
-        seed=config.seed,
-        fraction=config.valid_share,
-        most_valid=config.max_valid,
-        dedupe=config.dedupe,
-    )
+    train_rows, valid_rows, notes = read_rows(data, config)
     if len(train_rows) < config.batch_size:
         raise DataError(f"{data}: {len(train_rows)} training examples; --batch-size is {config.batch_size}.")
     dataset = replace(dataset_of(train_rows, valid_rows, data), notes=notes)
     if (language := approved_language(train_rows)) is not None:
         dataset = replace(dataset, beside={LANGUAGE: language.lines()}, language=language.digest)
-    config, limits = planning.settled(model, config, [row.messages for row in train_rows])
+    config, limits = planning.settled(model, config, [row.messages for row in train_rows], template)
     with backend.limited(limits):
         base = loading.load(
             model,
@@ -116,18 +109,3 @@ def dataset_of(train_rows: Sequence[Example], valid_rows: Sequence[Example], dat
         valid_names=[row.id for row in valid_rows],
         source=str(data.resolve()),
     )
-
-
-def read_template(config: TrainConfig, run: Path | None = None) -> str | None:
-    """The chat template that the settings name; a run to resume keeps its own.
-
-    Raises:
-        ConfigError: If the file cannot be read.
-    """
-    if config.chat_template is None or (run and (run / TEMPLATE).is_file()):
-        return None
-    path = Path(config.chat_template).expanduser()
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"--chat-template {path}: {getattr(problem, 'strerror', problem)}.") from problem

@@ -16,6 +16,9 @@ from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.exchange.loading import named_arrays
 from lendsafe.mlx_lora.exchange.targets import add_adapters, count_parameters
 from lendsafe.mlx_lora.planning import footprint, plan
+from lendsafe.mlx_lora.runs.examples import tokenize
+from lendsafe.pipeline import planning
+from lendsafe.records import Message
 
 GIB = 1024**3
 SHAPE = footprint.shape_of("granite-3.1-3b")
@@ -190,6 +193,21 @@ def test_the_peak_of_real_steps_is_within_15_percent_and_not_more_than_10_under(
 
     for shape, config, window in configurations(count):
         assert -0.10 <= compare(shape, config, window).error <= 0.15
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"turns": "all"}, {"max_length": 200}, {"max_length": 200, "overlong": "drop"}], ids=str
+)
+@pytest.mark.parametrize("own", [False, True], ids=["the model's template", "another template"])
+def test_the_planner_counts_the_tokens_that_the_run_trains_on(given, own):
+    base = loading.load("granite-tiny")
+    template = f"{'What follows is a loan. ' * 9}{base.template}" if own else None
+    turns = [Message("user", "How is my debt?"), Message("assistant", "It is high.")]
+    talks = [turns * count for count in (1, 2, 20)]
+    config = TrainConfig(**given)
+    counted = planning.encoded(base.path, config, talks, template)
+    trained_on = tokenize(base.speak(template=template), talks, config)
+    assert [len(one) for one in counted] == [len(one) for one in trained_on]
 
 
 def run(*arguments):

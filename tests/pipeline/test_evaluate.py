@@ -21,8 +21,10 @@ from lendsafe.corpus.grammar import narrative_parts
 from lendsafe.corpus.load import Example
 from lendsafe.errors import ConfigError, DataError, ExistsError, LendSafeError, OfflineError
 from lendsafe.eval.scoring import overlap
+from lendsafe.mlx_lora.config import TrainConfig
 from lendsafe.pipeline import compare, evaluate, predictions, report
 from lendsafe.pipeline.evaluate import Source, evaluate_sources
+from lendsafe.pipeline.inputs import read_rows
 from lendsafe.pipeline.narrate import Narrator, Request, explain, narrator
 from lendsafe.pipeline.settings import EvalConfig, GenerateConfig
 from lendsafe.product import consumer
@@ -284,15 +286,37 @@ def test_rows_that_were_trained_on_are_refused(tmp_path, monkeypatch):
     seen = frozenset({evaluate.record.row_hash(examples[2].messages)})
     monkeypatch.setattr(evaluate.record, "trained_rows", lambda run: seen)
     monkeypatch.setattr(
-        evaluate.record, "read_settings", lambda run: (GenerateConfigWithSeed(), "granite-tiny", str(data))
+        evaluate.record, "read_settings", lambda run: (TrainConfig(), "granite-tiny", str(data))
     )
     with pytest.raises(DataError, match="1 of 8 rows were trained on"):
         evaluate.held_out(data, tmp_path, limit=None, allow_train_rows=False)
     assert len(evaluate.held_out(data, tmp_path, limit=3, allow_train_rows=True)) == 3
 
 
-class GenerateConfigWithSeed:
-    seed = 42
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"seed": 3},
+        {"valid_share": 0.5},
+        {"valid_share": 0.5, "max_valid": 2},
+        {"valid_share": 0.3, "dedupe": True},
+    ],
+    ids=str,
+)
+def test_what_a_run_was_trained_on_is_never_held_out(tmp_path, monkeypatch, settings):
+    tables = [synth.table_of(row) for row in data_rows()[:12]]
+    repeated = [tables[4] | {"id": "again"}] if "dedupe" in settings else []
+    unsplit = [{key: value for key, value in one.items() if key != "split"} for one in [*tables, *repeated]]
+    data = tmp_path / "all.jsonl"
+    data.write_text("".join(json.dumps(one) + "\n" for one in unsplit), "utf-8")
+    config = TrainConfig(**settings)
+    trained, valid, _ = read_rows(data, config)
+    hashes = frozenset(evaluate.record.row_hash(one.messages) for one in trained)
+    monkeypatch.setattr(evaluate.record, "trained_rows", lambda run: hashes)
+    monkeypatch.setattr(evaluate.record, "read_settings", lambda run: (config, "granite-tiny", str(data)))
+    train, rows = evaluate.split(data, tmp_path, allow_train_rows=False)
+    assert [one.id for one in train] == [one.id for one in trained]
+    assert [one.id for one in rows] == [one.id for one in valid]
 
 
 @pytest.mark.parametrize(

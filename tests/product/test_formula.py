@@ -54,7 +54,7 @@ def test_values(text, values, wanted):
     ],
 )  # fmt: skip
 def test_nothing_but_arithmetic_gets_through(text):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"\w"):  # says what is wrong
         formula(text)
 
 
@@ -68,7 +68,7 @@ def test_nothing_but_arithmetic_gets_through(text):
 )  # fmt: skip
 def test_units(text, unit):
     if unit is None:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"\w"):  # says what is wrong
             dimension(formula(text), KINDS)
     else:
         assert dimension(formula(text), KINDS) == unit
