@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lendsafe.reasons import catalogue
 from untruths import subjects
 
 from lendsafe.eval.truth import words as module
 from lendsafe.eval.truth.lexicon import table
 from lendsafe.eval.truth.words import Denial, words, words_of
-from lendsafe.reasons import catalogue
 from lendsafe.slots import FORMATS
 
 

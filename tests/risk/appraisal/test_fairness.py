@@ -7,12 +7,12 @@ from fairlearn import metrics as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from lendsafe.risk.ingest import read_file
 from shared_data import shared_data
 
 from lendsafe.errors import DataError
 from lendsafe.risk import schema
 from lendsafe.risk.appraisal import fairness
-from lendsafe.risk.ingest import read_file
 
 
 @pytest.fixture(scope="module")
