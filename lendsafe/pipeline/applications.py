@@ -151,13 +151,10 @@ def application_from(table: Mapping[str, Any], product: Product | None = None) -
     wrong: list[str] = []
     names = _personal(chosen)
     for key, value in table.items():
-        if key == "contact" and isinstance(value, Mapping):
-            person |= {names.get(f"contact.{inner}", f"contact.{inner}"): one for inner, one in value.items()}
-            hints = (
-                did_you_mean(f"contact.{inner}", list(names))
-                for inner in value
-                if f"contact.{inner}" not in names
-            )
+        if key == "contact" and (value is None or isinstance(value, Mapping)):
+            said = _parts(key, value or {})
+            person |= {names.get(name, name): one for name, one in said.items()}
+            hints = (did_you_mean(name, list(names)) for name in said if name not in names)
             wrong += [f"the contact has a part that is none.{hint}" for hint in hints]
         elif key in names.values() or key in names:
             person[names.get(key, key)] = value
@@ -205,6 +202,17 @@ def _application(
     if wrong:
         return None
     return Application(applicant=applicant, contact=contact, key_factors=factors, source=dict(source), **days)
+
+
+def _parts(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of an object's parts, by dotted names."""
+    found: dict[str, Any] = {}
+    for inner, one in value.items():
+        if isinstance(one, Mapping):
+            found |= _parts(f"{name}.{inner}", one)
+        elif one is not None:
+            found[f"{name}.{inner}"] = one
+    return found
 
 
 def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | None:

@@ -23,8 +23,9 @@ from lendsafe.pipeline.letters import Explainer, compose, keep, lacking
 from lendsafe.pipeline.narrate import Request
 from lendsafe.pipeline.narrate import explain as narratives
 from lendsafe.product import consumer
+from lendsafe.product.model import KnockOut
 from lendsafe.records import Style
-from lendsafe.risk.decision import KnockOut
+from lendsafe.risk.decision import Policy
 
 DAY = date(2026, 11, 24)
 REPORT_FIELDS = [
@@ -45,8 +46,10 @@ def looking():
     """With a policy that looks at the bureau's score."""
     plain = engine()
     rule = KnockOut(field="credit_score", above=849, reason="credit_history")
-    policy = replace(plain.policy, knockouts=(*plain.policy.knockouts, rule))
-    return Explainer(replace(plain, policy=policy), lender=demo_config())
+    product = plain.features.product
+    rules = replace(product.policy, knockouts=(*product.policy.knockouts, rule))
+    features = replace(plain.features, product=replace(product, policy=rules))
+    return Explainer(replace(plain, features=features, policy=Policy(features)), lender=demo_config())
 
 
 def outcome(explainer, table, day=DAY):
@@ -91,10 +94,10 @@ def test_an_income_that_a_third_party_could_not_verify_brings_the_right_to_ask_a
         ("delinquency", {}, ""),
         ("delinquency", {"delinquencies_24m": None}, "delinquencies_24m = not known"),
         ("delinquency", {"delinquencies_24m": 0}, "delinquencies_24m = 0"),
-        ("unverified_income", {}, "income_verified = 1"),
+        ("unverified_income", {}, "income_verified = yes"),
         ("unverified_income", {"income_verified": False}, ""),
         ("unverified_income", {"income_verified": None}, "income_verified = not known"),
-        ("no_credit_file", {}, "no_credit_file = 0"),
+        ("no_credit_file", {}, "no_credit_file = no"),
         ("no_credit_file", dict.fromkeys(REPORT_FIELDS), ""),
         ("credit_history", {"oldest_account_months": None}, ""),
         ("income_for_amount", {"annual_income": None}, "amount_to_income = not known"),
@@ -263,7 +266,7 @@ def test_one_call_is_for_one_application(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps([declined(1), declined(2)]))
     with pytest.raises(DataError, match="2 applications; expected one"):
-        lendsafe.explain(path, risk=tmp_path)
+        lendsafe.explain(path, risk=risk_folder(tmp_path))
 
 
 def test_an_adapter_that_is_none_is_named(tmp_path):
@@ -368,7 +371,7 @@ def test_an_electronic_letter_is_written_as_a_message_with_its_consent_on_record
         ({"consent": None}, "B18"),
         ({"consent": CONSENT | {"withdrawn": "2026-11-01"}}, "B18"),
         ({"consent": "yes"}, "contact.consent"),
-        ({"consent": {"given": "soon"}}, "contact.consent"),
+        ({"consent": {"given": "soon"}}, "consent.given"),
         ({"email": "nobody"}, "mailbox"),
     ],
 )
