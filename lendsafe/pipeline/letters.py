@@ -117,7 +117,8 @@ class Explainer:
 
     Raises:
         ConfigError: If the letters are to disclose the risk model's own score and it was not trained to
-            give that score's key factors.
+            give that score's key factors, or a bureau's score that neither model nor policy uses. A specimen,
+            which goes to nobody, may come of any.
     """
 
     engine: RiskEngine
@@ -131,6 +132,12 @@ class Explainer:
             raise ConfigError(
                 "The lender's score_disclosed is 'proprietary', and the risk model gives no key factors of its own "
                 "score. Train it with --score-disclosed proprietary."
+            )
+        lender = self.lender
+        if lender and lender.score_disclosed == "bureau" and not (self.engine.uses_score or lender.specimen):
+            raise ConfigError(
+                f"The lender's score_disclosed is 'bureau', and model and policy do not use "
+                f"'{self.product.score.field or 'a score'}': a letter cannot say that it was used. Set none."
             )
 
     @classmethod

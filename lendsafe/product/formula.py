@@ -48,10 +48,12 @@ class Formula:
     Attributes:
         text: As it was written.
         names: Fields that it reads, in order of first use.
+        by_value: Those whose value it reads, and not only whether there is one.
     """
 
     text: str
     names: tuple[str, ...]
+    by_value: tuple[str, ...]
 
     def __call__(self, columns: Mapping[str, Floats]) -> Floats:
         """Values of the expression, ``float64``, NaN where not known; a condition is 1, 0 or NaN.
@@ -79,13 +81,17 @@ def formula(text: str) -> Formula:
         ValueError: Saying what is not allowed in it.
     """
     tree = _parse(text)
-    names = list(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
-    called = {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    return Formula(text, tuple(name for name in names if name not in called))
+    calls = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    functions = {id(node.func) for node in calls}
+    asked = {id(one) for node in calls if ast.unparse(node.func) == "unknown" for one in node.args}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions]
+    return Formula(
+        text,
+        tuple(dict.fromkeys(node.id for node in found)),
+        tuple(dict.fromkeys(node.id for node in found if id(node) not in asked)),
+    )
 
 
 def dimension(one: Formula, kinds: Mapping[str, str]) -> str:

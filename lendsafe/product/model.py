@@ -323,12 +323,18 @@ class Product:
         """Fields of a role, in the file's order."""
         return tuple(one for one in self.fields.values() if one.role == role)
 
-    def inputs(self, name: str) -> frozenset[str]:
-        """Fields that are read, of which a field's value is made; itself if it is read."""
+    def inputs(self, name: str, *, by_value: bool = False) -> frozenset[str]:
+        """Fields that are read, of which a field's value is made; itself if it is read.
+
+        Args:
+            name: The field.
+            by_value: Leave out those of which only is asked whether they are known.
+        """
         formula = self.fields[name].formula
         if formula is None:
             return frozenset({name})
-        return frozenset(one for inner in formula.names for one in self.inputs(inner))
+        names = formula.by_value if by_value else formula.names
+        return frozenset(one for inner in names for one in self.inputs(inner, by_value=by_value))
 
     def origins(self, code: str) -> frozenset[Origin]:
         """Who the facts of a reason come from."""

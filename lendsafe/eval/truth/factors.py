@@ -80,6 +80,11 @@ def check_reasons(case: Case) -> list[Finding]:
         Finding("G3", "Names a factor that is in no catalogue.", one.start, one.end, held)
         for one in unknown_factors(case.plain, approved=approved)
     ]
+    found += [
+        Finding("G3", f"Gives as a reason what is not known: {_named(code)}.", one.start, one.end, fact)
+        for code, one in adverse.items()
+        if (fact := words().denied(code, "adverse", assessment)).endswith("not known")
+    ]
     adverse_wanted, favourable_wanted = _wanted(assessment, case.style)
     for wanted, given in ((adverse_wanted, adverse), (favourable_wanted, favourable)):
         found += [

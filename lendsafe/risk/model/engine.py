@@ -252,18 +252,21 @@ class RiskEngine(Fitted):
     @cached_property
     def fields_used(self) -> frozenset[str]:
         """Fields that can change a decision: inputs of features that a tree splits on, and of rules."""
+        return self._read(by_value=False)
+
+    def _read(self, *, by_value: bool) -> frozenset[str]:
         product = self.features.product
         split = {int(f) for tree in self.ensemble.trees for f in tree.feature[~tree.leaves]}
         names = {
             self.features.columns[i].stands_for or self.features.columns[i].name.split("=")[0] for i in split
         }
         names |= {rule.field for rule in self.policy.knockouts}
-        return frozenset(one for name in names for one in product.inputs(name))
+        return frozenset(one for name in names for one in product.inputs(name, by_value=by_value))
 
-    @property
+    @cached_property
     def uses_score(self) -> bool:
-        """Whether the credit score that is obtained can change a decision."""
-        return self.features.product.score.field in self.fields_used
+        """Whether the value of the credit score that is obtained can change a decision."""
+        return self.features.product.score.field in self._read(by_value=True)
 
     def blocked(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Applications that a rule declines or that are incomplete, ``(n,)``."""
