@@ -4,13 +4,11 @@ import json
 
 import pandas as pd
 import pytest
-from credit_union import past, write
 from risk_cases import german, people
 from shared_data import shared_data
 
 from lendsafe.errors import DataError, ExistsError
 from lendsafe.product import consumer, load
-from lendsafe.product.new import draft
 from lendsafe.risk import dataset
 from lendsafe.risk.model.training import data_hash
 
@@ -113,10 +111,3 @@ def test_a_file_read_either_way_is_the_same_data_to_a_model(tmp_path):
     assert data_hash(other.assign(loan_amount=other["loan_amount"] + 1), consumer()) != data_hash(
         other, consumer()
     )
-
-
-def test_the_identifier_beside_the_protected_columns_is_no_group(tmp_path):
-    path = write(tmp_path / "past.csv", past(200))
-    (tmp_path / "own.toml").write_text(draft(path))
-    found = dataset.read(path, load(tmp_path / "own.toml"))
-    assert list(found.protected) == ["sex", "post_code", "age"]
