@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 from contextlib import chdir
+from datetime import date, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -45,10 +46,10 @@ SLOW = (
 
 def walk(folder: Path, *, short: bool) -> dict[str, Ran]:
     """Run the page's commands in a folder, and do by hand what it says is done by hand; what each said."""
+    applied = [date.today() - timedelta(days=1 + number) for number in range(12)]
+    asked = [row | {"AppDate": f"{day:%m/%d/%Y}"} for row, day in zip(new(12), applied, strict=True)]
     write(folder / "loans.csv", past(1_500))
-    write(
-        folder / "new.csv", [row | {"AppDate": f"11/{i % 14 + 2:02d}/2026"} for i, row in enumerate(new(12))]
-    )
+    write(folder / "new.csv", asked)
     said = {}
     for line in COMMANDS:
         command, _, into = line.removeprefix("lendsafe ").partition(" > ")

@@ -138,3 +138,7 @@ def test_what_is_missing_is_asked_for_in_its_words(engine, applicants, folder):
     (told,) = Explainer(engine).assess(read_file(path, engine.features.product).applications)
     assert told.decision == "incomplete"
     assert template.needed(told) == ["How many garages you rent"]
+
+
+def test_the_identifier_beside_the_protected_columns_is_no_group(product_file, raw):
+    assert list(dataset.read(raw, load(product_file)).protected) == ["sex", "post_code", "age"]
