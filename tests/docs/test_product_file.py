@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lendsafe.product.model import Field, KnockOut, Policy, Request, Score
-from lendsafe.product.read import REASON_KEYS, SECTIONS
+from lendsafe.product.reader import REASON_KEYS, SECTIONS
 from lendsafe.product.reference import page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "product-file.md"

@@ -7,7 +7,6 @@ from fairlearn import metrics as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from lendsafe.risk.ingest import read_file
 from shared_data import shared_data
 
 from lendsafe.errors import DataError
