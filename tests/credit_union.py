@@ -1,4 +1,4 @@
-"""A small credit union's files: columns, status words and reasons of its own, drawn so that the outcome depends on them."""
+"""A small credit union's files: columns, status words and reasons of its own, on which the outcome depends."""
 
 import csv
 import random
@@ -31,7 +31,8 @@ def rows(n: int, seed: int = 3, *, past: bool = True) -> list[dict[str, str]]:
         made.append(
             {
                 "LoanNo": f"{'L' if past else 'N'}{seed}{number:05d}",
-                "AppDate": f"{draw.randrange(1, 13):02d}/{draw.randrange(1, 29):02d}/{draw.choice((2024, 2025)) if past else 2026}",
+                "AppDate": f"{draw.randrange(1, 13):02d}/{draw.randrange(1, 29):02d}/"
+                f"{draw.choice((2024, 2025)) if past else 2026}",
                 "Score": "" if draw.random() < 0.03 else str(score),
                 "Yearly Pay": f"${pay:,}",
                 "DebtPerMonth": f"{debt:.2f}",
