@@ -31,12 +31,14 @@ from lendsafe.mlx_lora.exchange.loading import load_tokenizer_of, resolve
 from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.notice import demo_config, render_html, render_pdf, render_text, validate
 from lendsafe.notice.characters import visible
-from lendsafe.pipeline.applications import FREE_TEXT, application_from
+from lendsafe.pipeline.applications import application_from
 from lendsafe.pipeline.batch import Delivery, run
 from lendsafe.pipeline.letters import Explainer
+from lendsafe.product import consumer
 from lendsafe.records import Message, Style
 
 FAST, SOAK = 400, 5_000
+FREE_TEXT = tuple(name for one in consumer().aside for name in one.columns if name != "email")
 DAY = date.fromisoformat(NOTICE_DAY)
 
 
