@@ -84,7 +84,7 @@ def near_the_cutoff(number: int = 1, **changes: Any) -> dict[str, Any]:
         "credit_score": 660,
         "delinquencies_24m": 0,
         "collections": 0,
-        "inquiries_6m": 1,
+        "inquiries_6m": 3,
         "oldest_account_months": 90,
         "accounts_opened_24m": 1,
         "revolving_utilization": 50.0,

@@ -31,12 +31,14 @@ from lendsafe.mlx_lora.exchange.loading import load_tokenizer_of, resolve
 from lendsafe.mlx_lora.tokens import prompt_ids
 from lendsafe.notice import demo_config, render_html, render_pdf, render_text, validate
 from lendsafe.notice.characters import visible
-from lendsafe.pipeline.applications import FREE_TEXT, application_from
+from lendsafe.pipeline.applications import Read, application_from
 from lendsafe.pipeline.batch import Delivery, run
 from lendsafe.pipeline.letters import Explainer
+from lendsafe.product import consumer
 from lendsafe.records import Message, Style
 
 FAST, SOAK = 400, 5_000
+FREE_TEXT = tuple(name for one in consumer().aside for name in one.columns if name != "email")
 DAY = date.fromisoformat(NOTICE_DAY)
 
 
@@ -159,7 +161,12 @@ def only_below(tmp_path, count, medium):
     inside = tmp_path / "inside"
     applications = [application_from(hostile(n, one)) for n, one in enumerate(texts) if visible(one)]
     delivery = Delivery(folder=inside / "letters", medium=medium, record=inside / "record", notice_date=DAY)
-    run(Explainer(engine(), lender=demo_config()), applications, inside / "out.jsonl", delivery)
+    run(
+        Explainer(engine(), lender=demo_config()),
+        Read(applications=tuple(applications)),
+        inside / "out.jsonl",
+        delivery,
+    )
     assert [one.name for one in tmp_path.iterdir()] == ["inside"]
     assert {one.name for one in inside.iterdir()} == {"out.jsonl", "letters", "record"}
     assert {one.stem for one in (inside / "letters").iterdir()} == {one.id for one in applications}

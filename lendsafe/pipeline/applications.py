@@ -154,8 +154,7 @@ def application_from(table: Mapping[str, Any], product: Product | None = None) -
         if key == "contact" and (value is None or isinstance(value, Mapping)):
             said = _parts(key, value or {})
             person |= {names.get(name, name): one for name, one in said.items()}
-            hints = (did_you_mean(name, list(names)) for name in said if name not in names)
-            wrong += [f"the contact has a part that is none.{hint}" for hint in hints]
+            wrong += [_no_part(name, names) for name in said if name not in names]
         elif key in names.values() or key in names:
             person[names.get(key, key)] = value
         elif key != IDENTIFIER and not chosen.set_aside(key) and key not in ("defaulted", "decision"):
@@ -213,6 +212,12 @@ def _parts(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
         elif one is not None:
             found[f"{name}.{inner}"] = one
     return found
+
+
+def _no_part(name: str, names: Mapping[str, str]) -> str:
+    if inner := sorted(one.removeprefix(f"{name}.") for one in names if one.startswith(f"{name}.")):
+        return f"'{name}' cannot be used; expected an object with {', '.join(inner)}"
+    return f"the contact has a part that is none.{did_you_mean(name, list(names))}"
 
 
 def _contact(by_role: Mapping[str, list[Any]], wrong: list[str]) -> Contact | None:

@@ -39,6 +39,10 @@ FRAGMENTS = (
 )
 
 
+RATIO = 'formula = "100 * loan_amount / max(annual_income, 1)"'
+OUTCOMES = 'map = { "0" = 0, "1" = 1, "0.0" = 0, "1.0" = 1, "False" = 0, "True" = 1, "" = "" }'
+
+
 def mutated(text: str, draw: random.Random) -> str:
     for _ in range(1 + draw.randrange(4)):
         lines = text.split("\n")
@@ -106,11 +110,11 @@ def test_twenty_thousand_mutated_products():
     [
         (('kind = "count"', 'kind = "coutn"'), "expected one of money, percent, count"),
         (('risk = "+"', 'rsik = "+"'), "unknown key. Did you mean 'risk'?"),
-        (('formula = "100 * loan_amount / max(annual_income, 1)"', 'formula = "loan_amount + employment_months"'), "adds money and time"),
-        (('formula = "100 * loan_amount / max(annual_income, 1)"', 'formula = "loan_amount / 0"'), "is zero"),
-        (('formula = "100 * loan_amount / max(annual_income, 1)"', 'formula = "loan_amuont / 5"'), "Did you mean 'loan_amount'?"),
+        ((RATIO, 'formula = "loan_amount + employment_months"'), "adds money and time"),
+        ((RATIO, 'formula = "loan_amount / 0"'), "is zero"),
+        ((RATIO, 'formula = "loan_amuont / 5"'), "Did you mean 'loan_amount'?"),
         (('reason = "inquiries"', 'reason = "inquirys"'), "no reason 'inquirys'. Did you mean 'inquiries'?"),
-        (('map = { "0" = 0, "1" = 1, "0.0" = 0, "1.0" = 1, "False" = 0, "True" = 1, "" = "" }', 'map = { "0" = 0 }'), "has one outcome only"),
+        ((OUTCOMES, 'map = { "0" = 0 }'), "has one outcome only"),
         (('[reasons.inquiries]', '[reasons.inquiries_2]'), "no feature and no rule gives this reason"),
         (('field = "bankruptcies"\nabove', 'field = "bankruptcy"\nabove'), "Did you mean 'bankruptcies'?"),
         (('statement = "Bankruptcy"', 'statement = "Does not meet our internal standards"'), "is no specific reason"),

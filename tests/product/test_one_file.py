@@ -72,7 +72,8 @@ def product_file(folder, raw, applicants):
     text = draft(raw, applicants)
     field = (
         'garage = { columns = ["NSF12M"], kind = "count", noun = ["garage", "garages"], window = "past 3 years", '
-        'origin = "third_party", low = 0, high = 50, risk = "+", reason = "garages", ask = "How many garages you rent" }\n'
+        'origin = "third_party", low = 0, high = 50, risk = "+", reason = "garages", '
+        'ask = "How many garages you rent" }\n'
     )
     nsf = next(line for line in text.splitlines() if line.startswith("nsf_12m"))
     text = text.replace(nsf + "\n", field).replace(
