@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from lendsafe.cli.options import settings_options
+from lendsafe.cli.options import settings, settings_options
 from lendsafe.errors import LendSafeError
+from lendsafe.product.model import Register
+
+PATH = click.Path(path_type=Path)
 
 SETTINGS = (
     "batch_size",
@@ -197,6 +200,26 @@ def scaling(model: str, repetitions: int, sizes: str, **given: Any) -> None:
     bench.run(model, _recipe(given), counts, repetitions=repetitions, say=click.echo)
 
 
+@group.command("real-base")
+@click.option("--model", required=True, help="Base: granite-tiny, or a model folder.")
+@click.option("--data", required=True, type=PATH, help="Folder that `lendsafe data synth` wrote.")
+@click.option("--out", required=True, type=PATH, help="Folder of the run and the report.")
+@click.option("--unused", metavar="CODE", help="Reason that no training pair may name.")
+@click.option("--rows", default=20, show_default=True, help="Narratives of each group, at most.")
+@click.option("--longest", type=int, help="Longest training row, in tokens.")
+@click.option("--register", type=click.Choice(get_args(Register)), help="Rows of this register alone.")
+@click.option("--retries", default=2, show_default=True, help="Further tries before the product's words.")
+def real_base(**given: Any) -> None:
+    """Fine-tune on a product's pairs; examine held-out narratives, and those of a reason never trained."""
+    from bench import real_base as bench
+    from lendsafe.mlx_lora.config import TrainConfig
+    from lendsafe.mlx_lora.exchange.loading import recipe
+
+    base = given.pop("model")
+    config = settings(TrainConfig, given, defaults=recipe(base))
+    bench.run(bench.Case(base=base, config=config, **given), say=click.echo)
+
+
 @group.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True))
 def compare(files: tuple[Path, ...]) -> None:
@@ -223,10 +246,15 @@ def main() -> None:
 if __name__ == "__main__":
     from lendsafe.mlx_lora.config import TrainConfig
 
+<<<<<<< HEAD
     for one in (train, generate, scaling, quality):
+=======
+    every = tuple(TrainConfig.__dataclass_fields__)
+    for one, names in ((train, SETTINGS), (generate, SETTINGS), (scaling, SETTINGS), (real_base, every)):
+>>>>>>> real
         one.params += [
             option
             for option in settings_options(TrainConfig)(click.command()(lambda: None)).params
-            if option.name in SETTINGS
+            if option.name in names
         ]
     main()
