@@ -246,25 +246,38 @@ def test_a_closed_pipe_is_no_fault():
     assert ran.stdout.strip() == "141"
 
 
-@pytest.mark.parametrize(
-    ("number", "codes"), [(signal.SIGINT, {130}), (signal.SIGTERM, {143, -signal.SIGTERM})]
-)
-@pytest.mark.parametrize("seconds", [0.3, 2.0])
-def test_a_signal_before_the_first_step_leaves_nothing_behind(tmp_path, number, codes, seconds):
+BEGUN = """
+import sys
+from lendsafe.__main__ import main
+
+class Tell:
+    def find_spec(self, name, *_):
+        if name == "lendsafe.cli":  # what the entry imports first; signals are its own by then
+            print("begun", flush=True)
+
+sys.meta_path.insert(0, Tell())
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("seconds", [0.1, 2.0])
+def test_a_signal_before_the_first_step_leaves_nothing_behind(tmp_path, number, code, seconds):
     """While Python still imports, or while data and model are read."""
     rows = [{"prompt": f"p{n}", "completion": "Your debt is high."} for n in range(400)]
     (tmp_path / "rows.json").write_text(json.dumps(rows), "utf-8")
     words = ["train", "--model", "granite-tiny", "--data", "rows.json", "--out", "run"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "lendsafe", *words],
+        [sys.executable, "-c", BEGUN, *words],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    assert process.stdout.readline() == b"begun\n"  # the time that Python needs to get there is not ours
     time.sleep(seconds)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode in codes
+    assert process.returncode == code
     if not (tmp_path / "run").exists():
         assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.json"]
     assert b"Traceback" not in err

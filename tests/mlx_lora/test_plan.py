@@ -202,8 +202,8 @@ def test_the_peak_of_real_steps_is_within_15_percent_and_not_more_than_10_under(
 def test_the_planner_counts_the_tokens_that_the_run_trains_on(given, own):
     base = loading.load("granite-tiny")
     template = f"{'What follows is a loan. ' * 9}{base.template}" if own else None
-    turns = [Message("user", "How is my debt?"), Message("assistant", "It is high.")]
-    talks = [turns * count for count in (1, 2, 20)]
+    asked, told = Message("user", "How is my debt?"), Message("assistant", "It is high.")
+    talks = [[asked, told], [asked, told] * 2, [asked, Message("assistant", "It is high. " * 200)]]
     config = TrainConfig(**given)
     counted = planning.encoded(base.path, config, talks, template)
     trained_on = tokenize(base.speak(template=template), talks, config)

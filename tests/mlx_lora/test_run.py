@@ -428,7 +428,7 @@ def test_a_nan_ends_the_run_with_4_and_the_last_good_adapter_survives(
             table = base.model.model.embed_tokens
             table.weight = table.weight * math.nan
             mx.eval(table.weight)
-        elif len(calls) == 5 and where == "weight":
+        elif len(calls) >= 5 and where == "weight":  # also after going back
             facts = update(self, loss, grads, **named)
             layer = next(iter(adapter.targets.adapters(base.model).values()))
             layer.lora_b = layer.lora_b + math.nan
@@ -524,13 +524,23 @@ def test_a_run_on_a_quantised_base_learns(tmp_path, bits):
 
 def test_a_run_goes_on_from_an_adapter(base_folder, left_alone, tmp_path):
     before = load_file(left_alone / "adapters.safetensors")
-    fine_tune(base_folder, tmp_path / "on", replace(CONFIG, rank=9, max_steps=1), start=left_alone)
+    fine_tune(base_folder, tmp_path / "on", replace(CONFIG, rank=9, max_steps=1), adapter_folder=left_alone)
     first = load_file(tmp_path / "on" / "checkpoints" / "step-000000" / "adapter.safetensors")
     for name, array in before.items():
         np.testing.assert_allclose(first[name], array, rtol=1e-6)
     stored = record.read(tmp_path / "on")
     assert stored["settings"]["rank"] == CONFIG.rank
     assert stored["started_from"] == str(left_alone.resolve())
+
+
+def test_what_an_adapter_was_trained_on_counts_as_trained_on(base_folder, left_alone, tmp_path):
+    base, rows = loading.load(str(base_folder)), dataset()
+    others = replace(rows, train=rows.train[:4], valid=())
+    run.fine_tune(
+        base, others, replace(CONFIG, max_steps=1), tmp_path / "on", adapter_folder=left_alone, quiet=True
+    )
+    assert record.trained_rows(left_alone) == set(map(record.row_hash, rows.train))
+    assert record.trained_rows(tmp_path / "on") == record.trained_rows(left_alone)
 
 
 def test_an_adapter_without_a_checkpoint_is_never_begun_anew(base_folder, left_alone, tmp_path):

@@ -186,7 +186,8 @@ def _adapted_from(folder: Path, base: Base, config: TrainConfig) -> tuple[Start,
     adapted = adapter.attach(base.model, arrays, parameters, folder)
     layers = list(targets.adapters(base.model))
     config = replace(config, targets=adapter.layer_keys(base.model, layers)[0])
-    return Start(adapted=adapted, identity={}, origin=str(folder.resolve())), config
+    origin, trained = str(folder.resolve()), record.trained_rows(folder)
+    return Start(adapted=adapted, identity={}, origin=origin, trained=trained), config
 
 
 class _Run:
