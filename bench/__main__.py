@@ -246,12 +246,9 @@ def main() -> None:
 if __name__ == "__main__":
     from lendsafe.mlx_lora.config import TrainConfig
 
-<<<<<<< HEAD
-    for one in (train, generate, scaling, quality):
-=======
     every = tuple(TrainConfig.__dataclass_fields__)
-    for one, names in ((train, SETTINGS), (generate, SETTINGS), (scaling, SETTINGS), (real_base, every)):
->>>>>>> real
+    ours = ((one, SETTINGS) for one in (train, generate, scaling, quality))
+    for one, names in (*ours, (real_base, every)):
         one.params += [
             option
             for option in settings_options(TrainConfig)(click.command()(lambda: None)).params

@@ -1,4 +1,4 @@
-"""What the checks know of a product is data: nothing is named in the code, and what rules out a factor is the product's."""
+"""What the checks know of a product is data: nothing is named in the code."""
 
 import re
 from dataclasses import replace

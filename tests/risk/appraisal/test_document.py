@@ -72,7 +72,7 @@ def test_nothing_of_it_is_cut_on_paper(written):
         ({"purpose": " "}, "'purpose' is empty"),
         ({"date": "20 November"}, "expected YYYY-MM-DD"),
         ({"approvals": [{"name": "B", "role": "C", "date": "soon"}]}, "expected YYYY-MM-DD"),
-        ({"approved": True}, "unknown key 'approved'"),
+        ({"approved": True}, "'approved' is an unknown key"),
     ],
 )
 def test_facts_that_are_none_are_refused(change, message):

@@ -89,7 +89,7 @@ def test_the_page_and_the_json_are_written_and_escaped(tmp_path):
 
 def test_limits_are_read_and_a_wrong_one_is_named():
     assert monitoring.read_limits({"ratio": 0.9}, "l.toml") == Limits(ratio=0.9)
-    with pytest.raises(ConfigError, match="unknown key 'ratios'"):
+    with pytest.raises(ConfigError, match="'ratios' is an unknown key"):
         monitoring.read_limits({"ratios": 0.9}, "l.toml")
     with pytest.raises(ConfigError, match="from 0 to 1"):
         monitoring.read_limits({"ratio": 9.0}, "l.toml")
