@@ -20,7 +20,7 @@ from lendsafe.risk.model import training
 def german_sample(**more):
     return Sample(
         frame=german().frame,
-        protected=german().protected.drop(columns="applicant_id"),
+        protected=german().protected,
         lineage=german().lineage,
         **more,
     )
