@@ -9,7 +9,9 @@ import pytest
 from risk_cases import german, german_engine, people, small_engine
 
 from lendsafe.errors import DiskError, RefusedError
-from lendsafe.risk.decision import KnockOut, Policy
+from lendsafe.product import product_from
+from lendsafe.risk.decision import Policy
+from lendsafe.risk.features import FeatureSet
 from lendsafe.risk.model import store, trees, ubjson
 from lendsafe.risk.model.engine import RiskEngine
 from lendsafe.risk.model.unknown import filled
@@ -28,14 +30,18 @@ def test_a_loaded_model_assesses_the_same(folder):
 
 
 def test_a_table_model_with_rules_of_its_own_comes_back(tmp_path):
-    policy = Policy(
-        required=("credit_amount",),
-        knockouts=(KnockOut(field="duration_in_month", above=60, reason="duration"),),
-    )
-    before = dataclasses.replace(german_engine(), policy=policy)
+    rules = {
+        "required": ["credit_amount"],
+        "knockouts": [{"field": "duration_in_month", "above": 60, "reason": "duration"}],
+    }
+    fitted = german_engine()
+    product = product_from({**fitted.features.product.table, "policy": rules}, "german")
+    features = FeatureSet(product=product, names=fitted.features.names)
+    before = dataclasses.replace(fitted, features=features, policy=Policy(features))
     before.save(tmp_path / "risk")
     after = RiskEngine.load(tmp_path / "risk")
-    assert after.policy == policy
+    assert after.policy.table == before.policy.table
+    assert "credit_amount" in after.policy.required
     assert after.decide(german().frame).equals(before.decide(german().frame))
 
 
@@ -112,17 +118,17 @@ def rewritten(folder, change):
     [
         lambda t: t.update(cutoff=True),
         lambda t: t.update(cutoff=1.5),
-        lambda t: t.update(kind="pickle"),
+        lambda t: t.update(product="{"),
         lambda t: t["calibration"].update(slope=-1.0),
         lambda t: t["background"].pop() and t.update(background=[[]]),
         lambda t: t["background"][0].__setitem__(0, "x"),
-        lambda t: t["features"][0].update(reason="unknown"),
-        lambda t: t["features"][0].update(reason=""),
+        lambda t: t["features"].__setitem__(0, "zip_code"),
+        lambda t: t["features"].__setitem__(0, 7),
         lambda t: t["features"].pop(),
-        lambda t: t["policy"]["knockouts"][0].update(field="zip_code"),
+        lambda t: t.update(product=t["product"].replace("\"above\"", "\"over\"")),
         lambda t: t["config"].update(max_reasons=9),
         lambda t: t["config"].update(nonsense=1),
-        lambda t: t.update(statements=7),
+        lambda t: t.update(product=7),
         lambda t: t.update(training=[1]),
         lambda t: t["training"].update(rows=-1),
         lambda t: t["training"].update(seen="\n"),
