@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lendsafe.corpus.first_system import MINIMUM_SCORE, MOST_DEBT
 from lendsafe.corpus.load import Example
 
-MINIMUM_SCORE, MOST_DEBT = 640, 43.0
 _FIELDS = {
     "score": re.compile(r"Credit Score:\s*(\d+)"),
     "debt": re.compile(r"Debt-to-Income Ratio:\s*([\d.]+)%"),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lendsafe.corpus import contradictions
+from lendsafe.corpus import first_system
 from lendsafe.eval.truth.figures import Limit
 from lendsafe.fields import knob
 
@@ -33,13 +33,13 @@ class EvalConfig:
     limit: int | None = knob(None, "Score only this many rows.", low=1)
     eval_seed: int = knob(0, "Seed of the bootstrap and of the grammar's second draw.", low=0)
     policy_score: float = knob(
-        contradictions.MINIMUM_SCORE,
+        first_system.MINIMUM_SCORE,
         "Lender's minimum credit score, for rows without an assessment.",
         low=300,
         high=850,
     )
     policy_debt: float = knob(
-        contradictions.MOST_DEBT,
+        first_system.MOST_DEBT,
         "Lender's largest debt-to-income ratio, for rows without an assessment.",
         unit="percent",
         low=0,

@@ -161,7 +161,7 @@ BAD_FILES = {
             }
         )
         + "\n",
-        "'loan_amount' is 9000000000.0; expected from 1 to 1000000 USD",
+        "'loan_amount' is 9000000000.0; expected an amount from 1 to 1000000 USD",
     ),
 }  # fmt: skip
 
