@@ -15,7 +15,7 @@ from lendsafe.mlx_lora.exchange.targets import adapters, add_adapters
 from lendsafe.mlx_lora.runs import train
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.step.batches import windows
-from lendsafe.mlx_lora.step.objective import NEXT_TOKEN
+from lendsafe.mlx_lora.step.objective import Objective
 from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
@@ -160,8 +160,8 @@ MISTAKES = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_would_be_seen(folders, run_of_theirs, monkeypatch, name):
-    if name == "count":  # of the objective, which is frozen
-        monkeypatch.setitem(vars(NEXT_TOKEN), name, MISTAKES[name])
+    if name == "count":  # of an objective, which is frozen
+        monkeypatch.setattr(Objective, name, property(lambda _: MISTAKES[name]))
     else:
         monkeypatch.setattr(train, name, MISTAKES[name])
     steps, _ = run_of_ours(folders, stop=9)
