@@ -297,7 +297,7 @@ def repeat_the_mask(patch: Patch) -> None:
 
 
 def trust_every_number(patch: Patch) -> None:
-    patch.setattr(training, "math", SimpleNamespace(isfinite=lambda _: True))
+    patch.setattr(training, "math", SimpleNamespace(**vars(math) | {"isfinite": lambda _: True}))
     patch.setattr(update.mx, "isfinite", lambda _: mx.array(True))
 
 

@@ -17,6 +17,7 @@ from lendsafe.mlx_lora.config import LoraConfig
 from lendsafe.mlx_lora.exchange import loading
 from lendsafe.mlx_lora.exchange.targets import add_adapters
 from lendsafe.mlx_lora.step.loss import loss_sum
+from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
 WEIGHTS = "model.safetensors"
@@ -85,7 +86,7 @@ def test_adapters_train_on_a_quantised_base(folder, bits):
     assert isinstance(model.model.layers[0].self_attn.q_proj, nn.QuantizedLinear)
     add_adapters(model, LoraConfig(rank=2, targets=("all",)))
     batch = [Tokens(np.arange(3, 15, dtype=np.int32), 6)]
-    _, grads = nn.value_and_grad(model, lambda: loss_sum(model, batch, None))()
+    _, grads = nn.value_and_grad(model, lambda: loss_sum(model, batch, Techniques()))()
     found = loading.named_arrays(grads)
     assert all(bool(mx.isfinite(array).all()) for array in found.values())
     assert all(bool(array.any()) for name, array in found.items() if "self_attn" in name and "lora_b" in name)
@@ -140,7 +141,7 @@ def test_a_base_quantised_in_any_mode_is_loaded_as_it_was_and_trained_on(
     assert expected is None or np.linalg.norm(got - expected) < 0.05 * np.linalg.norm(expected)
     add_adapters(found, LoraConfig(rank=2, alpha=4.0, targets=("all",)))
     example = Tokens(np.arange(3, 30).astype(np.int32), 5)
-    _, grads = nn.value_and_grad(found, lambda: loss_sum(found, [example], None))()
+    _, grads = nn.value_and_grad(found, lambda: loss_sum(found, [example], Techniques()))()
     norms = [
         float(mx.linalg.norm(g.astype(mx.float32)))
         for n, g in loading.named_arrays(grads).items()

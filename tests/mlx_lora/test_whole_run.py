@@ -15,6 +15,7 @@ from lendsafe.mlx_lora.exchange.targets import adapters, add_adapters
 from lendsafe.mlx_lora.runs import train
 from lendsafe.mlx_lora.runs.parallel import Parallel
 from lendsafe.mlx_lora.step.batches import windows
+from lendsafe.mlx_lora.step.objective import Objective
 from lendsafe.mlx_lora.step.techniques import Techniques
 from lendsafe.mlx_lora.tokens import Tokens
 
@@ -152,14 +153,17 @@ def in_file_order(count, window, *_):
 
 MISTAKES = {
     "AdamW": without_bias_correction,
-    "learned_tokens": with_one_target_too_many,
+    "count": with_one_target_too_many,
     "windows": in_file_order,
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_would_be_seen(folders, run_of_theirs, monkeypatch, name):
-    monkeypatch.setattr(train, name, MISTAKES[name])
+    if name == "count":  # of an objective, which is frozen
+        monkeypatch.setattr(Objective, name, property(lambda _: MISTAKES[name]))
+    else:
+        monkeypatch.setattr(train, name, MISTAKES[name])
     steps, _ = run_of_ours(folders, stop=9)
     assert largest_difference(steps, run_of_theirs[0]) > 10 * LOSSES
 
