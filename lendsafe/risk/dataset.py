@@ -17,7 +17,8 @@ from lendsafe.errors import DataError, ExistsError
 from lendsafe.files import csv_cell, disk_errors, sha256, write_atomically, write_json
 from lendsafe.product import Product
 from lendsafe.product.evidence import LEAK, separation
-from lendsafe.product.table import DECISION, IDENTIFIER, OUTCOME, Reject, Table, read_table, written_frame
+from lendsafe.product.table import DECISION, IDENTIFIER, OUTCOME, Reject, Table, read_table
+from lendsafe.product.written import written_frame
 from lendsafe.risk.features import FeatureSet, feature_set
 
 FORMAT = 2

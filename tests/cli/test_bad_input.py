@@ -161,7 +161,7 @@ BAD_FILES = {
             }
         )
         + "\n",
-        "'loan_amount' is 9000000000.0; expected an amount from 1 to 1000000 USD",
+        "'applicant.loan_amount' is 9000000000.0; expected an amount from 1 to 1000000 USD",
     ),
 }  # fmt: skip
 
@@ -235,7 +235,7 @@ def test_a_row_that_is_too_long_is_refused_by_file_and_line_if_asked(tmp_path):
     path = jsonl(tmp_path / "long.jsonl", [*OK[:7], LONG, *OK[7:], LONG | {"prompt": "Another."}])
     refused(
         3, "train", "--model", "granite-tiny", "--data", path, "--out", "run", "--overlong", "refuse",
-        said=f"{path}:8, {path}:39: longer than 512 tokens; raise --max-length or pass --overlong truncate",
+        said=f"{path}:8, {path}:42: longer than 512 tokens; raise --max-length or pass --overlong truncate",
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from shared_data import shared_data
 from lendsafe import terminal
 from lendsafe.cli import main, progress
 from lendsafe.cli.output import as_json
+from lendsafe.corpus import synth
 from lendsafe.errors import DataError
 
 ESCAPE = "\x1b"
@@ -33,7 +34,6 @@ def test_427_of_586_on_the_command_line():
     path = shared_data("lending/seed_training_examples.json")
     ran = lendsafe("data", "check", path)
     assert ran.code == 0
-    assert ran.err == ""
     assert "1,500 examples, all can be used" in ran.out
     assert "decisions: approved 914, rejected 586" in ran.out
     assert "427 of 586 rejection texts contradict their applicant" in ran.out
@@ -56,20 +56,20 @@ def test_synth_and_check_together(tmp_path):
     report = json.loads(ran.out)
     assert report["examples"] == 20
     assert report["splits"] == {"train": 18, "valid": 2}
-    assert report["narratives_checked"] == 20
-    assert report["narratives_wrong"] == []
+    assert report["of_a_product"] == 20
+    assert report["sentences_unapproved"] == 0
 
 
 def test_a_narrative_that_is_untrue_of_its_assessment_is_found(tmp_path):
     lendsafe("data", "synth", "--n", 20, "--history", 0, "--out", tmp_path / "d")
     lines = (tmp_path / "d" / "training_examples.jsonl").read_text().splitlines()
     row = json.loads(next(line for line in lines if '"decision": "declined"' in line))
-    row["output"] = row["messages"][2]["content"] = "We have approved your request for {loan_amount}. " * 12
+    untrue = row["output"].replace("[reason 1]", "[reason 1] Your collections are strong.", 1)
+    row["output"] = row["messages"][2]["content"] = untrue.replace("declined", "approved", 1)
     (tmp_path / "bad.jsonl").write_text(json.dumps(row) + "\n")
     ran = lendsafe("data", "check", tmp_path / "bad.jsonl")
-    assert ran.code == 0  # it can be trained on; whether it should be is for the reader
-    assert "1 of 1 narratives are not true of their assessment" in ran.out
-    assert "G1" in ran.out
+    assert ran.code == 3
+    assert "bad.jsonl:1: 'output'" in ran.err
 
 
 def test_progress_goes_to_stderr_and_never_to_stdout(tmp_path):
@@ -185,15 +185,15 @@ def test_the_demo_prints_its_table_its_explanation_and_its_letter(monkeypatch, t
 
 
 def test_an_interrupted_synth_leaves_nothing(monkeypatch, tmp_path):
-    calls = []
+    calls, written = [], synth.narrative_parts
 
     def narrative(*arguments, **named):
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return "x"
+        return written(*arguments, **named)
 
-    monkeypatch.setattr("lendsafe.corpus.synth.narrative", narrative)
+    monkeypatch.setattr("lendsafe.corpus.synth.narrative_parts", narrative)
     ran = lendsafe("data", "synth", "--n", 20, "--history", 0, "--out", tmp_path / "d")
     assert ran.code == 130
     assert ran.err.endswith("Error: Interrupted.\n")

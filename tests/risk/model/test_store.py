@@ -125,7 +125,7 @@ def rewritten(folder, change):
         lambda t: t["features"].__setitem__(0, "zip_code"),
         lambda t: t["features"].__setitem__(0, 7),
         lambda t: t["features"].pop(),
-        lambda t: t.update(product=t["product"].replace("\"above\"", "\"over\"")),
+        lambda t: t.update(product=t["product"].replace('"above"', '"over"')),
         lambda t: t["config"].update(max_reasons=9),
         lambda t: t["config"].update(nonsense=1),
         lambda t: t.update(product=7),
