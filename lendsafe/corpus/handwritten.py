@@ -61,7 +61,7 @@ def check_pairs(path: Path, product: Product | None = None, done: Done | None = 
     Args:
         path: As :func:`lendsafe.corpus.load.load` reads it.
         product: What the pairs are about; what stands beside the file or in a row by default.
-        done: Called with pairs read and pairs in all.
+        done: Called with the number of a pair that was held against its product, and pairs in all.
 
     Raises:
         DataError: If there is no such file, or its kind is not known.
@@ -75,8 +75,8 @@ def check_pairs(path: Path, product: Product | None = None, done: Done | None = 
             said, fresh = _of_a_product(one, about)
             problems += [Problem(one.file, one.line, 0, name, text) for name, text in said]
             unapproved += fresh
-        if done:
-            done(number, len(found.examples))
+            if done:  # others are looked at in no time
+                done(number, len(found.examples))
     return Checked(
         examples=found.examples,
         problems=tuple(sorted(problems)),

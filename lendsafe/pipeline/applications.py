@@ -27,7 +27,9 @@ CONSENT = ("given", "statement", "demonstrated", "withdrawn")
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER_OF_A_PERSON = re.compile(r"\d{3}-\d{2}-\d{4}|\d{9}|\d{13,19}")  # social security, card or account
-_KEY = re.compile(r"[A-Za-z][\w .-]{0,60}")
+_OWN = re.compile(
+    r"[a-z][a-z0-9_.]{0,40}"
+)  # what else stands where a key should may be what a person is called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,7 @@ def read_file(path: Path, product: Product) -> Read:
             ]
         else:
             found.append(application)
-    return Read(applications=tuple(found), rejects=tuple(rejects), unmapped=tuple(table.lineage["unmapped"]))
+    return Read(applications=tuple(found), rejects=tuple(rejects), unmapped=_unmapped(path, table))
 
 
 def application_from(table: Mapping[str, Any], product: Product | None = None) -> Application:
@@ -324,11 +326,17 @@ def _field_of(key: str, product: Product) -> str:
     return next((one.name for one in product.values.values() if key in one.columns), key)
 
 
+def _unmapped(path: Path, table: Table) -> tuple[str, ...]:
+    """Columns that the product does not name; keys of a person's own record only where they look like ours."""
+    written_by_hand = path.suffix.lower() in (".json", ".jsonl")
+    return tuple(one for one in table.lineage["unmapped"] if not written_by_hand or _OWN.fullmatch(one))
+
+
 def _refuse_misspelled(path: Path, table: Table, product: Product) -> None:
     known = [name for one in product.fields.values() for name in (one.name, *one.columns)]
     for name in table.lineage["unmapped"]:
         hint = did_you_mean(name, known)
-        if hint and len(name) > 4 and _KEY.fullmatch(name):
+        if hint and len(name) > 4 and _OWN.fullmatch(name):
             raise DataError(
                 f"{path}: no field has the column '{name}'.{hint} Else set it aside in the product."
             )

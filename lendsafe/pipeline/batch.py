@@ -285,7 +285,8 @@ def _before(
             raise RefusedError(f"{path}:{number}: not a line of a batch; choose another --out.") from problem
         if changed:
             raise RefusedError(
-                f"{path}:{number}: made with another {changed[0]}; choose another --out, or the same settings."
+                f"{path}:{number}: made with another {changed[0].removesuffix('_sha256')}; "
+                "choose another --out, or the same settings."
             )
         if application:
             found.add(application.id)

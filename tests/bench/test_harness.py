@@ -177,10 +177,10 @@ def run_script(*arguments, **environment):
     )
 
 
-def test_the_nvidia_script_needs_a_folder_of_wheels(tmp_path):
+def test_the_nvidia_script_says_what_it_does_where_it_is_asked_for_nothing_it_knows(tmp_path):
     done = run_script(str(tmp_path / "none"))
     assert done.returncode == 2
-    assert "no folder of wheels" in done.stderr
+    assert "bench/cuda.sh pack FOLDER" in done.stdout + done.stderr
 
 
 @pytest.mark.soak
@@ -192,7 +192,7 @@ def test_every_step_of_the_nvidia_script_runs_on_a_cpu(tmp_path):
     for part in ("bench", "lendsafe"):
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "results"))
     done = subprocess.run(
-        ["bash", str(copy / "bench" / "cuda.sh"), "", sys.executable],
+        ["bash", str(copy / "bench" / "cuda.sh"), "run"],
         env=os.environ | {"BENCH_DEVICE": "cpu"},
         capture_output=True,
         text=True,

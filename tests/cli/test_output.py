@@ -34,6 +34,7 @@ def test_427_of_586_on_the_command_line():
     path = shared_data("lending/seed_training_examples.json")
     ran = lendsafe("data", "check", path)
     assert ran.code == 0
+    assert ran.err == ""
     assert "1,500 examples, all can be used" in ran.out
     assert "decisions: approved 914, rejected 586" in ran.out
     assert "427 of 586 rejection texts contradict their applicant" in ran.out

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from applicants import applicant
 from approved import language
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,11 +12,11 @@ from lendsafe import parts, template
 from lendsafe.corpus.grammar import narrative
 from lendsafe.corpus.scenarios import random_assessment
 from lendsafe.eval.truth.label import label
-from lendsafe.records import Applicant, Assessment, Reason, Style
+from lendsafe.records import Assessment, Reason, Style
 
 ONE = Assessment(
-    applicant=Applicant(
-        applicant_id="L-1", loan_amount=9_000, debt_to_income=44, revolving_utilization=91, inquiries_6m=5
+    applicant=applicant(
+        "L-1", loan_amount=9_000, debt_to_income=44, revolving_utilization=91, inquiries_6m=5
     ),
     decision="declined",
     default_probability=0.4,

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lendsafe import granite_tiny, prompts, slots
+from lendsafe import granite_tiny, prompts
 from lendsafe.corpus.pretraining import documents
 from lendsafe.granite_tiny import tokenizer as bpe
 from lendsafe.mlx_lora.tokens import encode
+from lendsafe.product import packaged
 from lendsafe.records import Message
 
 CONVERSATION = [
@@ -76,9 +77,9 @@ def test_each_digit_is_a_token_of_its_own(tokenizer, text):
 @pytest.mark.parametrize(
     "name",
     [
-        n
-        for n in slots.FORMATS
-        if n not in ("loan_term_months", "open_accounts", "counteroffer_amount", "credit_score")
+        one.name
+        for one in packaged("consumer").features
+        if one.numeric and one.name not in ("open_accounts", "credit_score")
     ],
 )
 def test_a_slot_is_the_same_few_tokens_wherever_it_stands(tokenizer, name):

@@ -160,8 +160,8 @@ def test_an_application_that_no_letter_can_answer_stops_before_anything_is_writt
     [
         (lambda e: replace(e, style=Style(register="warm")), "register"),
         (lambda e: replace(e, engine=replace(engine(), cutoff=0.3)), "risk_model"),
-        (lambda e: replace(e, adapter_sha256="0" * 64), "adapter_sha256"),
-        (lambda e: replace(e, lender=None), "letter"),
+        (lambda e: replace(e, adapter_sha256="0" * 64), "adapter"),
+        (lambda e: replace(e, lender=None), "lender"),
     ],
 )
 def test_lines_made_with_something_else_are_not_mixed(explainer, tmp_path, change, says):

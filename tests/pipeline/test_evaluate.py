@@ -51,7 +51,7 @@ class Scripted(Narrator):
         object.__setattr__(self, "asked", [])
         object.__setattr__(self, "language", language or approved.language(consumer()))
 
-    def write(self, conversations, *, temperature=0.0, seed=0, done=None):
+    def write(self, conversations, *, temperature=0.0, seed=0, forms=None, done=None):
         self.asked.append((len(conversations), temperature, seed))
         if done:
             done(len(conversations))
@@ -433,7 +433,7 @@ def test_a_run_keeps_the_language_that_its_replies_are_approved_in(tmp_path):
     assert done.code == 0, done.err
     taught = narrator(str(tmp_path / "run")).language
     assert taught is not None
-    assert taught.digest() == approved.language(consumer()).digest()  # its replies are in the product's words
+    assert taught.digest == approved.language(consumer()).digest  # its replies are in the product's words
     assert narrator("granite-tiny").language is None
 
 

@@ -83,7 +83,8 @@ def check_reasons(case: Case) -> list[Finding]:
     found += [
         Finding("G3", f"Gives as a reason what is not known: {_named(code)}.", one.start, one.end, fact)
         for code, one in adverse.items()
-        if (fact := words().denied(code, "adverse", assessment)).endswith("not known")
+        if code in {reason.code for reason in assessment.reasons}
+        and (fact := words().denied(code, "adverse", assessment)).endswith("not known")
     ]
     adverse_wanted, favourable_wanted = _wanted(assessment, case.style)
     for wanted, given in ((adverse_wanted, adverse), (favourable_wanted, favourable)):
