@@ -218,7 +218,8 @@ def test_monitoring_is_quiet_on_the_same_file_and_exits_with_ten_when_it_moved(r
     assert "1000 applications, 0 limits exceeded" in out
     assert (tmp_path / "m" / "monitor.html").exists()
     table = pd.read_csv(work / "a.csv")
-    table["duration_in_month"] = (table["duration_in_month"] * 2).clip(upper=72)
+    months = table["duration_in_month"].str.split().str[0].astype(float)  # "24 months"
+    table["duration_in_month"] = (months * 2).clip(upper=72)
     table.to_csv(tmp_path / "moved.csv", index=False)
     code, out, err = run(
         "risk", "monitor", tmp_path / "moved.csv", "--risk", work / "risk", "--out", tmp_path / "m", "--json"
