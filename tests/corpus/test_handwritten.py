@@ -146,7 +146,7 @@ def test_repeated_rows_are_named_and_left_out_on_request(tmp_path):
     path, out = write(tmp_path / "pairs.jsonl", SOUND, other, SOUND, SOUND), tmp_path / "once.jsonl"
     ran = lendsafe("data", "check", path)
     assert ran.code == 3
-    assert f"{path}:3: repeats line 1; remove one of the two." in ran.err
+    assert f"{path}:3: repeats line 1; remove one of the two, or pass --dedupe." in ran.err
     assert f"{path}:4: repeats line 1" in ran.err
     ran = lendsafe("data", "check", path, "--dedupe", out, "--json")
     assert (ran.code, json.loads(ran.out)["left_out"]) == (0, 2)
