@@ -358,6 +358,7 @@ def _told(one: Reject) -> str:
 
 def _without_cells(text: str) -> str:
     """A message of reading without the cells that it quotes: they may be about a person."""
+    text = re.sub(r"the column .* is there twice", "a column is there twice", text, flags=re.DOTALL)
     text = re.sub(r" is in its header \(.* \.\.\.\)", " is in its header", text)  # which may be a row
     return re.sub(r"(, column '[^']*'): (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"): ", r"\1: ", text)
 

@@ -59,9 +59,11 @@ class Service(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         packed = gzip.compress(body)
-        packed = {"cut": packed[:-12], "garbage": b"garbage", "no-json": gzip.compress(b"<html>", mtime=0)}.get(
-            self.behaviour, packed
-        )
+        packed = {
+            "cut": packed[:-12],
+            "garbage": b"garbage",
+            "no-json": gzip.compress(b"<html>", mtime=0),
+        }.get(self.behaviour, packed)
         if self.behaviour == "deflate":
             packed = zlib.compress(body)
         self.send_response(200)
@@ -209,7 +211,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, file, monkeypatch):
     assert (tmp_path / "1002-4-2026-11-02.jsonl.gz").read_bytes() == before
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", gzip.compress(b"{}", mtime=0), gzip.compress(b"[1]\n[2]", mtime=0), "cut"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"garbage", gzip.compress(b"{}", mtime=0), gzip.compress(b"[1]\n[2]", mtime=0), "cut"]
+)
 def test_a_damaged_snapshot_is_refused_in_one_line(tmp_path, damage):
     path = tmp_path / "1002.jsonl.gz"
     write_snapshot(Snapshot(day=DAY, covers=("1002",), source="x", rows=(Row("1002-1", "a", "b"),)), path)

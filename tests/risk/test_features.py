@@ -58,7 +58,9 @@ def test_an_income_of_zero_is_no_division_by_zero():
     assert np.isfinite(feature_set().encode(frame(annual_income=0.0))["amount_to_income"]).all()
 
 
-NO_FILE = {f.name: None for f in feature_set().features if f.report and not f.no_file} | {"credit_score": None}
+NO_FILE = {f.name: None for f in feature_set().features if f.report and not f.no_file} | {
+    "credit_score": None
+}
 
 
 def test_without_a_credit_file_every_bureau_item_counts_as_no_file():
