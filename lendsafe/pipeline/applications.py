@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -335,10 +336,12 @@ def _unmapped(path: Path, table: Table) -> tuple[str, ...]:
 def _refuse_misspelled(path: Path, table: Table, product: Product) -> None:
     known = [name for one in product.fields.values() for name in (one.name, *one.columns)]
     for name in table.lineage["unmapped"]:
-        hint = did_you_mean(name, known)
-        if hint and len(name) > 4 and _OWN.fullmatch(name):
+        # a letter or two, or a part of ours as a whole; raw files have columns of their own
+        near = get_close_matches(name, known, n=1, cutoff=0.85)
+        near = near or [one for one in known if one.startswith(f"{name}.")]
+        if near and len(name) > 4 and _OWN.fullmatch(name):
             raise DataError(
-                f"{path}: no field has the column '{name}'.{hint} Else set it aside in the product."
+                f"{path}: no field has the column '{name}'. Did you mean '{near[0]}'? Else set it aside in the product."
             )
 
 

@@ -51,8 +51,10 @@ def duration(months: float) -> str:
 
 
 def number(value: float) -> str:
-    """A plain number, as short as it is exact."""
-    return f"{value:,.10g}" if abs(value) < 1e10 else f"{value:,.0f}"
+    """A plain number: whole, or with two decimals, below 100 with four digits that count."""
+    if value == int(value):
+        return f"{value:,.0f}"
+    return f"{round(value, 2):,.12g}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def _count(one: Field, value: Any) -> str:
