@@ -310,7 +310,7 @@ def _personal(product: Product) -> dict[str, str]:
     """Names under which contact, dates and key factors may stand, each with its field."""
     names: dict[str, str] = {}
     for one in product.fields.values():
-        if one.role.startswith(("contact.", "date.")) or one.role == "key_factors":
+        if one.personal:
             names |= {
                 one.role: one.name,
                 one.role.partition(".")[2] or one.role: one.name,

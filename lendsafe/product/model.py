@@ -80,6 +80,11 @@ class Field:
     formula: Formula | None = None
 
     @property
+    def personal(self) -> bool:
+        """Whether it is for the letter alone: contact, dates and what moved a score."""
+        return self.role.startswith(("contact.", "date.")) or self.role == "key_factors"
+
+    @property
     def numeric(self) -> bool:
         """Whether values are numbers."""
         return self.kind in NUMERIC

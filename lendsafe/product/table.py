@@ -167,6 +167,7 @@ class _Plan:
     def __init__(self, path: Path, raw: Raw, product: Product, *, people: bool) -> None:
         self.path, self.raw, self.product = path, raw, product
         self.position = {name: i for i, name in enumerate(raw.header)}
+        self.footers = 0
         wanted = [one for one in product.fields.values() if one.formula is None and self._read(one, people)]
         self.source = {one.name: s for one in wanted if (s := self._source(one))}
         self.fields = [one for one in wanted if one.name in self.source]
@@ -178,10 +179,9 @@ class _Plan:
         self._need()
 
     def _read(self, one: Field, people: bool) -> bool:
-        if one.role in ("leak",):
+        if one.role == "leak":
             return False
-        personal = one.role.startswith(("contact.", "date.")) or one.role == "key_factors"
-        return people or not personal or one.role == "date.received"
+        return people or not one.personal or one.role == "date.received"
 
     def _source(self, one: Field) -> str:
         names = (*one.columns, one.name, CANONICAL.get(one.role, one.name))
@@ -206,7 +206,7 @@ class _Plan:
         good = []
         for number, cells in rows:
             if self._is_footer(cells):
-                self.footers = getattr(self, "footers", 0) + 1
+                self.footers += 1
             elif len(cells) < width or (len(cells) > width and any(map(_filled, cells[width:]))):
                 rejects.append(Reject(number, "", f"{len(cells)} columns; the header has {width}"))
             else:
@@ -284,10 +284,7 @@ class _Plan:
         table = table.drop(columns="line").reset_index(drop=True)
         protected = [one.name for one in self.fields if one.role == "protected"]
         blocks = [name for name in protected if in_blocks(table[name])]
-        personal = [
-            one.name for one in self.fields
-            if one.role.startswith(("contact.", "date.")) or one.role == "key_factors"
-        ]  # fmt: skip
+        personal = [one.name for one in self.fields if one.personal]
         frame = with_formulas(table.drop(columns=[*protected, *personal]), product)
         received = next((one.name for one in self.fields if one.role == "date.received"), "")
         if DATE not in frame and received:
@@ -333,7 +330,7 @@ class _Plan:
             "product_sha256": product.sha256,
             "rows": len(table),
             "rejected_rows": len({one.line for one in rejects}),
-            "footer_rows": getattr(self, "footers", 0),
+            "footer_rows": self.footers,
             "outcomes": int(table[OUTCOME].notna().sum()) if OUTCOME in table else 0,
             "without_outcome": int(table[OUTCOME].isna().sum()) if OUTCOME in table else len(table),
             "set_aside": aside,
@@ -350,9 +347,8 @@ class _Column:
 
     def __init__(self, one: Field, column: str, missing: tuple[str, ...]) -> None:
         self.one = one
-        self.read: Callable[[Any], Value]
-        text = _dated(one) if one.since and column in one.columns else reader(one, column, missing)
-        self.read = text
+        dated = one.since and column in one.columns
+        self.read: Callable[[Any], Value] = _dated(one) if dated else reader(one, column, missing)
         self.json: Callable[[Any], Value] = lambda value: from_json(one, value, missing)
         self.absent = frozenset((*missing, *one.missing))
         self.remembered: dict[Any, Any] = {}
